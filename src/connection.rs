@@ -1,0 +1,568 @@
+//! One connection, from its first byte to its last, without its socket.
+//!
+//! # Rules
+//! 1. All that decides what happens next to a connection is in here: [`State`], and [`TRANSITIONS`] between states.
+//! 2. It does no I/O. Bytes that were read are handed to [`Connection::next`]; bytes to be written wait in
+//!    [`Connection::queue`].
+//! 3. It knows HTTP and WebSocket, and no rule of chat: a text message is the hub's to deal with.
+//!
+//! # Order of calls
+//! After each read: [`next`](Connection::next) until it says [`Incoming::Starved`]. At the end of the stream:
+//! [`finished_by_peer`](Connection::finished_by_peer). When the queue has been written out:
+//! [`flushed`](Connection::flushed). When [`deadline`](Connection::deadline) has come:
+//! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
+//! delivered: [`depart`](Connection::depart).
+
+use crate::ending::Ending;
+use crate::http::response::BodyWanted;
+use crate::http::route::{Endpoint, Route, Site};
+use crate::http::{Head, HeadScanner, Refusal};
+use crate::limits::Limits;
+use crate::moment::Moment;
+use crate::rate_limit::TokenBucket;
+use crate::websocket::close::close_payload;
+use crate::websocket::frame::{Opcode, append_frame};
+use crate::websocket::{Close, CloseCode, Decoder, Input, Received};
+use crate::write_queue::WriteQueue;
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The request head has not come whole.
+    AwaitingHandshake,
+    /// It is a WebSocket; frames go both ways.
+    Open,
+    /// The last words are known.
+    Closing(Phase),
+    /// Nothing more will happen; the slot can be freed.
+    Ended,
+}
+
+/// The steps of closing. What they have in common: nothing the peer says is answered any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The peer is leaving. What was said before that must still reach it; then comes our last frame.
+    Departing,
+    /// Our Close is queued; the peer's is awaited (section 5.5.1).
+    AwaitingClose,
+    /// Our last bytes are queued: a Close, or an HTTP answer.
+    Flushing,
+    /// As `Flushing`, and the peer's stream has ended already: once flushed there is nothing left to wait for.
+    FlushingLast,
+    /// Everything is written and our half of the stream is shut. The peer's end of stream is awaited, so that our last
+    /// bytes are not thrown away by a reset (section 7.1.1).
+    Draining,
+}
+
+/// What can happen to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// A handshake was accepted; the 101 is queued.
+    Upgraded,
+    /// Another request was answered; the answer is queued.
+    Answered,
+    /// The peer's Close came.
+    CloseReceived,
+    /// The peer broke a rule.
+    Violated,
+    /// The peer's stream ended.
+    PeerFinished,
+    /// We said Close first.
+    CloseSent,
+    /// What the peer was still to see has been queued, and our last frame behind it.
+    Departed,
+    /// The queue has been written out.
+    Flushed,
+    /// The time for this state is up.
+    TimeUp,
+    /// The socket failed.
+    Broken,
+}
+
+/// The whole life of a connection: state, what happens, next state. What is not listed changes nothing.
+pub const TRANSITIONS: &[(State, Trigger, State)] = {
+    use Phase::*;
+    use State::*;
+    use Trigger::*;
+    &[
+        (AwaitingHandshake, Upgraded, Open),
+        (AwaitingHandshake, Answered, Closing(Flushing)),
+        (AwaitingHandshake, PeerFinished, Ended),
+        (AwaitingHandshake, Broken, Ended),
+        (Open, CloseReceived, Closing(Departing)),
+        (Open, Violated, Closing(Departing)),
+        (Open, PeerFinished, Closing(Departing)),
+        (Open, CloseSent, Closing(AwaitingClose)),
+        (Open, Broken, Ended),
+        (Closing(Departing), Departed, Closing(Flushing)),
+        (Closing(Departing), Broken, Ended),
+        (Closing(AwaitingClose), CloseReceived, Closing(Flushing)),
+        (Closing(AwaitingClose), Violated, Closing(Flushing)),
+        (Closing(AwaitingClose), PeerFinished, Closing(FlushingLast)),
+        (Closing(AwaitingClose), TimeUp, Ended),
+        (Closing(AwaitingClose), Broken, Ended),
+        (Closing(Flushing), PeerFinished, Closing(FlushingLast)),
+        (Closing(Flushing), Flushed, Closing(Draining)),
+        (Closing(Flushing), TimeUp, Ended),
+        (Closing(Flushing), Broken, Ended),
+        (Closing(FlushingLast), Flushed, Ended),
+        (Closing(FlushingLast), TimeUp, Ended),
+        (Closing(FlushingLast), Broken, Ended),
+        (Closing(Draining), PeerFinished, Ended),
+        (Closing(Draining), TimeUp, Ended),
+        (Closing(Draining), Broken, Ended),
+    ]
+};
+
+/// What the bytes amounted to, as far as the hub is concerned.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// All bytes were taken; read more.
+    Starved,
+    /// The handshake is done and the 101 is queued.
+    Upgraded(Endpoint),
+    /// The one answer to a plain request is queued, or a refusal.
+    Answered,
+    /// A text message, for the room.
+    Text(&'a str),
+    /// A binary message, for the room.
+    Binary(&'a [u8]),
+    /// A frame that was dealt with in here. It counts against the rate all the same.
+    Handled,
+    /// The peer is leaving: see [`Phase::Departing`].
+    Departing,
+}
+
+/// What a deadline brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Not yet: something happened since the deadline was noted.
+    Nothing,
+    /// Something was queued: a Ping, or a refusal.
+    Queued,
+    /// A Close was queued: the connection leaves its room now.
+    CloseSent,
+    /// It ended.
+    Ended,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Connection {
+    /// What waits to be written.
+    pub queue: WriteQueue,
+    state: State,
+    /// When the state began, or last made progress.
+    since: Moment,
+    decoder: Decoder,
+    /// Only while awaiting the handshake: a connection in its long middle age does not carry it.
+    request: Option<Box<Request>>,
+    endpoint: Endpoint,
+    keepalive: Keepalive,
+    /// When the message that is being received began, if one is.
+    message_since: Moment,
+    bucket: TokenBucket,
+    /// It has spent its tokens: nothing of it is read until then.
+    resting_until: Option<Moment>,
+    ending: Option<Ending>,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    scanner: HeadScanner,
+    /// The head so far, when it did not come in one read.
+    bytes: Vec<u8>,
+}
+
+/// Is the peer alive? Any byte from it says so.
+#[derive(Debug, Clone, Copy)]
+enum Keepalive {
+    Heard { at: Moment },
+    Asked { at: Moment },
+}
+
+impl Connection {
+    /// A connection just accepted.
+    #[must_use]
+    pub fn accepted(now: Moment) -> Connection {
+        Connection {
+            queue: WriteQueue::default(),
+            state: State::AwaitingHandshake,
+            since: now,
+            decoder: Decoder::default(),
+            request: Some(Box::default()),
+            endpoint: Endpoint::Echo,
+            keepalive: Keepalive::Heard { at: now },
+            message_since: now,
+            bucket: TokenBucket::default(),
+            resting_until: None,
+            ending: None,
+        }
+    }
+
+    /// A connection over the daemon's capacity: answered before it has asked, which costs no parsing.
+    #[must_use]
+    pub fn turned_away(now: Moment) -> Connection {
+        let mut connection = Connection::accepted(now);
+        connection.refuse(Refusal::Full, now);
+        connection
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why it ends, once that is known.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Bytes from the peer would be of use now. Not while it rests, and not while it leaves answers of ours unread:
+    /// who does not read is not listened to, and TCP tells it so.
+    #[must_use]
+    pub fn wants_bytes(&self, limits: &Limits) -> bool {
+        match self.state {
+            State::Open => self.resting_until.is_none() && self.queue.len() < limits.read_budget_bytes,
+            State::Closing(Phase::Departing) | State::Ended => false,
+            State::AwaitingHandshake | State::Closing(_) => true,
+        }
+    }
+
+    /// The room's events may be queued for it: it is open, or about to leave and still to see what was said before.
+    #[must_use]
+    pub fn may_be_sent_to(&self) -> bool {
+        matches!(self.state, State::Open | State::Closing(Phase::Departing))
+    }
+
+    /// Takes the next event off the front of `input`.
+    pub fn next<'a>(&'a mut self, input: &'a mut Input<'_>, site: &Site, limits: &Limits, now: Moment) -> Incoming<'a> {
+        match self.state {
+            State::AwaitingHandshake => self.next_of_request(input, site, limits, now),
+            State::Open => self.next_of_frames(input, limits, now),
+            State::Closing(Phase::AwaitingClose) => {
+                self.look_for_close(input, limits, now);
+                Incoming::Starved
+            }
+            // 7.1.7: nothing that follows the fault, or the request, is looked at.
+            State::Closing(_) | State::Ended => {
+                input.take(usize::MAX);
+                Incoming::Starved
+            }
+        }
+    }
+
+    /// The peer's stream has ended. Gives what the hub must know of it.
+    pub fn finished_by_peer(&mut self, now: Moment) -> Incoming<'static> {
+        match self.state {
+            State::AwaitingHandshake => self.ending = Some(Ending::NoRequest),
+            State::Open => self.ending = Some(Ending::PeerVanished),
+            State::Closing(_) | State::Ended => {}
+        }
+        self.step(Trigger::PeerFinished, now);
+        if self.state == State::Closing(Phase::Departing) { Incoming::Departing } else { Incoming::Starved }
+    }
+
+    /// Counts one frame against the rate. The work is done; it is the next frame that may have to wait.
+    pub fn spend_token(&mut self, limits: &Limits, now: Moment) {
+        // `/echo` is there to be driven as fast as it goes.
+        if let (Some(rate), Endpoint::Room(_)) = (limits.rate, self.endpoint) {
+            self.bucket.take(rate, now);
+            self.resting_until = self.bucket.empty_until(rate, now);
+        }
+    }
+
+    /// Everything that was said before the peer's last frame is queued for it: now comes ours, as an answer
+    /// (section 5.5.1: with the code that was received) or as the verdict on a violation (section 7.1.7).
+    pub fn depart(&mut self, now: Moment) {
+        if self.state != State::Closing(Phase::Departing) {
+            return;
+        }
+        match self.ending {
+            Some(Ending::PeerClosed(Some(code))) => self.queue_close(code, ""),
+            Some(Ending::PeerClosed(None)) => self.queue.append_own(|out| append_frame(out, Opcode::Close, &[])),
+            Some(Ending::Violated(violation)) => self.queue_close(violation.close_code(), &violation.to_string()),
+            // Its stream has ended: nobody said Close, and nobody is owed one.
+            _ => {}
+        }
+        self.step(Trigger::Departed, now);
+    }
+
+    /// Says Close first, for a reason of ours. Only an open connection can be closed so; others change nothing.
+    pub fn close(&mut self, code: CloseCode, ending: Ending, now: Moment) {
+        if self.state != State::Open {
+            return;
+        }
+        // Too much waits already: what has not begun to leave is given up, so that the Close has a chance to arrive.
+        if ending == Ending::TooSlow {
+            self.queue.cut_behind_begun_frame();
+        }
+        self.queue_close(code, &ending.to_string());
+        self.ending = Some(ending);
+        self.step(Trigger::CloseSent, now);
+    }
+
+    /// The queue has been written out. Says whether the writing half of the socket is to be shut now.
+    #[must_use]
+    pub fn flushed(&mut self, now: Moment) -> bool {
+        let before = self.state;
+        self.step(Trigger::Flushed, now);
+        before != self.state
+    }
+
+    /// The peer has taken bytes after its socket had been full: slow, but alive.
+    pub fn progressed(&mut self, now: Moment) {
+        match (self.state, self.keepalive) {
+            // The Ping may still be in the queue: the time to answer it begins when it can have been read.
+            (State::Open, Keepalive::Asked { .. }) => self.keepalive = Keepalive::Asked { at: now },
+            (State::Closing(Phase::Flushing | Phase::FlushingLast), _) => self.since = now,
+            _ => {}
+        }
+    }
+
+    /// Ends at once, without a last word: the socket failed, or nobody is there to hear one. If the end was known
+    /// already, its first reason stands.
+    pub fn cut(&mut self, ending: Ending, now: Moment) {
+        self.ending.get_or_insert(ending);
+        self.step(Trigger::Broken, now);
+    }
+
+    /// When something is due even if nothing happens. A function of the state: nobody has to remember to change it.
+    #[must_use]
+    pub fn deadline(&self, limits: &Limits) -> Moment {
+        match self.state {
+            State::AwaitingHandshake => self.since + limits.handshake_timeout,
+            State::Open => {
+                let sign_of_life = match self.keepalive {
+                    Keepalive::Heard { at } => at + limits.ping_interval,
+                    Keepalive::Asked { at } => at + limits.ping_timeout,
+                };
+                sign_of_life.min(self.message_deadline(limits)).min(self.resting_until.unwrap_or(Moment::NEVER))
+            }
+            // It waits for the history, which has its own ways to fail; the socket is not asked for anything.
+            State::Closing(Phase::Departing) | State::Ended => Moment::NEVER,
+            State::Closing(_) => self.since + limits.close_timeout,
+        }
+    }
+
+    /// Does what is due.
+    pub fn on_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
+        if now < self.deadline(limits) {
+            return Due::Nothing;
+        }
+        match self.state {
+            State::AwaitingHandshake => {
+                self.refuse(Refusal::HeadTooSlow, now);
+                Due::Queued
+            }
+            State::Open => self.on_open_deadline(limits, now),
+            State::Closing(_) | State::Ended => {
+                self.step(Trigger::TimeUp, now);
+                Due::Ended
+            }
+        }
+    }
+
+    fn message_deadline(&self, limits: &Limits) -> Moment {
+        if self.decoder.is_amid_message() { self.message_since + limits.message_timeout } else { Moment::NEVER }
+    }
+
+    fn on_open_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
+        if self.resting_until.is_some_and(|until| until <= now) {
+            self.resting_until = None;
+        }
+        if self.message_deadline(limits) <= now {
+            self.close(CloseCode::POLICY, Ending::MessageTooSlow, now);
+            return Due::CloseSent;
+        }
+        match self.keepalive {
+            Keepalive::Heard { at } if at + limits.ping_interval <= now => {
+                // No payload: any Pong will do, and any other frame as well.
+                self.queue.append_own(|out| append_frame(out, Opcode::Ping, &[]));
+                self.keepalive = Keepalive::Asked { at: now };
+                Due::Queued
+            }
+            Keepalive::Asked { at } if at + limits.ping_timeout <= now => {
+                self.close(CloseCode::POLICY, Ending::Silent, now);
+                Due::CloseSent
+            }
+            _ => Due::Nothing,
+        }
+    }
+
+    fn next_of_request(
+        &mut self,
+        input: &mut Input<'_>,
+        site: &Site,
+        limits: &Limits,
+        now: Moment,
+    ) -> Incoming<'static> {
+        // Taken out, and put back only if the head is still incomplete.
+        let mut request = self.request.take().unwrap_or_default();
+        let route = match request.scanner.scan(input.rest(), limits.max_head_bytes) {
+            Ok(None) => {
+                request.bytes.extend_from_slice(input.take(usize::MAX));
+                self.request = Some(request);
+                return Incoming::Starved;
+            }
+            Ok(Some(len)) if request.bytes.is_empty() => {
+                Head::parse(input.take(len)).and_then(|head| Route::of(&head, site))
+            }
+            Ok(Some(len)) => {
+                request.bytes.extend_from_slice(input.take(len));
+                Head::parse(&request.bytes).and_then(|head| Route::of(&head, site))
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match route {
+            // 4.1: what follows the head in the same segment are frames already; they stay in the input.
+            Ok(Route::Upgrade(upgrade, endpoint)) => {
+                self.queue.append_own(|out| upgrade.append_response(out));
+                self.endpoint = endpoint;
+                self.keepalive = Keepalive::Heard { at: now };
+                self.step(Trigger::Upgraded, now);
+                Incoming::Upgraded(endpoint)
+            }
+            Ok(Route::Answer(response, body_wanted)) => {
+                self.ending = Some(Ending::Answered(response.status));
+                self.queue.append_own(|out| out.extend(response.into_bytes(body_wanted)));
+                self.step(Trigger::Answered, now);
+                Incoming::Answered
+            }
+            Err(refusal) => {
+                self.refuse(refusal, now);
+                Incoming::Answered
+            }
+        }
+    }
+
+    fn next_of_frames<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits, now: Moment) -> Incoming<'a> {
+        if input.rest().is_empty() {
+            return Incoming::Starved;
+        }
+        self.keepalive = Keepalive::Heard { at: now };
+        if !self.decoder.is_amid_message() {
+            self.message_since = now;
+        }
+        let received = match self.decoder.decode(input, &limits.message) {
+            Ok(received) => received,
+            Err(violation) => {
+                self.ending = Some(Ending::Violated(violation));
+                // `step`, written out: the borrow of the decoder reaches to the end of this function.
+                (self.state, self.since) = (next_state(self.state, Trigger::Violated), now);
+                return Incoming::Departing;
+            }
+        };
+        match (received, self.endpoint) {
+            (Received::Text(text), Endpoint::Room(_)) => Incoming::Text(text),
+            (Received::Binary(bytes), Endpoint::Room(_)) => Incoming::Binary(bytes),
+            (Received::Text(text), Endpoint::Echo) => {
+                self.queue.append_own(|out| append_frame(out, Opcode::Text, text.as_bytes()));
+                Incoming::Handled
+            }
+            (Received::Binary(bytes), Endpoint::Echo) => {
+                self.queue.append_own(|out| append_frame(out, Opcode::Binary, bytes));
+                Incoming::Handled
+            }
+            // 5.5.2: a Pong with the same payload, as soon as is practical. Every Ping gets one, though the RFC would
+            // let us answer only the latest: the rate limits those who ask too often.
+            (Received::Ping(payload), _) => {
+                self.queue.append_own(|out| append_frame(out, Opcode::Pong, payload));
+                Incoming::Handled
+            }
+            (Received::Close(Close { code, .. }), _) => {
+                self.ending = Some(Ending::PeerClosed(code));
+                (self.state, self.since) = (next_state(self.state, Trigger::CloseReceived), now);
+                Incoming::Departing
+            }
+            (Received::Pong | Received::Fragment, _) => Incoming::Handled,
+            (Received::Starved, _) => Incoming::Starved,
+        }
+    }
+
+    /// 5.5.1: after our Close, only the peer's Close is of interest. What it sent before it saw ours is passed over.
+    fn look_for_close(&mut self, input: &mut Input<'_>, limits: &Limits, now: Moment) {
+        loop {
+            let trigger = match self.decoder.decode(input, &limits.message) {
+                Ok(Received::Starved) => return,
+                Ok(Received::Close(_)) => Trigger::CloseReceived,
+                Ok(_) => continue,
+                Err(_) => Trigger::Violated,
+            };
+            self.step(trigger, now);
+            input.take(usize::MAX);
+            return;
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, now: Moment) {
+        self.request = None;
+        self.ending = Some(Ending::Refused(refusal));
+        self.queue.append_own(|out| out.extend(refusal.response().into_bytes(BodyWanted::Yes)));
+        self.step(Trigger::Answered, now);
+    }
+
+    fn queue_close(&mut self, code: CloseCode, reason: &str) {
+        self.queue.append_own(|out| append_frame(out, Opcode::Close, &close_payload(code, reason)));
+    }
+
+    fn step(&mut self, trigger: Trigger, now: Moment) {
+        let next = next_state(self.state, trigger);
+        if next != self.state {
+            self.state = next;
+            self.since = now;
+        }
+    }
+}
+
+fn next_state(state: State, trigger: Trigger) -> State {
+    let row = TRANSITIONS.iter().find(|(from, on, _)| (*from, *on) == (state, trigger));
+    row.map_or(state, |(_, _, to)| *to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_state_has_two_answers_to_one_trigger() {
+        for (nth, (from, on, _)) in TRANSITIONS.iter().enumerate() {
+            let again = TRANSITIONS[nth + 1..].iter().any(|(other, trigger, _)| (other, trigger) == (from, on));
+            assert!(!again, "{from:?} on {on:?} is listed twice");
+        }
+    }
+
+    #[test]
+    fn every_state_ends_when_the_socket_breaks_and_none_is_left_once_ended() {
+        let states: Vec<State> = TRANSITIONS.iter().map(|(from, _, _)| *from).collect();
+        for state in states {
+            assert_eq!(next_state(state, Trigger::Broken), State::Ended, "{state:?}");
+            assert_ne!(state, State::Ended);
+        }
+    }
+
+    /// The card: AwaitingHandshake, then Open, then Closing, never back.
+    #[test]
+    fn a_connection_never_goes_back() {
+        fn rank(state: State) -> u8 {
+            match state {
+                State::AwaitingHandshake => 0,
+                State::Open => 1,
+                State::Closing(Phase::Departing | Phase::AwaitingClose) => 2,
+                State::Closing(Phase::Flushing) => 3,
+                State::Closing(Phase::FlushingLast | Phase::Draining) => 4,
+                State::Ended => 5,
+            }
+        }
+        for (from, on, to) in TRANSITIONS {
+            assert!(rank(*from) < rank(*to), "{from:?} on {on:?} goes to {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        assert!(size_of::<Connection>() <= 216, "{} bytes", size_of::<Connection>());
+    }
+}

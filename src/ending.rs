@@ -1,0 +1,74 @@
+//! Every way for a connection to end, by name: the same name in the log line, the counter and the test.
+
+use std::fmt;
+use std::io;
+
+use crate::http::{Refusal, Status};
+use crate::websocket::{CloseCode, Violation};
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It asked for a page and got an answer.
+    Answered(Status),
+    /// Its request was refused.
+    Refused(Refusal),
+    /// It went away before its request was complete.
+    NoRequest,
+    /// It said Close, with a code or without.
+    PeerClosed(Option<CloseCode>),
+    /// Its stream ended without a Close. Books call this 1006.
+    PeerVanished,
+    /// The socket failed: a reset, a broken pipe, a host that cannot be reached.
+    Broken(io::ErrorKind),
+    /// It broke a rule of RFC 6455, or passed a limit on messages.
+    Violated(Violation),
+    /// It read too slowly for its room.
+    TooSlow,
+    /// It gave no sign of life.
+    Silent,
+    /// It began a message and did not finish it in time.
+    MessageTooSlow,
+    /// The daemon is going down.
+    ShutDown,
+}
+
+impl Ending {
+    /// The name under which it is counted.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Answered(_) => "answered",
+            Ending::Refused(_) => "refused",
+            Ending::NoRequest => "no-request",
+            Ending::PeerClosed(_) => "peer-closed",
+            Ending::PeerVanished => "peer-vanished",
+            Ending::Broken(_) => "broken",
+            Ending::Violated(_) => "violated",
+            Ending::TooSlow => "too-slow",
+            Ending::Silent => "silent",
+            Ending::MessageTooSlow => "message-too-slow",
+            Ending::ShutDown => "shut-down",
+        }
+    }
+}
+
+/// The words of the log line, and of the reason in a Close. Nothing in them comes from the peer but numbers.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Answered(status) => f.write_str(status.line()),
+            Ending::Refused(refusal) => write!(f, "{}: {refusal}", refusal.status().line()),
+            Ending::NoRequest => f.write_str("it went away without a request"),
+            Ending::PeerClosed(Some(code)) => write!(f, "it said goodbye, code {code}"),
+            Ending::PeerClosed(None) => f.write_str("it said goodbye"),
+            Ending::PeerVanished => f.write_str("its stream ended without a goodbye"),
+            Ending::Broken(kind) => write!(f, "its socket failed: {kind}"),
+            Ending::Violated(violation) => violation.fmt(f),
+            Ending::TooSlow => f.write_str("too slow a reader: too much is waiting to be sent"),
+            Ending::Silent => f.write_str("no sign of life since the last ping"),
+            Ending::MessageTooSlow => f.write_str("a message took too long to arrive"),
+            Ending::ShutDown => f.write_str("the daemon is going down"),
+        }
+    }
+}

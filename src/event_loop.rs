@@ -1,0 +1,302 @@
+//! The loop: wait until something happens, read the clock, hand both to the hub. One thread, one poll.
+//!
+//! PHP's `socket_select` is handed the whole array of sockets each time and hands it back with the ready ones left in
+//! it. Here each socket is registered once, the kernel keeps the list, and a wait costs what is ready, not what is there.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use log::{info, warn};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::config::Config;
+use crate::hub::{Hub, PeerId, Readiness};
+use crate::limits::Limits;
+use crate::listener::{CannotListen, Listener, Stream};
+use crate::moment::{Moment, Now};
+
+/// Tokens from the top of the number space: a slot's number is far below.
+const SIGNALS: Token = Token(usize::MAX);
+const FIRST_LISTENER: usize = usize::MAX - MAX_LISTENERS;
+const MAX_LISTENERS: usize = 64;
+
+/// Events taken from the kernel in one turn. The others stay in its queue, behind these, so none is forgotten.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// Connections accepted in one turn from one listener, before those that are there have theirs.
+const ACCEPTS_PER_TURN: usize = 256;
+
+/// How long to wait before accepting again when the system has run out of something. A connection that closes ends the
+/// wait as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Descriptors that connections do not get: listeners, the poller, signals, files of the page, and those who are told
+/// that the daemon is full.
+const RESERVED_DESCRIPTORS: u64 = 96;
+
+/// What ends the daemon against its will.
+#[derive(Debug)]
+pub enum Fatal {
+    /// An address cannot be listened on.
+    CannotListen(CannotListen),
+    /// The system denies something the loop cannot do without.
+    System(&'static str, io::Error),
+}
+
+/// Listens, serves until a signal comes, says goodbye.
+///
+/// # Errors
+/// [`Fatal`]. Nothing that a peer does is an error here.
+pub fn run(config: &Config) -> Result<(), Fatal> {
+    let limits = within_descriptors(config.limits());
+    let mut event_loop = EventLoop::new(config, limits)?;
+    event_loop.serve()?;
+    let hub = &event_loop.hub;
+    let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
+    info!("bye; connections by their ending: {}", if endings.is_empty() { "none".into() } else { endings.join(", ") });
+    Ok(())
+}
+
+struct EventLoop {
+    poll: Poll,
+    signals: Signals,
+    listeners: Vec<Ready<Listener>>,
+    hub: Hub<Stream>,
+    clock: Clock,
+    /// Set while the system has no descriptor, or no memory, for another connection.
+    accept_pause: Option<AcceptPause>,
+    /// Set by the first signal: by then everybody must be gone.
+    goodbye_by: Option<Moment>,
+}
+
+/// A listener may have connections waiting until an accept has said that it has none: an edge does not repeat.
+struct Ready<T> {
+    inner: T,
+    is_ready: bool,
+}
+
+struct AcceptPause {
+    until: Moment,
+    connections: usize,
+}
+
+/// The only reader of clocks in the program.
+struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    fn read(&self) -> Now {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            moment: Moment::START + Duration::from_millis(self.start.elapsed().as_millis() as u64),
+            unix_ms: since_1970.as_millis() as u64,
+        }
+    }
+}
+
+impl EventLoop {
+    fn new(config: &Config, limits: Limits) -> Result<EventLoop, Fatal> {
+        let poll = Poll::new().map_err(|error| Fatal::System("cannot create a poller", error))?;
+        let mut signals =
+            Signals::new([SIGTERM, SIGINT]).map_err(|error| Fatal::System("cannot listen for signals", error))?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(|error| Fatal::System("cannot listen for signals", error))?;
+
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            listeners.extend(Listener::bind(address).map_err(Fatal::CannotListen)?);
+        }
+        listeners.truncate(MAX_LISTENERS);
+        for (nth, listener) in listeners.iter_mut().enumerate() {
+            poll.registry()
+                .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)
+                .map_err(|error| Fatal::System("cannot watch a listener", error))?;
+            // Only now: whoever reads this line can connect.
+            info!("listening on {listener}");
+        }
+        Ok(EventLoop {
+            poll,
+            signals,
+            listeners: listeners.into_iter().map(|inner| Ready { inner, is_ready: false }).collect(),
+            hub: Hub::new(limits, config.site(), config.history()),
+            clock: Clock { start: Instant::now() },
+            accept_pause: None,
+            goodbye_by: None,
+        })
+    }
+
+    fn serve(&mut self) -> Result<(), Fatal> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let mut now = self.clock.read();
+        loop {
+            // Beat one: wait. Without a deadline this sleeps until something happens, for days if need be.
+            match self.poll.poll(&mut events, self.timeout(now.moment)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(Fatal::System("cannot wait for events", error));
+                }
+                _ => now = self.clock.read(),
+            }
+            let mut is_signalled = false;
+            for event in &events {
+                match event.token() {
+                    SIGNALS => is_signalled = true,
+                    Token(token) if token >= FIRST_LISTENER => {
+                        if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                            listener.is_ready = true;
+                        }
+                    }
+                    Token(token) => self.hub.ready(
+                        PeerId::from_token(token),
+                        Readiness {
+                            readable: event.is_readable() || event.is_error(),
+                            writable: event.is_writable(),
+                            hung_up: event.is_read_closed() || event.is_error(),
+                        },
+                    ),
+                }
+            }
+            if is_signalled && self.on_signals(now) == Obey::AtOnce {
+                return Ok(());
+            }
+            self.accept(now)?;
+            // Beats two to five.
+            self.hub.turn(now);
+
+            if let Some(goodbye_by) = self.goodbye_by
+                && (self.hub.connections() == 0 || now.moment >= goodbye_by)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to wait: not at all while work is left over, else until the nearest deadline, else for ever.
+    fn timeout(&self, now: Moment) -> Option<Duration> {
+        let is_accepting = self.accept_pause.is_none() && self.hub.can_accept();
+        if self.hub.has_work() || (is_accepting && self.listeners.iter().any(|listener| listener.is_ready)) {
+            return Some(Duration::ZERO);
+        }
+        let pause_ends = self.accept_pause.as_ref().map_or(Moment::NEVER, |pause| pause.until);
+        let deadline = self.hub.deadline().min(pause_ends).min(self.goodbye_by.unwrap_or(Moment::NEVER));
+        (deadline != Moment::NEVER).then(|| deadline.since(now))
+    }
+
+    /// Accepts until nobody is waiting, up to a cap, while there is room.
+    fn accept(&mut self, now: Now) -> Result<(), Fatal> {
+        if let Some(pause) = &self.accept_pause {
+            if now.moment < pause.until && self.hub.connections() >= pause.connections {
+                return Ok(());
+            }
+            self.accept_pause = None;
+        }
+        for listener in &mut self.listeners {
+            let mut accepted = 0;
+            while listener.is_ready && accepted < ACCEPTS_PER_TURN && self.hub.can_accept() {
+                accepted += 1;
+                match listener.inner.accept() {
+                    Ok((mut stream, from)) => {
+                        let token = Token(self.hub.next_id().to_token());
+                        match stream.register(self.poll.registry(), token) {
+                            Ok(()) => {
+                                self.hub.accept(stream, from, now);
+                            }
+                            Err(error) => warn!("cannot watch a connection from {from}: {error}"),
+                        }
+                    }
+                    Err(error) => match Trouble::of(&error) {
+                        Trouble::NobodyWaits => listener.is_ready = false,
+                        Trouble::OneConnection => {}
+                        Trouble::Exhausted => {
+                            let connections = self.hub.connections();
+                            warn!("cannot accept more than {connections} connections for now: {error}");
+                            self.accept_pause = Some(AcceptPause { until: now.moment + ACCEPT_PAUSE, connections });
+                            return Ok(());
+                        }
+                        Trouble::Listener => return Err(Fatal::System("a listener is broken", error)),
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first signal: nobody new, goodbye to all, an end within the closing time. The second: an end now.
+    fn on_signals(&mut self, now: Now) -> Obey {
+        for signal in self.signals.pending() {
+            if self.goodbye_by.is_some() {
+                warn!("another signal: leaving at once");
+                return Obey::AtOnce;
+            }
+            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+            info!("{name}: saying goodbye to {} connections", self.hub.connections());
+            self.listeners.clear();
+            self.hub.shut_down(now);
+            self.goodbye_by = Some(now.moment + self.hub.close_timeout());
+        }
+        Obey::Orderly
+    }
+}
+
+/// How soon to end.
+#[derive(PartialEq, Eq)]
+enum Obey {
+    Orderly,
+    AtOnce,
+}
+
+/// What an error of accept is about (accept(2), "Error handling").
+enum Trouble {
+    NobodyWaits,
+    /// The connection that was waiting is broken; the next may be fine.
+    OneConnection,
+    /// The system has no more descriptors or memory. Trying on would only spin.
+    Exhausted,
+    Listener,
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Trouble {
+        if error.kind() == ErrorKind::WouldBlock {
+            return Trouble::NobodyWaits;
+        }
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Trouble::Exhausted,
+            Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => Trouble::Listener,
+            _ => Trouble::OneConnection,
+        }
+    }
+}
+
+/// Raises the soft limit on open files to the hard one, and lowers `max_connections` to what fits.
+fn within_descriptors(mut limits: Limits) -> Limits {
+    let wanted = limits.max_connections;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => {
+            let capacity = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
+            limits.max_connections = wanted.min(usize::try_from(capacity).unwrap_or(usize::MAX));
+            info!("room for {} connections ({descriptors} open files allowed)", limits.max_connections);
+            if limits.max_connections < wanted {
+                warn!("--max-connections {wanted} does not fit: raise the limit on open files (ulimit -Hn)");
+            }
+        }
+        Err(error) => warn!("cannot raise the limit on open files: {error}"),
+    }
+    limits
+}
+
+/// One sentence.
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fatal::CannotListen(cannot) => cannot.fmt(f),
+            Fatal::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Fatal {}

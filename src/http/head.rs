@@ -1,0 +1,260 @@
+//! The request head: found in the stream byte by byte, parsed once.
+//!
+//! [`HeadScanner`] looks at each byte once, however slowly they come, and says where the head ends or that it never can
+//! be one. Only then `httparse` reads the whole. Parsing on every read instead took a well-known library minutes of CPU
+//! for one slow request (CVE-2023-43669).
+
+use super::refusal::Refusal;
+
+/// Header lines in one request. Browsers send about 15; proxies add a few.
+const MAX_HEADERS: usize = 64;
+
+/// Finds the end of the head, the empty line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeadScanner {
+    /// Bytes seen so far.
+    scanned: usize,
+    line_end: LineEnd,
+}
+
+/// How much of CR LF CR LF the last bytes were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum LineEnd {
+    #[default]
+    None,
+    Cr,
+    CrLf,
+    CrLfCr,
+}
+
+impl HeadScanner {
+    /// Looks at the next bytes. Gives how many of them belong to the head once its end is among them, and `None` while
+    /// it is not.
+    ///
+    /// # Errors
+    /// [`Refusal::NotHttp`], [`Refusal::MalformedHead`] or [`Refusal::HeadTooLarge`], as soon as it is certain.
+    pub fn scan(&mut self, bytes: &[u8], max_head_bytes: usize) -> Result<Option<usize>, Refusal> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            // A method begins with a letter. A TLS hello begins with 0x16, and its sender gets an answer it can show.
+            if self.scanned == 0 && !byte.is_ascii_alphabetic() {
+                return Err(Refusal::NotHttp);
+            }
+            self.scanned += 1;
+            if self.scanned > max_head_bytes {
+                return Err(Refusal::HeadTooLarge);
+            }
+            // RFC 9112 section 2.2 lets a server take a bare LF for a line end. Not taken: programs that disagree on
+            // where lines end are how requests are smuggled.
+            self.line_end = match (self.line_end, byte) {
+                (LineEnd::None, b'\r') => LineEnd::Cr,
+                (LineEnd::Cr, b'\n') => LineEnd::CrLf,
+                (LineEnd::CrLf, b'\r') => LineEnd::CrLfCr,
+                (LineEnd::CrLfCr, b'\n') => return Ok(Some(at + 1)),
+                (LineEnd::None | LineEnd::CrLf, b'\t' | b' '..=b'~' | 0x80..) => LineEnd::None,
+                _ => return Err(Refusal::MalformedHead),
+            };
+        }
+        Ok(None)
+    }
+}
+
+/// A parsed request head. It borrows the bytes it was read from.
+#[derive(Debug)]
+pub struct Head<'b> {
+    method: &'b str,
+    target: &'b str,
+    is_http_1_1: bool,
+    headers: Vec<httparse::Header<'b>>,
+}
+
+impl<'b> Head<'b> {
+    /// Parses a head that [`HeadScanner`] has found complete.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that says what is wrong with it.
+    pub fn parse(bytes: &'b [u8]) -> Result<Head<'b>, Refusal> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(Refusal::MalformedHead),
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+            Err(httparse::Error::Version) => return Err(Refusal::HttpVersion),
+            Err(_) => return Err(Refusal::MalformedHead),
+        }
+        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+            return Err(Refusal::MalformedHead);
+        };
+        let head = Head { method, target, is_http_1_1: version == 1, headers: request.headers.to_vec() };
+        // RFC 9112 section 3.2. HTTP/1.0 knew no Host, and gets the page without one.
+        match head.only("Host")? {
+            None if head.is_http_1_1 => Err(Refusal::HostMissing),
+            _ => Ok(head),
+        }
+    }
+
+    /// GET, HEAD, or something else.
+    #[must_use]
+    pub fn method(&self) -> &'b str {
+        self.method
+    }
+
+    /// The target as it stands in the request line.
+    #[must_use]
+    pub fn target(&self) -> &'b str {
+        self.target
+    }
+
+    /// HTTP/1.1; `false` is HTTP/1.0.
+    #[must_use]
+    pub fn is_http_1_1(&self) -> bool {
+        self.is_http_1_1
+    }
+
+    /// The values of all headers of that name, in any case, blanks around them removed.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// The value of a header that may stand only once.
+    ///
+    /// # Errors
+    /// [`Refusal::DuplicateHeader`], or [`Refusal::HeaderNotText`] when it is not printable ASCII.
+    pub fn only(&self, name: &str) -> Result<Option<&'b str>, Refusal> {
+        let mut values = self.all(name);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Refusal::DuplicateHeader);
+        }
+        match std::str::from_utf8(value) {
+            Ok(text) if text.is_ascii() => Ok(Some(text.trim_matches([' ', '\t']))),
+            _ => Err(Refusal::HeaderNotText),
+        }
+    }
+
+    /// Whether `token` is an element of the comma-separated header `name`, in any case, over all its lines.
+    #[must_use]
+    pub fn list_has(&self, name: &str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Whether a body follows the head.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedBodyLength`] when that cannot be told for certain.
+    pub fn has_body(&self) -> Result<bool, Refusal> {
+        if self.all("Transfer-Encoding").next().is_some() {
+            return Err(Refusal::MalformedBodyLength);
+        }
+        match self.only("Content-Length")? {
+            None => Ok(false),
+            Some(length) if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(length.bytes().any(|byte| byte != b'0'))
+            }
+            Some(_) => Err(Refusal::MalformedBodyLength),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan_three_ways(bytes: &[u8], max: usize, expected: Result<Option<usize>, Refusal>) {
+        assert_eq!(HeadScanner::default().scan(bytes, max), expected, "whole");
+
+        let mut scanner = HeadScanner::default();
+        let mut answer = Ok(None);
+        for (at, byte) in bytes.iter().enumerate() {
+            answer = scanner.scan(&[*byte], max).map(|end| end.map(|one| at + one));
+            if answer != Ok(None) {
+                break;
+            }
+        }
+        assert_eq!(answer, expected, "byte by byte");
+
+        if expected.is_ok_and(|end| end.is_some()) {
+            let trailing = [bytes, b"\x81\x80abcd"].concat();
+            assert_eq!(HeadScanner::default().scan(&trailing, max), expected, "with trailing bytes");
+        }
+    }
+
+    #[test]
+    fn the_head_ends_at_the_empty_line() {
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        scan_three_ways(head, 100, Ok(Some(head.len())));
+        scan_three_ways(&head[..head.len() - 1], 100, Ok(None));
+        scan_three_ways(head, head.len(), Ok(Some(head.len())));
+        scan_three_ways(head, head.len() - 1, Err(Refusal::HeadTooLarge));
+    }
+
+    #[test]
+    fn what_cannot_be_a_request_is_refused_at_its_first_byte() {
+        scan_three_ways(b"\x16\x03\x01\x02\x00\x01\x00", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\r\n", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\0", 100, Err(Refusal::NotHttp));
+    }
+
+    #[test]
+    fn bare_line_feeds_and_control_characters_are_malformed() {
+        let bad: [&[u8]; 5] =
+            [b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\r", b"GET /\0", b"GET / HTTP/1.1\r\nA: \x1b[2J", b"G\x7f"];
+        for bytes in bad {
+            scan_three_ways(bytes, 100, Err(Refusal::MalformedHead));
+        }
+    }
+
+    /// CVE-2024-37890: any number of headers, any length of line.
+    #[test]
+    fn too_many_headers_or_too_long_a_line_is_431_and_nothing_worse() {
+        for count in [0, 1, 63, 64, 100, 1_000, 10_000] {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count));
+            let answer = Head::parse(head.as_bytes()).map(|_| ());
+            assert_eq!(answer, if count < 64 { Ok(()) } else { Err(Refusal::HeadTooLarge) }, "{count} headers");
+        }
+        for length in [100, 8_192, 1_000_000] {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(length));
+            let found = HeadScanner::default().scan(head.as_bytes(), 8_192);
+            assert_eq!(found.is_ok(), length < 8_000, "a line of {length} bytes");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_in_any_case_and_blanks_do_not_count() {
+        let head = Head::parse(
+            b"GET / HTTP/1.1\r\nhOsT: \t x:1 \r\nConnection: keep-alive\r\nconnection: foo , upGrade\r\n\r\n",
+        );
+        let Ok(head) = head else { panic!("{head:?}") };
+        assert_eq!(head.only("Host"), Ok(Some("x:1")));
+        assert!(head.list_has("Connection", "Upgrade") && head.list_has("connection", "keep-alive"));
+        assert!(!head.list_has("Connection", "close"));
+    }
+
+    /// RFC6455.md rows 1 and 2.
+    #[test]
+    fn a_request_of_http_1_1_has_just_one_host() {
+        let answer = |head: &'static str| Head::parse(head.as_bytes()).map(|head| head.is_http_1_1());
+        assert_eq!(answer("GET / HTTP/1.1\r\n\r\n"), Err(Refusal::HostMissing));
+        assert_eq!(answer("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Err(Refusal::DuplicateHeader));
+        assert_eq!(answer("GET / HTTP/1.0\r\n\r\n"), Ok(false));
+        assert_eq!(answer("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(Refusal::HttpVersion));
+        assert_eq!(answer("GET /\r\n\r\n"), Err(Refusal::MalformedHead));
+    }
+
+    #[test]
+    fn a_body_is_announced_by_a_length_above_zero() {
+        let has_body = |lines: &str| {
+            Head::parse(format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).and_then(|head| head.has_body())
+        };
+        assert_eq!(has_body(""), Ok(false));
+        assert_eq!(has_body("content-length: 0\r\n"), Ok(false));
+        assert_eq!(has_body("Content-Length: 10\r\n"), Ok(true));
+        for bad in ["-1", "+1", "1,1", "", "0x10"] {
+            assert_eq!(has_body(&format!("Content-Length: {bad}\r\n")), Err(Refusal::MalformedBodyLength), "{bad}");
+        }
+        assert_eq!(has_body("Content-Length: 0\r\nContent-Length: 5\r\n"), Err(Refusal::DuplicateHeader));
+        assert_eq!(has_body("Transfer-Encoding: chunked\r\n"), Err(Refusal::MalformedBodyLength));
+    }
+}

@@ -1,0 +1,159 @@
+//! Every way to refuse a request: one variant for one reason, one function from reason to status.
+
+use std::fmt;
+
+use super::response::{Response, Status};
+use crate::websocket::handshake::VERSION;
+
+/// Why a request gets no page and no WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The first bytes cannot begin an HTTP request: TLS on a plain port, or another protocol.
+    NotHttp,
+    /// A control character, a bare line feed, or a line that is no header.
+    MalformedHead,
+    /// The head is longer than `--max-head`, or has too many headers.
+    HeadTooLarge,
+    /// No head within `--handshake-timeout`.
+    HeadTooSlow,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    HttpVersion,
+    /// The target is neither a path nor an absolute address.
+    MalformedTarget,
+    /// HTTP/1.1 asks for just one Host header (RFC 9112 section 3.2).
+    HostMissing,
+    /// A header that may stand only once stands twice.
+    DuplicateHeader,
+    /// A header that must be text has other bytes.
+    HeaderNotText,
+    /// A body that nothing here would read.
+    BodyNotWanted,
+    /// A length or an encoding of the body that cannot be trusted.
+    MalformedBodyLength,
+    /// Only GET and HEAD.
+    Method,
+    /// Nothing lives at that path.
+    NotFound,
+    /// A page of another site asks (RFC 6455 section 10.2).
+    Origin,
+    /// A WebSocket handshake in HTTP/1.0 (section 4.2.1, point 1).
+    UpgradeNeedsHttp11,
+    /// A WebSocket handshake by another method than GET (point 1).
+    UpgradeNeedsGet,
+    /// No `Upgrade: websocket` (point 3).
+    UpgradeHeaderMissing,
+    /// No `Connection: Upgrade` (point 4).
+    ConnectionHeaderMissing,
+    /// No `Sec-WebSocket-Key` (point 5).
+    KeyHeaderMissing,
+    /// A key that does not decode to 16 bytes (point 5).
+    KeyNot16Bytes,
+    /// No `Sec-WebSocket-Version` (point 6).
+    VersionHeaderMissing,
+    /// Another version than 13 (section 4.4).
+    WebSocketVersion,
+    /// A `Sec-WebSocket-Extensions` that does not follow its grammar (section 9.1).
+    ExtensionsMalformed,
+    /// A handshake with a body.
+    UpgradeWithBody,
+    /// This address speaks WebSocket only.
+    WebSocketOnly,
+    /// As many connections as `--max-connections` allows.
+    Full,
+    /// The file of the page cannot be read from the `--web` directory.
+    PageUnreadable,
+}
+
+impl Refusal {
+    /// The status that names the kind of fault.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Refusal::NotHttp
+            | Refusal::MalformedHead
+            | Refusal::MalformedTarget
+            | Refusal::HostMissing
+            | Refusal::DuplicateHeader
+            | Refusal::HeaderNotText
+            | Refusal::MalformedBodyLength
+            | Refusal::UpgradeNeedsHttp11
+            | Refusal::UpgradeHeaderMissing
+            | Refusal::ConnectionHeaderMissing
+            | Refusal::KeyHeaderMissing
+            | Refusal::KeyNot16Bytes
+            | Refusal::ExtensionsMalformed
+            | Refusal::UpgradeWithBody => Status::BadRequest,
+            Refusal::HeadTooLarge => Status::HeadersTooLarge,
+            Refusal::HeadTooSlow => Status::RequestTimeout,
+            Refusal::HttpVersion => Status::HttpVersion,
+            Refusal::BodyNotWanted => Status::ContentTooLarge,
+            Refusal::Method | Refusal::UpgradeNeedsGet => Status::MethodNotAllowed,
+            Refusal::NotFound => Status::NotFound,
+            Refusal::Origin => Status::Forbidden,
+            Refusal::VersionHeaderMissing | Refusal::WebSocketVersion | Refusal::WebSocketOnly => {
+                Status::UpgradeRequired
+            }
+            Refusal::Full => Status::Unavailable,
+            Refusal::PageUnreadable => Status::InternalError,
+        }
+    }
+
+    /// The whole answer: status, the headers that go with it, and the reason in words.
+    #[must_use]
+    pub fn response(self) -> Response {
+        let mut response = Response::text(self.status(), &format!("{self}\n"));
+        match self.status() {
+            // RFC 9110 section 15.5.6: a 405 must say what is allowed.
+            Status::MethodNotAllowed => response.header("Allow", "GET, HEAD"),
+            // RFC 9110 section 15.5.22 and RFC 6455 section 4.4: what to upgrade to, and in which version.
+            Status::UpgradeRequired => {
+                response.header("Upgrade", "websocket");
+                response.header("Sec-WebSocket-Version", VERSION);
+            }
+            Status::Unavailable => response.header("Retry-After", "5"),
+            _ => {}
+        }
+        response
+    }
+}
+
+/// The words a person reads who debugs a client. They never repeat what the peer sent.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::NotHttp => {
+                "This is not HTTP. If you meant https:// or wss://: this port speaks plain http:// and ws://."
+            }
+            Refusal::MalformedHead => {
+                "The request head is malformed: lines end in CR LF, and hold no other control characters."
+            }
+            Refusal::HeadTooLarge => "The request head is too large.",
+            Refusal::HeadTooSlow => "The request did not arrive in time.",
+            Refusal::HttpVersion => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
+            Refusal::MalformedTarget => "The request target must be a path, like /, or an http:// address.",
+            Refusal::HostMissing => "An HTTP/1.1 request needs a Host header.",
+            Refusal::DuplicateHeader => "A header that may stand only once stands twice.",
+            Refusal::HeaderNotText => "A header has bytes that are not printable ASCII.",
+            Refusal::BodyNotWanted => "Requests with a body are not accepted here.",
+            Refusal::MalformedBodyLength => "Content-Length is not a number, or Transfer-Encoding is used.",
+            Refusal::Method => "Only GET and HEAD are answered here.",
+            Refusal::NotFound => "Nothing lives at this address. The chat room is at /.",
+            Refusal::Origin => {
+                "A page of another site may not connect here. To allow it, start roomd with --origin and that site's address."
+            }
+            Refusal::UpgradeNeedsHttp11 => "A WebSocket handshake needs HTTP/1.1.",
+            Refusal::UpgradeNeedsGet => "A WebSocket handshake is a GET request.",
+            Refusal::UpgradeHeaderMissing => "A WebSocket handshake needs the header Upgrade: websocket.",
+            Refusal::ConnectionHeaderMissing => "A WebSocket handshake needs the header Connection: Upgrade.",
+            Refusal::KeyHeaderMissing => "A WebSocket handshake needs a Sec-WebSocket-Key header.",
+            Refusal::KeyNot16Bytes => "Sec-WebSocket-Key must be 16 bytes in base64.",
+            Refusal::VersionHeaderMissing => "A WebSocket handshake needs the header Sec-WebSocket-Version: 13.",
+            Refusal::WebSocketVersion => "Only version 13 of the WebSocket protocol is spoken here.",
+            Refusal::ExtensionsMalformed => "Sec-WebSocket-Extensions is malformed.",
+            Refusal::UpgradeWithBody => "A WebSocket handshake has no body.",
+            Refusal::WebSocketOnly => "This address speaks WebSocket only: connect with ws:// instead of http://.",
+            Refusal::Full => "The daemon has as many connections as it takes. Please try again in a moment.",
+            Refusal::PageUnreadable => "The page could not be read from the directory given with --web.",
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! The one answer a plain HTTP request gets, after which its connection closes.
+
+/// The statuses that are ever sent, besides the 101 of the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the standard's own words")]
+pub enum Status {
+    Ok,
+    NotModified,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    ContentTooLarge,
+    UpgradeRequired,
+    HeadersTooLarge,
+    InternalError,
+    Unavailable,
+    HttpVersion,
+}
+
+impl Status {
+    /// Number and reason phrase, as they stand in the status line.
+    #[must_use]
+    pub fn line(self) -> &'static str {
+        match self {
+            Status::Ok => "200 OK",
+            Status::NotModified => "304 Not Modified",
+            Status::BadRequest => "400 Bad Request",
+            Status::Forbidden => "403 Forbidden",
+            Status::NotFound => "404 Not Found",
+            Status::MethodNotAllowed => "405 Method Not Allowed",
+            Status::RequestTimeout => "408 Request Timeout",
+            Status::ContentTooLarge => "413 Content Too Large",
+            Status::UpgradeRequired => "426 Upgrade Required",
+            Status::HeadersTooLarge => "431 Request Header Fields Too Large",
+            Status::InternalError => "500 Internal Server Error",
+            Status::Unavailable => "503 Service Unavailable",
+            Status::HttpVersion => "505 HTTP Version Not Supported",
+        }
+    }
+}
+
+/// Whether the body is sent, or only described: the answer to HEAD is the answer to GET without its body
+/// (RFC 9110 section 9.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyWanted {
+    /// GET.
+    Yes,
+    /// HEAD.
+    No,
+}
+
+/// Status, headers and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// What the log line says, too.
+    pub status: Status,
+    headers: String,
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// A response with a body of the given media type.
+    #[must_use]
+    pub fn new(status: Status, media_type: &str, body: Vec<u8>) -> Response {
+        let mut response = Response { status, headers: String::new(), body };
+        response.header("Content-Type", media_type);
+        // A browser shall not guess another type from the bytes.
+        response.header("X-Content-Type-Options", "nosniff");
+        response
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub fn text(status: Status, sentence: &str) -> Response {
+        let mut response = Response::new(status, "text/plain; charset=utf-8", sentence.as_bytes().to_vec());
+        response.header("Cache-Control", "no-store");
+        response
+    }
+
+    /// Adds a header. Name and value are our own words; what a peer sent never comes here unchecked.
+    pub fn header(&mut self, name: &str, value: &str) {
+        debug_assert!(!value.contains(['\r', '\n']), "a header value is one line");
+        self.headers.extend([name, ": ", value, "\r\n"]);
+    }
+
+    /// The bytes on the wire, with the two headers that every answer has.
+    #[must_use]
+    pub fn into_bytes(self, body_wanted: BodyWanted) -> Vec<u8> {
+        // A 426 names what to upgrade to, and RFC 9110 section 7.8 then wants `upgrade` among the connection options.
+        let connection = if self.status == Status::UpgradeRequired { "close, Upgrade" } else { "close" };
+        let mut bytes = format!("HTTP/1.1 {}\r\nConnection: {connection}\r\n", self.status.line()).into_bytes();
+        bytes.extend_from_slice(self.headers.as_bytes());
+        // A 304 has no body by definition, and a length would describe one.
+        if self.status != Status::NotModified {
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        if body_wanted == BodyWanted::Yes {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+}

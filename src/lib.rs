@@ -1,0 +1,43 @@
+//! `roomd`, a chat room daemon: one small binary, one thread, one poll loop.
+//!
+//! It is a library so that tests can drive every part of it, and so that it can be read as one. Nobody is promised a
+//! stable interface but those who talk to the running daemon.
+//!
+//! # The way through
+//! ```text
+//! socket --read--> Connection                   AwaitingHandshake: http::Head -> http::Route -> 101, page or refusal
+//!                    |  Open: websocket::Decoder -> a text message
+//!                    v
+//!                  hub: history.append --> history.committed, with an id --> chat::Event, encoded once
+//!                                                                                   |
+//! socket <--write-- WriteQueue <------ one chunk for the turn, shared by all <------+
+//! ```
+//!
+//! # Reading order
+//! 1. [`event_loop`]: the loop itself, which is short. Each turn has five beats: wait, read, commit, write, reap.
+//! 2. [`hub`]: the other four beats, over a slab of connections.
+//! 3. [`connection`]: one connection's life as a table of transitions.
+//! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
+//! 5. [`chat`] and [`history`]: who is in the room, what it hears, in which order.
+//! 6. [`write_queue`]: what a slow reader costs.
+//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`config`].
+//!
+//! # Who may name whom
+//! [`websocket`], [`http`] and [`chat`] know bytes and values; [`connection`] and [`write_queue`] know the first two of
+//! them; [`hub`] knows all of these, but neither mio nor the clock; [`event_loop`] and [`listener`] know the operating
+//! system. `tests/layering.rs` reads the sources and holds this.
+
+pub mod chat;
+pub mod config;
+pub mod connection;
+pub mod ending;
+pub mod event_loop;
+pub mod history;
+pub mod http;
+pub mod hub;
+pub mod limits;
+pub mod listener;
+pub mod moment;
+pub mod rate_limit;
+pub mod websocket;
+pub mod write_queue;

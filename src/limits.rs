@@ -1,0 +1,62 @@
+//! Every number that bounds something: one home, a unit, a default with its reason.
+//!
+//! `config.rs` gives each a flag; `docs/operating.md` lists them with what happens when one is passed.
+
+use std::time::Duration;
+
+use crate::rate_limit::Rate;
+use crate::websocket::MessageLimits;
+
+/// The limits of a daemon. Shared by all connections, and changed by nothing while it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once, in whatever state. One more is answered 503 and closed.
+    pub max_connections: usize,
+    /// Bytes of a request head. 8 KiB is what most servers take; a browser sends under 1 KiB.
+    pub max_head_bytes: usize,
+    /// From accept to the end of the request head, in all: a byte a second does not extend it.
+    pub handshake_timeout: Duration,
+    /// Payload and fragments of one message.
+    pub message: MessageLimits,
+    /// From a message's first byte to its last.
+    pub message_timeout: Duration,
+    /// Bytes that may wait for one reader. When more comes while this much waits already, the reader is too slow.
+    pub max_queue_bytes: usize,
+    /// Bytes read from one connection in one turn, before the others have theirs.
+    pub read_budget_bytes: usize,
+    /// Bytes written to one connection in one turn, before the others have theirs.
+    pub write_budget_bytes: usize,
+    /// Silence after which a peer is asked for a sign of life.
+    pub ping_interval: Duration,
+    /// Silence after that question, after which it is gone.
+    pub ping_timeout: Duration,
+    /// For a closing connection: the answer to a Close, the last bytes to be taken, the end of the stream.
+    pub close_timeout: Duration,
+    /// How fast one connection may send; `None` is as fast as it can.
+    pub rate: Option<Rate>,
+    /// Messages of history that a newcomer is sent.
+    pub replay_messages: usize,
+    /// From so many members on, a room hears a count at most once a second instead of every coming and going.
+    pub presence_members: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: 16_384,
+            max_head_bytes: 8 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            message: MessageLimits { max_message_bytes: 64 * 1024, max_fragments: 1_024 },
+            message_timeout: Duration::from_secs(60),
+            max_queue_bytes: 1024 * 1024,
+            read_budget_bytes: 64 * 1024,
+            write_budget_bytes: 256 * 1024,
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(2),
+            rate: Some(Rate { burst: 50, per_second: 20 }),
+            replay_messages: 50,
+            presence_members: 100,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The daemon's face: flags in, log lines and an exit code out.
+//!
+//! Exit codes: 0 after a goodbye, 1 when it cannot run or cannot go on, 2 when it was called wrongly.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use roomd::config::{Config, Stop};
+use roomd::event_loop;
+
+fn main() -> ExitCode {
+    let config = match Config::read(std::env::args_os()) {
+        Ok(config) => config,
+        Err(Stop::Asked(text)) => {
+            // A closed pipe (`roomd --help | head -1`) is nobody's fault.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Wrong(sentence)) => return fail(2, &sentence),
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .format_timestamp_millis()
+        .init();
+    match event_loop::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => fail(1, &fatal.to_string()),
+    }
+}
+
+fn fail(code: u8, sentence: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "roomd: {sentence}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,321 @@
+//! What one connection has still to be sent, in order.
+//!
+//! A room's turn is one chunk of whole frames, encoded once. A member whose socket takes it all never has it queued; a
+//! member whose socket does not keeps a reference and an offset, not a copy. So a thousand slow readers cost one chunk
+//! and a thousand short lists.
+//!
+//! What is meant for one connection alone (a greeting, a Pong, an echo) is appended to one private buffer, so that many
+//! small answers of a turn leave in one write.
+//!
+//! The queue has no limit of its own. The hub asks [`WriteQueue::len`] before it adds, and says goodbye to those who
+//! owe too much.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::rc::Rc;
+
+use crate::websocket::frame;
+
+/// Chunks handed to the kernel in one call. More would only help a reader that is far behind already.
+const MAX_SLICES: usize = 16;
+
+/// One piece of the queue: `start..` of it has still to be written, and it is never empty.
+#[derive(Debug)]
+enum Chunk {
+    Shared { bytes: Rc<[u8]>, start: usize, end: usize },
+    Own { bytes: Vec<u8>, start: usize },
+}
+
+impl Chunk {
+    fn unwritten(&self) -> &[u8] {
+        match self {
+            Chunk::Shared { bytes, start, end } => &bytes[*start..*end],
+            Chunk::Own { bytes, start } => &bytes[*start..],
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        match self {
+            Chunk::Shared { start, .. } | Chunk::Own { start, .. } => *start += written,
+        }
+    }
+
+    /// Drops the frames of which nothing was written yet.
+    fn cut_behind_begun_frame(&mut self) {
+        match self {
+            // A member that joined in the middle of a turn starts inside the chunk, but at a frame's first byte too.
+            Chunk::Shared { bytes, start, end } => *end = frame::boundary_at_or_after(&bytes[..*end], *start),
+            Chunk::Own { bytes, start } => bytes.truncate(frame::boundary_at_or_after(bytes, *start)),
+        }
+    }
+}
+
+/// How a flush ended, when nothing broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing is left.
+    Everything,
+    /// The socket takes no more. Readiness will say when it does.
+    Blocked,
+    /// The socket would take more, but others come first. Nothing will remind us: the caller must come back.
+    Budget,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct WriteQueue {
+    chunks: VecDeque<Chunk>,
+    /// Invariant: the sum of all chunks' unwritten bytes.
+    len: usize,
+}
+
+impl WriteQueue {
+    /// Bytes that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a part of a chunk that others share.
+    pub fn push_shared(&mut self, bytes: Rc<[u8]>, start: usize) {
+        let end = bytes.len();
+        if start < end {
+            self.len += end - start;
+            self.chunks.push_back(Chunk::Shared { bytes, start, end });
+        }
+    }
+
+    /// Adds bytes meant for this connection alone: `append` writes them to the end of the private buffer.
+    pub fn append_own(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        if !matches!(self.chunks.back(), Some(Chunk::Own { .. })) {
+            self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0 });
+        }
+        if let Some(Chunk::Own { bytes, start }) = self.chunks.back_mut() {
+            // A reader that always lags a little never empties this buffer: what it has taken must not stay in it. Each
+            // byte is moved at most once for each byte written, so the work stays linear.
+            if *start > bytes.len() / 2 {
+                bytes.drain(..*start);
+                *start = 0;
+            }
+            let before = bytes.len();
+            append(bytes);
+            self.len += bytes.len() - before;
+            if bytes.is_empty() {
+                self.chunks.pop_back();
+            }
+        }
+    }
+
+    /// Drops all that the peer has not begun to receive, and keeps the frame that it has, so that the next frame does
+    /// not land in the middle of a payload.
+    pub fn cut_behind_begun_frame(&mut self) {
+        self.chunks.truncate(1);
+        if let Some(first) = self.chunks.front_mut() {
+            first.cut_behind_begun_frame();
+        }
+        self.len = self.chunks.front().map_or(0, |first| first.unwritten().len());
+        if self.len == 0 {
+            self.chunks.clear();
+        }
+    }
+
+    /// Writes until nothing is left, the socket blocks, or about `budget` bytes are written.
+    ///
+    /// # Errors
+    /// What the socket says, except `WouldBlock` and `Interrupted`; a socket that takes 0 bytes is `WriteZero`. The
+    /// connection is broken then.
+    pub fn flush_to(&mut self, socket: &mut impl Write, budget: usize) -> io::Result<Flushed> {
+        let mut written = 0;
+        while !self.is_empty() {
+            if written >= budget {
+                return Ok(Flushed::Budget);
+            }
+            match self.write_once(socket) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    written += count;
+                    self.advance(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A connection at rest owns no buffer.
+        self.chunks = VecDeque::new();
+        Ok(Flushed::Everything)
+    }
+
+    fn write_once(&self, socket: &mut impl Write) -> io::Result<usize> {
+        if let (1, Some(only)) = (self.chunks.len(), self.chunks.front()) {
+            return socket.write(only.unwritten());
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(chunk.unwritten());
+            count += 1;
+        }
+        socket.write_vectored(&slices[..count])
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.len -= written;
+        while let Some(first) = self.chunks.front_mut() {
+            let unwritten = first.unwritten().len();
+            if written < unwritten {
+                first.advance(written);
+                return;
+            }
+            written -= unwritten;
+            self.chunks.pop_front();
+        }
+    }
+}
+
+/// The frames of one room in one turn. They are written from here to every socket that takes them, and become a shared
+/// allocation only when the first socket does not.
+#[derive(Debug, Default)]
+pub struct TurnChunk {
+    /// Whole frames, appended in the order in which the room hears them.
+    pub bytes: Vec<u8>,
+    shared: Option<Rc<[u8]>>,
+}
+
+impl TurnChunk {
+    /// The same bytes, to be kept in queues.
+    pub fn share(&mut self) -> Rc<[u8]> {
+        Rc::clone(self.shared.get_or_insert_with(|| Rc::from(&self.bytes[..])))
+    }
+
+    /// Ready for the next turn. The buffer is kept, unless an unusual turn has made it large.
+    pub fn clear(&mut self) {
+        const KEPT_BYTES: usize = 256 * 1024;
+        self.shared = None;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::frame::{Opcode, append_frame};
+    use proptest::prelude::*;
+
+    /// A socket that takes as many bytes as the script says in each call: 0 stands for WouldBlock.
+    struct Scripted<'a> {
+        script: std::slice::Iter<'a, usize>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Scripted<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.script.next() {
+                Some(0) => Err(ErrorKind::WouldBlock.into()),
+                Some(&limit) => {
+                    let count = limit.min(bytes.len());
+                    self.taken.extend_from_slice(&bytes[..count]);
+                    Ok(count)
+                }
+                None => {
+                    self.taken.extend_from_slice(bytes);
+                    Ok(bytes.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Push {
+        Shared(Vec<u8>, usize),
+        Own(Vec<u8>),
+    }
+
+    fn any_push() -> impl Strategy<Value = Push> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..40);
+        prop_oneof![
+            (bytes.clone(), 0usize..40).prop_map(|(bytes, start)| {
+                let start = start.min(bytes.len());
+                Push::Shared(bytes, start)
+            }),
+            bytes.prop_map(Push::Own),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_short_writes_give_the_same_bytes(
+            pushes in proptest::collection::vec(any_push(), 0..30),
+            script in proptest::collection::vec(0usize..30, 0..60),
+            budget in 1usize..100,
+        ) {
+            let mut queue = WriteQueue::default();
+            let mut expected = Vec::new();
+            let mut socket = Scripted { script: script.iter(), taken: Vec::new() };
+            for push in pushes {
+                match push {
+                    Push::Shared(bytes, start) => {
+                        expected.extend_from_slice(&bytes[start..]);
+                        queue.push_shared(Rc::from(bytes), start);
+                    }
+                    Push::Own(bytes) => {
+                        expected.extend_from_slice(&bytes);
+                        queue.append_own(|out| out.extend_from_slice(&bytes));
+                    }
+                }
+                prop_assert_eq!(queue.len() + socket.taken.len(), expected.len());
+                prop_assert!(queue.flush_to(&mut socket, budget).is_ok());
+            }
+            while queue.flush_to(&mut socket, budget)? != Flushed::Everything {}
+            prop_assert_eq!(socket.taken, expected);
+            prop_assert_eq!(queue.len(), 0);
+            prop_assert_eq!(queue.chunks.capacity(), 0, "a queue at rest owns nothing");
+        }
+
+        #[test]
+        fn a_queue_that_is_cut_ends_behind_a_whole_frame(
+            payloads in proptest::collection::vec(0usize..300, 1..8),
+            written in 1usize..1_500,
+            private in any::<prop::sample::Index>(),
+        ) {
+            // Frames in two chunks, the first shared and the second private, or the other way round.
+            let mut queue = WriteQueue::default();
+            let split = private.index(payloads.len() + 1);
+            let mut ends = vec![0];
+            let mut all = Vec::new();
+            for (nth, part) in [&payloads[..split], &payloads[split..]].into_iter().enumerate() {
+                let mut bytes = Vec::new();
+                for &len in part {
+                    append_frame(&mut bytes, Opcode::Text, &vec![b'x'; len]);
+                    ends.push(all.len() + bytes.len());
+                }
+                all.extend_from_slice(&bytes);
+                if nth == 0 {
+                    queue.push_shared(Rc::from(bytes), 0);
+                } else {
+                    queue.append_own(|out| out.extend_from_slice(&bytes));
+                }
+            }
+            let written = written.min(all.len());
+            let script = [written.min(ends[split].max(1)), 0];
+            let mut socket = Scripted { script: script.iter(), taken: Vec::new() };
+            queue.flush_to(&mut socket, usize::MAX)?;
+            queue.cut_behind_begun_frame();
+            let sent = socket.taken.len();
+            let end = sent + queue.len();
+            prop_assert!(ends.contains(&end), "ends inside a frame");
+            prop_assert!(!ends.iter().any(|&boundary| sent <= boundary && boundary < end), "keeps more than was begun");
+        }
+    }
+}
