@@ -226,7 +226,7 @@ impl Connection {
     pub fn wants_bytes(&self, limits: &Limits) -> bool {
         match self.state {
             State::Open => self.resting_until.is_none() && self.queue.len() < limits.read_budget_bytes,
-            State::Closing(Phase::Departing) | State::Ended => false,
+            State::Closing(Phase::Departing | Phase::FlushingLast) | State::Ended => false,
             State::AwaitingHandshake | State::Closing(_) => true,
         }
     }

@@ -362,17 +362,14 @@ impl<S: Socket> Hub<S> {
                 {
                     slot.unread = Some(Box::new(Unread { bytes: scratch[taken..count].to_vec(), taken: 0 }));
                 }
-                self.enlist_to_read(id);
                 count
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 slot.is_readable = false;
                 0
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {
-                self.enlist_to_read(id);
-                0
-            }
+            // Still readable: `touched` has it tried again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             Err(error) => {
                 slot.connection.cut(Ending::Broken(error.kind()), now.moment);
                 0
@@ -500,9 +497,10 @@ impl<S: Socket> Hub<S> {
                 &self.messages_only
             }
         };
+        let from = std::mem::take(&mut slot.chunk_from) as usize;
         // Its last messages among them: a script that says something and leaves waits for the answer (websocat does).
         if slot.connection.may_be_sent_to() {
-            let last_words = &chunk.bytes[slot.chunk_from as usize..];
+            let last_words = &chunk.bytes[from..];
             slot.connection.queue.append_own(|out| out.extend_from_slice(last_words));
         }
         slot.connection.depart(now);
@@ -510,7 +508,6 @@ impl<S: Socket> Hub<S> {
             append_event(&mut self.everything.bytes, news, self.room.name());
         }
         self.touched(id);
-        self.enlist_to_read(id);
     }
 
     // ---- Beat four: write -----------------------------------------------------------------------------------------
@@ -596,8 +593,6 @@ impl<S: Socket> Hub<S> {
                 Ok(Flushed::Blocked) => {}
                 Err(error) => connection.cut(Ending::Broken(error.kind()), now),
             }
-            // With less owed to it, it may be listened to again.
-            self.enlist_to_read(id);
             self.touched(id);
         }
     }
@@ -652,7 +647,6 @@ impl<S: Socket> Hub<S> {
             if slot.connection.on_deadline(&self.limits, now) == Due::CloseSent {
                 self.announce_going(id);
             }
-            self.enlist_to_read(id);
             self.touched(id);
         }
     }
@@ -670,7 +664,6 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         if slot.membership == Membership::None {
             slot.connection.depart(now);
-            self.enlist_to_read(id);
         }
         self.touched(id);
     }
@@ -687,13 +680,16 @@ impl<S: Socket> Hub<S> {
         self.is_to_commit = true;
     }
 
-    /// After anything that may have changed a connection: what it has queued will be flushed, its end noticed, and its
-    /// deadline kept.
+    /// After anything that may have changed a connection: its end will be noticed, what is there for it read if it wants
+    /// bytes again, what it has queued flushed, and its deadline kept.
     fn touched(&mut self, id: PeerId) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         if slot.connection.state() == State::Ended {
             self.to_reap.push(id);
             return;
+        }
+        if (slot.is_readable || slot.unread.is_some()) && slot.connection.wants_bytes(&self.limits) {
+            enlist(&mut self.to_read, &mut slot.is_to_read, id);
         }
         // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
         let is_done = matches!(slot.connection.state(), State::Closing(Phase::Flushing | Phase::FlushingLast));
@@ -704,13 +700,6 @@ impl<S: Socket> Hub<S> {
         if deadline < slot.armed {
             slot.armed = deadline;
             self.timers.push(Reverse((deadline, id)));
-        }
-    }
-
-    fn enlist_to_read(&mut self, id: PeerId) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        if (slot.is_readable || slot.unread.is_some()) && slot.connection.wants_bytes(&self.limits) {
-            enlist(&mut self.to_read, &mut slot.is_to_read, id);
         }
     }
 
@@ -736,7 +725,7 @@ impl<S: Socket> Hub<S> {
             );
             let has_bytes = slot.is_readable || slot.unread.is_some();
             assert!(
-                !(has_bytes && connection.wants_bytes(&self.limits)) || slot.is_to_read || slot.is_hung_up,
+                !(has_bytes && connection.wants_bytes(&self.limits)) || slot.is_to_read,
                 "{id:?} has something to read that nobody will read"
             );
             if let Membership::Seated(_, seat) | Membership::Going(_, Some(seat)) = slot.membership {

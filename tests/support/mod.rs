@@ -1,0 +1,334 @@
+//! What tests over real sockets share: a daemon of their own on a free port, and a client that speaks in bytes.
+//!
+//! Nothing here sleeps to let something happen: a test waits for the thing itself, within [`PATIENCE`].
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a test waits for what must happen. Far more than it takes, so that a busy machine fails nothing.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running daemon, killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+    pub address: String,
+}
+
+impl Daemon {
+    /// Starts `roomd` on a free port of the loopback interface and waits until it listens.
+    pub fn start(flags: &[&str]) -> Daemon {
+        let mut all = vec!["--listen", "127.0.0.1:0"];
+        all.extend(flags);
+        Daemon::start_without_address(&all)
+    }
+
+    /// Starts `roomd` with just these flags.
+    pub fn start_without_address(flags: &[&str]) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+        command.args(flags).env_remove("RUST_LOG");
+        Daemon::spawn(command)
+    }
+
+    /// Starts a command that ends up as `roomd`, its log on standard error.
+    pub fn spawn(mut command: Command) -> Daemon {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let stderr = child.stderr.take().expect("its log is piped");
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut daemon = Daemon { child, log, seen: Vec::new(), address: String::new() };
+        let line = daemon.wait_for_log("listening on ");
+        let place = line.split("listening on ").nth(1).unwrap();
+        daemon.address = place.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        daemon
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the next log line that holds `part`.
+    pub fn wait_for_log(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no log line with {part:?} ({error}); the log so far:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Everything logged until the daemon ended.
+    pub fn rest_of_log(&mut self) -> Vec<String> {
+        self.seen.extend(self.log.iter());
+        self.seen.clone()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the daemon can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon does not end; its log:\n{}", self.rest_of_log().join("\n"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// User and system CPU time so far, in clock ticks of 10 ms.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the daemon runs");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the daemon runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A plain TCP connection.
+    pub fn connect(&self) -> Raw {
+        Raw::connect(&self.address)
+    }
+
+    /// A WebSocket at `path`, its handshake done.
+    pub fn open(&self, path: &str) -> Raw {
+        let mut raw = self.connect();
+        raw.send(handshake(path).as_bytes());
+        let answer = raw.read_head();
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        raw
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Only ever the child that this test started; if it has ended already there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A proper handshake.
+pub fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: roomd.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// A frame from the server, as it was on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub first_byte: u8,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    pub fn text(&self) -> &str {
+        assert_eq!(self.first_byte, 0x81, "a whole text frame: {self:02x?}");
+        std::str::from_utf8(&self.payload).expect("text is UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.text()).expect("an event is JSON")
+    }
+
+    /// The code of a Close frame; 1005 for one without, as books call it.
+    pub fn close_code(&self) -> u16 {
+        assert_eq!(self.first_byte, 0x88, "a Close frame: {self:02x?}");
+        self.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))
+    }
+}
+
+/// A client that says just the bytes it is told to, right or wrong.
+pub struct Raw {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Raw {
+    pub fn connect(address: &str) -> Raw {
+        let stream = TcpStream::connect(address).expect("the daemon accepts");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Raw { stream, buffer: Vec::new() }
+    }
+
+    /// Sends bytes as they are. A server that has closed already is for the following read to find out.
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                panic!("cannot send: {error}")
+            }
+            _ => {}
+        }
+    }
+
+    pub fn send_text(&mut self, text: &str) {
+        self.send(&masked_frame(0x81, text.as_bytes()));
+    }
+
+    pub fn send_close(&mut self, code: u16) {
+        self.send(&masked_frame(0x88, &code.to_be_bytes()));
+    }
+
+    /// Reads more, and says whether there was any.
+    fn fill(&mut self) -> bool {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.buffer.extend_from_slice(&chunk[..count]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("nothing came: {error}; so far {:?}", String::from_utf8_lossy(&self.buffer)),
+        }
+    }
+
+    /// The head of an HTTP answer.
+    pub fn read_head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                let rest = self.buffer.split_off(end + 4);
+                return String::from_utf8(std::mem::replace(&mut self.buffer, rest)).expect("a head is text");
+            }
+            assert!(self.fill(), "the stream ended before the head: {:?}", String::from_utf8_lossy(&self.buffer));
+        }
+    }
+
+    /// Everything up to the end of the stream.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// The next frame, or `None` at the end of the stream.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, len)) = parse_frame(&self.buffer) {
+                self.buffer.drain(..len);
+                return Some(frame);
+            }
+            if !self.fill() {
+                assert!(self.buffer.is_empty(), "the stream ended inside a frame: {:02x?}", self.buffer);
+                return None;
+            }
+        }
+    }
+
+    pub fn frame(&mut self) -> Frame {
+        self.next_frame().expect("a frame, not the end of the stream")
+    }
+
+    /// The next event of that type, passing over others.
+    pub fn event(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.frame().json();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// The text of the next message.
+    pub fn message(&mut self) -> String {
+        self.event("message")["mess"].as_str().expect("a text").to_owned()
+    }
+
+    /// The code of the Close that comes next or after other frames, and that the stream ends behind it.
+    pub fn close_code(&mut self) -> u16 {
+        loop {
+            let frame = self.frame();
+            if frame.first_byte == 0x88 {
+                return frame.close_code();
+            }
+        }
+    }
+
+    pub fn finish_sending(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("the stream is open");
+    }
+
+    /// Closes with a reset instead of an end: what SO_LINGER with 0 seconds is for.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+/// A client's frame, masked.
+pub fn masked_frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = masked_header(first_byte, payload.len() as u64, key);
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}
+
+/// The header of a client's frame, whatever length it claims.
+pub fn masked_header(first_byte: u8, payload_len: u64, key: [u8; 4]) -> Vec<u8> {
+    let mut bytes = vec![first_byte];
+    match payload_len {
+        0..=125 => bytes.push(0x80 | payload_len as u8),
+        126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(payload_len as u16).to_be_bytes());
+        }
+        _ => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&payload_len.to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&key);
+    bytes
+}
+
+/// A server's frame at the front of `bytes`, with its length. It also checks what must hold for each of them.
+pub fn parse_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let (&first_byte, &second) = (bytes.first()?, bytes.get(1)?);
+    assert_eq!(second & 0x80, 0, "a server must not mask (section 5.1)");
+    assert_eq!(first_byte & 0x70, 0, "no extension was agreed on (section 5.2)");
+    let (start, len) = match second {
+        126 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+        len => (2, u64::from(len)),
+    };
+    let end = start + len as usize;
+    let payload = bytes.get(start..end)?.to_vec();
+    Some((Frame { first_byte, payload }, end))
+}
