@@ -68,6 +68,8 @@ struct EventLoop {
     clock: Clock,
     /// Set while the system has no descriptor, or no memory, for another connection.
     accept_pause: Option<AcceptPause>,
+    /// That was logged, and no connection has been accepted since: once is enough.
+    is_exhaustion_logged: bool,
     /// Set by the first signal: by then everybody must be gone.
     goodbye_by: Option<Moment>,
 }
@@ -126,6 +128,7 @@ impl EventLoop {
             hub: Hub::new(limits, config.site(), config.history()),
             clock: Clock { start: Instant::now() },
             accept_pause: None,
+            is_exhaustion_logged: false,
             goodbye_by: None,
         })
     }
@@ -200,6 +203,7 @@ impl EventLoop {
                 accepted += 1;
                 match listener.inner.accept() {
                     Ok((mut stream, from)) => {
+                        self.is_exhaustion_logged = false;
                         let token = Token(self.hub.next_id().to_token());
                         match stream.register(self.poll.registry(), token) {
                             Ok(()) => {
@@ -213,7 +217,9 @@ impl EventLoop {
                         Trouble::OneConnection => {}
                         Trouble::Exhausted => {
                             let connections = self.hub.connections();
-                            warn!("cannot accept more than {connections} connections for now: {error}");
+                            if !std::mem::replace(&mut self.is_exhaustion_logged, true) {
+                                warn!("cannot accept more than {connections} connections for now: {error}");
+                            }
                             self.accept_pause = Some(AcceptPause { until: now.moment + ACCEPT_PAUSE, connections });
                             return Ok(());
                         }

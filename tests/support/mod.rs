@@ -183,7 +183,10 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(address: &str) -> Raw {
-        let stream = TcpStream::connect(address).expect("the daemon accepts");
+        Raw::over(TcpStream::connect(address).expect("the daemon accepts"))
+    }
+
+    pub fn over(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -200,6 +203,20 @@ impl Raw {
         }
     }
 
+    /// Sends while this thread reads: a server that answers what it has read needs both.
+    pub fn send_from_another_thread(&self, bytes: Vec<u8>) {
+        let mut stream = self.stream.try_clone().expect("a socket can be cloned");
+        std::thread::spawn(move || stream.write_all(&bytes));
+    }
+
+    /// Waits up to so long for something to read.
+    pub fn has_something_to_read(&self, patience: Duration) -> bool {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        peeked.is_ok()
+    }
+
     pub fn send_text(&mut self, text: &str) {
         self.send(&masked_frame(0x81, text.as_bytes()));
     }
@@ -210,7 +227,7 @@ impl Raw {
 
     /// Reads more, and says whether there was any.
     fn fill(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = [0; 64 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => false,
             Ok(count) => {
