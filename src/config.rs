@@ -69,11 +69,11 @@ pub struct Config {
         help_heading = "History")]
     keep_bytes: usize,
 
-    /// Messages of the past that a newcomer is sent
+    /// Messages of the past that a newcomer is sent: so many, or as many as fit in half of --max-queue
     #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value = "50", help_heading = "History")]
     replay: usize,
 
-    /// Connections at once; one more is answered 503
+    /// Connections at once. More are answered 503, or wait until there is room to do so
     #[arg(long, env = "ROOMD_MAX_CONNECTIONS", value_name = "COUNT", default_value = "16384", value_parser = count,
         help_heading = "Limits")]
     max_connections: usize,
@@ -108,7 +108,8 @@ pub struct Config {
         help_heading = "Limits")]
     max_queue: usize,
 
-    /// Bytes read from one connection before the others have their turn
+    /// Bytes read from one connection before the others have their turn; a client that leaves as many bytes of answers
+    /// unread is not read until it takes some
     #[arg(long, env = "ROOMD_READ_BUDGET", value_name = "BYTES", default_value = "65536", value_parser = count,
         help_heading = "Limits")]
     read_budget: usize,

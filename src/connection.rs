@@ -13,6 +13,8 @@
 //! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
 //! delivered: [`depart`](Connection::depart).
 
+use std::time::Duration;
+
 use crate::ending::Ending;
 use crate::http::response::BodyWanted;
 use crate::http::route::{Endpoint, Route, Site};
@@ -24,6 +26,12 @@ use crate::websocket::close::close_payload;
 use crate::websocket::frame::{Opcode, append_frame};
 use crate::websocket::{Close, CloseCode, Decoder, Input, Received};
 use crate::write_queue::WriteQueue;
+
+/// A closing connection is waited for as long as it takes at least so many bytes...
+const SLOWEST_FLUSH_BYTES: usize = 64 * 1024;
+
+/// ...in so much time, besides `--close-timeout`: a slow link may have its last megabyte in 16 s.
+const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,11 +322,9 @@ impl Connection {
 
     /// The peer has taken bytes after its socket had been full: slow, but alive.
     pub fn progressed(&mut self, now: Moment) {
-        match (self.state, self.keepalive) {
-            // The Ping may still be in the queue: the time to answer it begins when it can have been read.
-            (State::Open, Keepalive::Asked { .. }) => self.keepalive = Keepalive::Asked { at: now },
-            (State::Closing(Phase::Flushing | Phase::FlushingLast), _) => self.since = now,
-            _ => {}
+        // The Ping may still be in the queue: the time to answer it begins when it can have been read.
+        if let Keepalive::Asked { .. } = self.keepalive {
+            self.keepalive = Keepalive::Asked { at: now };
         }
     }
 
@@ -343,7 +349,10 @@ impl Connection {
             }
             // It waits for the history, which has its own ways to fail; the socket is not asked for anything.
             State::Closing(Phase::Departing) | State::Ended => Moment::NEVER,
-            State::Closing(_) => self.since + limits.close_timeout,
+            // Who still has much to take is given longer, by what is left, so that taking a little does not extend it.
+            State::Closing(_) => {
+                self.since + limits.close_timeout + SLOWEST_FLUSH * (self.queue.len() / SLOWEST_FLUSH_BYTES) as u32
+            }
         }
     }
 
@@ -372,6 +381,8 @@ impl Connection {
     fn on_open_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
         if self.resting_until.is_some_and(|until| until <= now) {
             self.resting_until = None;
+            // The time in which we did not read is not the peer's.
+            self.message_since = now;
         }
         if self.message_deadline(limits) <= now {
             self.close(CloseCode::POLICY, Ending::MessageTooSlow, now);
@@ -419,7 +430,7 @@ impl Connection {
         match route {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.
             Ok(Route::Upgrade(upgrade, endpoint)) => {
-                self.queue.append_own(|out| upgrade.append_response(out));
+                self.queue.push_unit(upgrade.response());
                 self.endpoint = endpoint;
                 self.keepalive = Keepalive::Heard { at: now };
                 self.step(Trigger::Upgraded, now);
@@ -427,7 +438,7 @@ impl Connection {
             }
             Ok(Route::Answer(response, body_wanted)) => {
                 self.ending = Some(Ending::Answered(response.status));
-                self.queue.append_own(|out| out.extend(response.into_bytes(body_wanted)));
+                self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
                 Incoming::Answered
             }
@@ -440,6 +451,7 @@ impl Connection {
 
     fn next_of_frames<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits, now: Moment) -> Incoming<'a> {
         if input.rest().is_empty() {
+            self.decoder.forget_delivered();
             return Incoming::Starved;
         }
         self.keepalive = Keepalive::Heard { at: now };
@@ -500,7 +512,7 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal, now: Moment) {
         self.request = None;
         self.ending = Some(Ending::Refused(refusal));
-        self.queue.append_own(|out| out.extend(refusal.response().into_bytes(BodyWanted::Yes)));
+        self.queue.push_unit(refusal.response().into_bytes(BodyWanted::Yes));
         self.step(Trigger::Answered, now);
     }
 
@@ -543,7 +555,7 @@ mod tests {
         }
     }
 
-    /// The card: AwaitingHandshake, then Open, then Closing, never back.
+    /// AwaitingHandshake, then Open, then Closing, never back.
     #[test]
     fn a_connection_never_goes_back() {
         fn rank(state: State) -> u8 {

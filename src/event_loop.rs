@@ -42,6 +42,8 @@ const RESERVED_DESCRIPTORS: u64 = 96;
 pub enum Fatal {
     /// An address cannot be listened on.
     CannotListen(CannotListen),
+    /// More than [`MAX_LISTENERS`].
+    TooManyListeners,
     /// The system denies something the loop cannot do without.
     System(&'static str, io::Error),
 }
@@ -113,7 +115,9 @@ impl EventLoop {
         for address in &config.listen {
             listeners.extend(Listener::bind(address).map_err(Fatal::CannotListen)?);
         }
-        listeners.truncate(MAX_LISTENERS);
+        if listeners.len() > MAX_LISTENERS {
+            return Err(Fatal::TooManyListeners);
+        }
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)
@@ -300,6 +304,7 @@ impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fatal::CannotListen(cannot) => cannot.fmt(f),
+            Fatal::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
             Fatal::System(what, error) => write!(f, "{what}: {error}"),
         }
     }

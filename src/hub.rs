@@ -17,6 +17,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::rc::Rc;
 
 use log::{debug, info};
@@ -33,9 +34,14 @@ use crate::moment::{Moment, Now};
 use crate::websocket::{CloseCode, Input, frame};
 use crate::write_queue::{Flushed, TurnChunk};
 
-/// Bytes read from all connections together in one turn. It bounds what a turn can make of them, and so how long the
-/// turn takes and how large its chunk becomes. Those left over come first in the next turn.
+/// What one turn takes in from all connections together: bytes read, and for each message its text and
+/// [`MESSAGE_INTAKE_BYTES`]. It bounds how long the turn takes and how large its chunk becomes: about six times this, if
+/// every character has to be escaped. Those left over come first in the next turn.
 const INTAKE_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// What an event adds to its text: the keys, the name, the numbers. Without it, messages of one letter would make a chunk
+/// of twenty times the bytes that were read.
+const MESSAGE_INTAKE_BYTES: usize = 128;
 
 /// Slots kept beyond `--max-connections` for those who are told that the daemon is full.
 const TURNED_AWAY_AT_ONCE: usize = 64;
@@ -116,6 +122,10 @@ pub struct Hub<S> {
     to_flush: VecDeque<PeerId>,
     /// Connections that may have ended.
     to_reap: Vec<PeerId>,
+    /// Members that leave in this turn, and the part of the chunk that each is still to see.
+    leavers: Vec<(PeerId, Range<usize>)>,
+    /// What this turn has taken in so far; see [`INTAKE_BYTES_PER_TURN`].
+    intake_bytes: usize,
     /// Something was appended to the history that has not been asked back.
     is_to_commit: bool,
     /// Deadlines. An entry may be out of date: the connection's own deadline decides when its time comes.
@@ -184,6 +194,8 @@ impl<S: Socket> Hub<S> {
             to_read: VecDeque::new(),
             to_flush: VecDeque::new(),
             to_reap: Vec::new(),
+            leavers: Vec::new(),
+            intake_bytes: 0,
             is_to_commit: false,
             timers: BinaryHeap::new(),
             endings: BTreeMap::new(),
@@ -310,25 +322,27 @@ impl<S: Socket> Hub<S> {
 
     fn read(&mut self, now: Now) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut intake = 0;
+        self.intake_bytes = 0;
         // Those who are not done go to the back of the list and have their next turn in the next turn.
         for _ in 0..self.to_read.len() {
-            if intake >= INTAKE_BYTES_PER_TURN {
+            if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
                 break;
             }
             let Some(id) = self.to_read.pop_front() else { break };
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             slot.is_to_read = false;
-            intake += self.read_from(id, &mut scratch, now);
+            self.read_from(id, &mut scratch, now);
             self.touched(id);
         }
         self.scratch = scratch;
     }
 
-    /// One read of one connection, at most; the bytes that it brought.
-    fn read_from(&mut self, id: PeerId, scratch: &mut [u8], now: Now) -> usize {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return 0 };
-        if let Some(mut unread) = slot.unread.take_if(|_| slot.connection.wants_bytes(&self.limits)) {
+    /// What was left over of an earlier read of one connection, and then one read of it, at most.
+    fn read_from(&mut self, id: PeerId, scratch: &mut [u8], now: Now) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        if slot.wants_bytes(&self.limits)
+            && let Some(mut unread) = slot.unread.take()
+        {
             unread.taken += self.digest(id, &mut unread.bytes[unread.taken..], now);
             if unread.taken < unread.bytes.len()
                 && let Some(slot) = slot_of(&mut self.slots, id)
@@ -337,9 +351,9 @@ impl<S: Socket> Hub<S> {
             }
         }
 
-        let Some(slot) = slot_of(&mut self.slots, id) else { return 0 };
-        if !slot.is_readable || slot.unread.is_some() || !slot.connection.wants_bytes(&self.limits) {
-            return 0;
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        if !slot.is_readable || slot.unread.is_some() || !slot.wants_bytes(&self.limits) {
+            return;
         }
         match slot.socket.read(scratch) {
             // The end of the stream stays readable: a later state may want to hear of it again.
@@ -348,9 +362,9 @@ impl<S: Socket> Hub<S> {
                 if matches!(incoming, Incoming::Departing) {
                     self.leave_room(id, now.moment);
                 }
-                0
             }
             Ok(count) => {
+                self.intake_bytes += count;
                 // A short read has emptied the socket, and what comes later brings a new edge (epoll(7), question 9);
                 // the end of the stream alone does not, when it was reported together with the bytes before it.
                 if count < scratch.len() && !slot.is_hung_up {
@@ -362,18 +376,11 @@ impl<S: Socket> Hub<S> {
                 {
                     slot.unread = Some(Box::new(Unread { bytes: scratch[taken..count].to_vec(), taken: 0 }));
                 }
-                count
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                slot.is_readable = false;
-                0
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => slot.is_readable = false,
             // Still readable: `touched` has it tried again.
-            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
-            Err(error) => {
-                slot.connection.cut(Ending::Broken(error.kind()), now.moment);
-                0
-            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => slot.connection.cut(Ending::Broken(error.kind()), now.moment),
         }
     }
 
@@ -405,6 +412,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Incoming::Text(text) => {
                     let text = without_newline(text);
+                    self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES;
                     if let (Some(name), false) = (slot.membership.name(), text.is_empty()) {
                         self.history.append(Entry::Said { name, unix_ms: now.unix_ms, text: text.into() });
                         self.is_to_commit = true;
@@ -418,7 +426,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Incoming::Handled => slot.connection.spend_token(&self.limits, now.moment),
             }
-            if !slot.connection.wants_bytes(&self.limits) {
+            if !slot.wants_bytes(&self.limits) {
                 return input.taken();
             }
         }
@@ -468,24 +476,19 @@ impl<S: Socket> Hub<S> {
             }
             Audience::Everything => {
                 slot.chunk_from = self.everything.bytes.len() as u32;
-                let replay = self.replay.get_or_insert_with(|| {
-                    let mut frames = Vec::new();
-                    self.history.read_newest(self.limits.replay_messages, &mut |message| {
-                        append_event(&mut frames, Event::Message(message), self.room.name());
-                    });
-                    Rc::from(frames)
-                });
+                let replay = self.replay.get_or_insert_with(|| replay(&*self.history, &self.room, &self.limits));
                 if slot.connection.may_be_sent_to() {
                     let welcome = self.room.welcome(name, self.history.last_id(), &mut self.users);
                     slot.connection.queue.append_own(|out| append_event(out, welcome, self.room.name()));
-                    slot.connection.queue.push_shared(Rc::clone(replay), 0);
+                    slot.connection.queue.push_shared(Rc::clone(replay), 0..replay.len());
                 }
             }
         }
         self.touched(id);
     }
 
-    /// A member's going has come back from the history: all that it is still to see has been encoded.
+    /// A member's going has come back from the history: all that it is still to see has been encoded. Its last messages
+    /// among them: a script that says something and leaves waits for the answer (websocat does).
     fn go(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Membership::Going(_, seat) = slot.membership else { return };
@@ -497,13 +500,7 @@ impl<S: Socket> Hub<S> {
                 &self.messages_only
             }
         };
-        let from = std::mem::take(&mut slot.chunk_from) as usize;
-        // Its last messages among them: a script that says something and leaves waits for the answer (websocat does).
-        if slot.connection.may_be_sent_to() {
-            let last_words = &chunk.bytes[from..];
-            slot.connection.queue.append_own(|out| out.extend_from_slice(last_words));
-        }
-        slot.connection.depart(now);
+        self.leavers.push((id, std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len()));
         if let Some(news) = seat.and_then(|seat| self.room.leave(seat, now)) {
             append_event(&mut self.everything.bytes, news, self.room.name());
         }
@@ -514,53 +511,40 @@ impl<S: Socket> Hub<S> {
 
     /// Sends the turn's chunk to every member: at once where nothing is owed, behind what is owed elsewhere.
     fn fan_out(&mut self, now: Moment) {
-        let mut too_slow = Vec::new();
-        if !self.everything.bytes.is_empty() {
-            for id in self.room.audience() {
-                let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-                let chunk = match slot.audience {
-                    Audience::Everything => &mut self.everything,
-                    Audience::MessagesOnly => &mut self.messages_only,
-                };
-                let from = std::mem::take(&mut slot.chunk_from) as usize;
-                let bytes = &chunk.bytes[from..];
-                if bytes.is_empty() || !slot.connection.may_be_sent_to() {
-                    continue;
-                }
-                let queue = &mut slot.connection.queue;
-                if !queue.is_empty() {
-                    // The rule is about what it owes, not about what comes: one large turn makes nobody slow.
-                    if queue.len() > self.limits.max_queue_bytes {
-                        too_slow.push(id);
-                    } else {
-                        queue.push_shared(chunk.share(), from);
-                    }
-                    continue;
-                }
-                match slot.socket.write(bytes) {
-                    Ok(count) if count == bytes.len() => {}
-                    Ok(count) => {
-                        queue.push_shared(chunk.share(), from + count);
-                        enlist(&mut self.to_flush, &mut slot.is_to_flush, id);
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        queue.push_shared(chunk.share(), from);
-                        slot.is_blocked = true;
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {
-                        queue.push_shared(chunk.share(), from);
-                        enlist(&mut self.to_flush, &mut slot.is_to_flush, id);
-                    }
-                    Err(error) => {
-                        slot.connection.cut(Ending::Broken(error.kind()), now);
-                        self.to_reap.push(id);
-                    }
-                }
+        for (id, part) in std::mem::take(&mut self.leavers) {
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let chunk = match slot.audience {
+                Audience::Everything => &mut self.everything,
+                Audience::MessagesOnly => &mut self.messages_only,
+            };
+            slot.send_part(chunk, part, &self.limits, now);
+            slot.connection.depart(now);
+            self.touched(id);
+        }
+        if self.everything.bytes.is_empty() {
+            return;
+        }
+        let mut to_close = Vec::new();
+        let mut to_touch = Vec::new();
+        for id in self.room.audience() {
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let chunk = match slot.audience {
+                Audience::Everything => &mut self.everything,
+                Audience::MessagesOnly => &mut self.messages_only,
+            };
+            let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+            match slot.send_part(chunk, part, &self.limits, now) {
+                Sent::AsFarAsPossible => {}
+                Sent::SomethingChanged => to_touch.push(id),
+                Sent::OwesTooMuch => to_close.push(id),
             }
         }
         self.everything.clear();
         self.messages_only.clear();
-        for id in too_slow {
+        for id in to_touch {
+            self.touched(id);
+        }
+        for id in to_close {
             self.close(id, CloseCode::POLICY, Ending::TooSlow, now);
         }
     }
@@ -639,6 +623,17 @@ impl<S: Socket> Hub<S> {
             self.timers.pop();
             due.push((moment, id));
         }
+        // Entries that are out of date would pile up where deadlines come closer again and again. Now and then the heap is
+        // made anew; it is then as long as there are connections, so this costs each entry a constant.
+        if self.timers.len() > 64 + 4 * self.slots.len() {
+            self.timers.clear();
+            for (key, slot) in &mut self.slots {
+                slot.armed = slot.connection.deadline(&self.limits);
+                if slot.armed != Moment::NEVER {
+                    self.timers.push(Reverse((slot.armed, id_of(key, slot))));
+                }
+            }
+        }
         for (moment, id) in due {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if slot.armed == moment {
@@ -688,7 +683,7 @@ impl<S: Socket> Hub<S> {
             self.to_reap.push(id);
             return;
         }
-        if (slot.is_readable || slot.unread.is_some()) && slot.connection.wants_bytes(&self.limits) {
+        if (slot.is_readable || slot.unread.is_some()) && slot.wants_bytes(&self.limits) {
             enlist(&mut self.to_read, &mut slot.is_to_read, id);
         }
         // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
@@ -725,7 +720,7 @@ impl<S: Socket> Hub<S> {
             );
             let has_bytes = slot.is_readable || slot.unread.is_some();
             assert!(
-                !(has_bytes && connection.wants_bytes(&self.limits)) || slot.is_to_read,
+                !(has_bytes && slot.wants_bytes(&self.limits)) || slot.is_to_read,
                 "{id:?} has something to read that nobody will read"
             );
             if let Membership::Seated(_, seat) | Membership::Going(_, Some(seat)) = slot.membership {
@@ -739,6 +734,60 @@ impl<S: Socket> Hub<S> {
     }
 }
 
+/// How sending a part of a chunk to one member went.
+enum Sent {
+    /// Written, or queued behind a socket that is known to be full.
+    AsFarAsPossible,
+    /// There is something to flush, or the connection has broken.
+    SomethingChanged,
+    /// It owes more than it may already.
+    OwesTooMuch,
+}
+
+impl<S: Socket> Slot<S> {
+    /// Bytes from this peer would be of use. A newcomer is not read on before it has its seat: its welcome comes first,
+    /// and whatever it has said goes behind its own coming.
+    fn wants_bytes(&self, limits: &Limits) -> bool {
+        !matches!(self.membership, Membership::Coming(_)) && self.connection.wants_bytes(limits)
+    }
+
+    /// Sends a part of the turn's chunk: with one write if nothing is owed, else by queueing a reference.
+    fn send_part(&mut self, chunk: &mut TurnChunk, part: Range<usize>, limits: &Limits, now: Moment) -> Sent {
+        if part.is_empty() || !self.connection.may_be_sent_to() {
+            return Sent::AsFarAsPossible;
+        }
+        let queue = &mut self.connection.queue;
+        if !queue.is_empty() {
+            // The rule is about what it owes, not about what comes: one large turn makes nobody slow.
+            if queue.cost() > limits.max_queue_bytes {
+                return Sent::OwesTooMuch;
+            }
+            queue.push_shared(chunk.share(), part);
+            return Sent::AsFarAsPossible;
+        }
+        match self.socket.write(&chunk.bytes[part.clone()]) {
+            Ok(count) if count == part.len() => Sent::AsFarAsPossible,
+            Ok(count) => {
+                queue.push_shared(chunk.share(), part.start + count..part.end);
+                Sent::SomethingChanged
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                queue.push_shared(chunk.share(), part);
+                self.is_blocked = true;
+                Sent::AsFarAsPossible
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                queue.push_shared(chunk.share(), part);
+                Sent::SomethingChanged
+            }
+            Err(error) => {
+                self.connection.cut(Ending::Broken(error.kind()), now);
+                Sent::SomethingChanged
+            }
+        }
+    }
+}
+
 impl Membership {
     fn name(self) -> Option<Name> {
         match self {
@@ -746,6 +795,19 @@ impl Membership {
             Membership::Coming(name) | Membership::Seated(name, _) | Membership::Going(name, _) => Some(name),
         }
     }
+}
+
+/// The newest messages as frames: as many as are wanted, less the oldest of them if they would fill more than half of
+/// a queue, for a newcomer must not be too slow a reader before it has read anything.
+fn replay(history: &dyn History<PeerId>, room: &Room<PeerId>, limits: &Limits) -> Rc<[u8]> {
+    let mut frames = Vec::new();
+    let mut starts = Vec::new();
+    history.read_newest(limits.replay_messages, &mut |message| {
+        starts.push(frames.len());
+        append_event(&mut frames, Event::Message(message), room.name());
+    });
+    let start = starts.into_iter().find(|start| frames.len() - start <= limits.max_queue_bytes / 2);
+    Rc::from(&frames[start.unwrap_or(frames.len())..])
 }
 
 fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &str) {

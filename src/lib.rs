@@ -27,6 +27,9 @@
 //! them; [`hub`] knows all of these, but neither mio nor the clock; [`event_loop`] and [`listener`] know the operating
 //! system. `tests/layering.rs` reads the sources and holds this.
 
+// Nothing that comes from outside may end the daemon.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 pub mod chat;
 pub mod config;
 pub mod connection;

@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 after a goodbye, 1 when it cannot run or cannot go on, 2 when it was called wrongly.
 
+// Nothing that comes from outside may end the daemon.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::io::Write as _;
 use std::process::ExitCode;
 

@@ -17,33 +17,33 @@ pub struct Rate {
 /// The bucket, as one number: when it will be full again. Taking a token moves that into the future by the time one
 /// token needs; "empty" is when it lies a whole bucket ahead.
 ///
-/// Microseconds since the daemon's start, for at 3,000 frames a second a token takes a third of a millisecond.
+/// Nanoseconds since the daemon's start, for at 3,000 frames a second a token takes a third of a millisecond.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokenBucket {
-    full_at_us: u64,
+    full_at_ns: u64,
 }
 
 impl TokenBucket {
     /// Takes a token; the caller has already done the work it pays for.
     pub fn take(&mut self, rate: Rate, now: Moment) {
-        self.full_at_us = self.full_at_us.max(micros(now)) + token_us(rate);
+        self.full_at_ns = self.full_at_ns.max(nanos(now)) + token_ns(rate);
     }
 
     /// When the next token will be there, if there is none now.
     #[must_use]
     pub fn empty_until(&self, rate: Rate, now: Moment) -> Option<Moment> {
-        let depth_us = token_us(rate) * u64::from(rate.burst.saturating_sub(1));
-        let next_at_us = self.full_at_us.saturating_sub(depth_us);
-        (next_at_us > micros(now)).then(|| Moment::START + Duration::from_micros(next_at_us))
+        let depth_ns = token_ns(rate) * u64::from(rate.burst.saturating_sub(1));
+        let next_at_ns = self.full_at_ns.saturating_sub(depth_ns);
+        (next_at_ns > nanos(now)).then(|| Moment::START + Duration::from_nanos(next_at_ns))
     }
 }
 
-fn token_us(rate: Rate) -> u64 {
-    1_000_000 / u64::from(rate.per_second.max(1))
+fn token_ns(rate: Rate) -> u64 {
+    1_000_000_000 / u64::from(rate.per_second.max(1))
 }
 
-fn micros(moment: Moment) -> u64 {
-    u64::try_from(moment.since(Moment::START).as_micros()).unwrap_or(u64::MAX)
+fn nanos(moment: Moment) -> u64 {
+    u64::try_from(moment.since(Moment::START).as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

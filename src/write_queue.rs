@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::websocket::frame;
@@ -19,34 +20,53 @@ use crate::websocket::frame;
 /// Chunks handed to the kernel in one call. More would only help a reader that is far behind already.
 const MAX_SLICES: usize = 16;
 
+/// What an entry of the list takes, with the room that a growing list leaves free.
+const CHUNK_COST_BYTES: usize = 64;
+
 /// One piece of the queue: `start..` of it has still to be written, and it is never empty.
 #[derive(Debug)]
 enum Chunk {
-    Shared { bytes: Rc<[u8]>, start: usize, end: usize },
-    Own { bytes: Vec<u8>, start: usize },
+    Shared {
+        bytes: Rc<[u8]>,
+        start: usize,
+        end: usize,
+    },
+    /// Frames for this connection alone.
+    Own {
+        bytes: Vec<u8>,
+        start: usize,
+    },
+    /// Bytes that must all be written, for they are no frames: an HTTP answer, or the rest of a frame.
+    Unit {
+        bytes: Vec<u8>,
+        start: usize,
+    },
 }
 
 impl Chunk {
     fn unwritten(&self) -> &[u8] {
         match self {
             Chunk::Shared { bytes, start, end } => &bytes[*start..*end],
-            Chunk::Own { bytes, start } => &bytes[*start..],
+            Chunk::Own { bytes, start } | Chunk::Unit { bytes, start } => &bytes[*start..],
         }
     }
 
     fn advance(&mut self, written: usize) {
         match self {
-            Chunk::Shared { start, .. } | Chunk::Own { start, .. } => *start += written,
+            Chunk::Shared { start, .. } | Chunk::Own { start, .. } | Chunk::Unit { start, .. } => *start += written,
         }
     }
 
-    /// Drops the frames of which nothing was written yet.
-    fn cut_behind_begun_frame(&mut self) {
-        match self {
-            // A member that joined in the middle of a turn starts inside the chunk, but at a frame's first byte too.
-            Chunk::Shared { bytes, start, end } => *end = frame::boundary_at_or_after(&bytes[..*end], *start),
-            Chunk::Own { bytes, start } => bytes.truncate(frame::boundary_at_or_after(bytes, *start)),
-        }
+    /// What is left of the frame that was begun; nothing, if the last write ended with a frame. A copy, so that a few
+    /// bytes do not keep a whole chunk alive.
+    fn rest_of_begun_frame(&self) -> Vec<u8> {
+        // A chunk of frames begins with a frame, also when a member's part of it begins further on.
+        let (bytes, start) = match self {
+            Chunk::Unit { .. } => return self.unwritten().to_vec(),
+            Chunk::Shared { bytes, start, end } => (&bytes[..*end], *start),
+            Chunk::Own { bytes, start } => (&bytes[..], *start),
+        };
+        bytes[start..frame::boundary_at_or_after(bytes, start)].to_vec()
     }
 }
 
@@ -82,16 +102,28 @@ impl WriteQueue {
         self.len == 0
     }
 
+    /// What the queue costs in memory: the bytes that wait, whoever shares them, and the list of them. This is what is
+    /// held against `--max-queue`: many short chunks would otherwise cost a multiple of what they say.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.len + self.chunks.len() * CHUNK_COST_BYTES
+    }
+
     /// Adds a part of a chunk that others share.
-    pub fn push_shared(&mut self, bytes: Rc<[u8]>, start: usize) {
-        let end = bytes.len();
+    pub fn push_shared(&mut self, bytes: Rc<[u8]>, Range { start, end }: Range<usize>) {
         if start < end {
             self.len += end - start;
             self.chunks.push_back(Chunk::Shared { bytes, start, end });
         }
     }
 
-    /// Adds bytes meant for this connection alone: `append` writes them to the end of the private buffer.
+    /// Adds bytes that are no frames of ours, such as an HTTP answer: once queued they are never cut.
+    pub fn push_unit(&mut self, bytes: Vec<u8>) {
+        self.len += bytes.len();
+        self.chunks.push_back(Chunk::Unit { bytes, start: 0 });
+    }
+
+    /// Adds frames meant for this connection alone: `append` writes them to the end of the private buffer.
     pub fn append_own(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         if !matches!(self.chunks.back(), Some(Chunk::Own { .. })) {
             self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0 });
@@ -100,8 +132,9 @@ impl WriteQueue {
             // A reader that always lags a little never empties this buffer: what it has taken must not stay in it. Each
             // byte is moved at most once for each byte written, so the work stays linear.
             if *start > bytes.len() / 2 {
-                bytes.drain(..*start);
-                *start = 0;
+                let begun = frame::boundary_at_or_before(bytes, *start);
+                bytes.drain(..begun);
+                *start -= begun;
             }
             let before = bytes.len();
             append(bytes);
@@ -115,13 +148,11 @@ impl WriteQueue {
     /// Drops all that the peer has not begun to receive, and keeps the frame that it has, so that the next frame does
     /// not land in the middle of a payload.
     pub fn cut_behind_begun_frame(&mut self) {
-        self.chunks.truncate(1);
-        if let Some(first) = self.chunks.front_mut() {
-            first.cut_behind_begun_frame();
-        }
-        self.len = self.chunks.front().map_or(0, |first| first.unwritten().len());
-        if self.len == 0 {
-            self.chunks.clear();
+        let begun = self.chunks.front().map(Chunk::rest_of_begun_frame).unwrap_or_default();
+        *self = WriteQueue::default();
+        // The rest of a frame is no frame either: it must not be cut again.
+        if !begun.is_empty() {
+            self.push_unit(begun);
         }
     }
 
@@ -267,7 +298,7 @@ mod tests {
                 match push {
                     Push::Shared(bytes, start) => {
                         expected.extend_from_slice(&bytes[start..]);
-                        queue.push_shared(Rc::from(bytes), start);
+                        queue.push_shared(Rc::from(&bytes[..]), start..bytes.len());
                     }
                     Push::Own(bytes) => {
                         expected.extend_from_slice(&bytes);
@@ -302,7 +333,7 @@ mod tests {
                 }
                 all.extend_from_slice(&bytes);
                 if nth == 0 {
-                    queue.push_shared(Rc::from(bytes), 0);
+                    queue.push_shared(Rc::from(&bytes[..]), 0..bytes.len());
                 } else {
                     queue.append_own(|out| out.extend_from_slice(&bytes));
                 }

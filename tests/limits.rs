@@ -155,6 +155,53 @@ fn a_stalled_reader_costs_its_queue_and_no_more() {
     }
 }
 
+/// Each that leaves is still to see what was said before: a part of the turn's chunk, and not a copy of it.
+#[test]
+fn a_crowd_that_speaks_and_leaves_in_one_turn_costs_one_chunk() {
+    let daemon = Daemon::start(&["--read-budget", "1000000"]);
+    let mut crowd: Vec<Raw> = (0..300).map(|_| daemon.open("/?quiet=1")).collect();
+    wait_until_read(&mut crowd[299]);
+    let before = daemon.peak_kib();
+    let words = [masked_frame(FIN | TEXT, b"x").repeat(49), masked_frame(0x88, b"")].concat();
+    // Stopped, so that all of it is there when the daemon looks again.
+    daemon.signal("STOP");
+    for client in &mut crowd {
+        client.send(&words);
+    }
+    daemon.signal("CONT");
+    for client in &mut crowd {
+        assert_eq!(client.close_code(), 1005);
+    }
+    let grown = daemon.peak_kib() - before;
+    assert!(grown < 30_000, "{grown} KiB for 100 KiB on the wire");
+}
+
+/// A newcomer who reads as fast as anybody must not be "too slow" because the past is large.
+#[test]
+fn the_past_that_a_newcomer_is_sent_fits_in_half_of_its_queue() {
+    let daemon = Daemon::start(&["--no-rate-limit", "--max-queue", "1000000"]);
+    let mut speaker = daemon.open("/");
+    // Each control character is six bytes of JSON.
+    for _ in 0..20 {
+        speaker.send_text(&"\u{1}".repeat(20_000));
+        speaker.message();
+    }
+    let mut newcomer = daemon.open("/");
+    assert_eq!(newcomer.frame().json()["last"], 20);
+    speaker.send_text("the present");
+    let (mut past, mut ids) = (0, Vec::new());
+    loop {
+        let frame = newcomer.frame();
+        ids.push(frame.json()["id"].as_u64().unwrap());
+        if frame.json()["mess"] == "the present" {
+            break;
+        }
+        past += frame.payload.len();
+    }
+    assert!((300_000..=500_000).contains(&past), "{past} bytes of the past");
+    assert!(ids.is_sorted_by(|a, b| a + 1 == *b) && ids.last() == Some(&21), "{ids:?}");
+}
+
 #[test]
 fn a_silent_peer_is_pinged_and_then_dropped_while_one_that_answers_stays() {
     let mut daemon = Daemon::start(&["--ping-interval", "100ms", "--ping-timeout", "300ms"]);

@@ -131,7 +131,7 @@ mod tests {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// PROTOCOL: the wire form is a promise; this is its golden copy.
+    /// The wire form is a promise; this is its golden copy.
     #[test]
     fn each_event_is_the_json_that_was_promised() {
         let name = Name::tourist(5);

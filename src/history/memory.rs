@@ -47,7 +47,12 @@ impl<M> History<M> for Memory<M> {
     }
 
     fn committed(&mut self) -> Option<Committed<'_, M>> {
-        match self.appended.pop_front()? {
+        let Some(entry) = self.appended.pop_front() else {
+            // What a turn of unusual size has needed is given back.
+            self.appended.shrink_to(1_024);
+            return None;
+        };
+        match entry {
             Entry::Came(member) => Some(Committed::Came(member)),
             Entry::Went(member) => Some(Committed::Went(member)),
             Entry::Said { name, unix_ms, text } => {

@@ -232,7 +232,7 @@ mod tests {
         assert!(!head.list_has("Connection", "close"));
     }
 
-    /// RFC6455.md rows 1 and 2.
+    /// docs/rfc6455.md rows 1 and 2.
     #[test]
     fn a_request_of_http_1_1_has_just_one_host() {
         let answer = |head: &'static str| Head::parse(head.as_bytes()).map(|head| head.is_http_1_1());

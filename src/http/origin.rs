@@ -130,7 +130,7 @@ mod tests {
         Head::parse(head.as_bytes()).and_then(|head| OriginPolicy::new(allowed).check(&head))
     }
 
-    /// RFC6455.md row 7.
+    /// docs/rfc6455.md row 7.
     #[test]
     fn the_daemon_s_own_page_may_connect_and_others_may_not() {
         assert_eq!(check(&[], "127.0.0.1:8000", "http://127.0.0.1:8000"), Ok(()));

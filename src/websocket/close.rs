@@ -93,7 +93,7 @@ pub fn close_payload(code: CloseCode, reason: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// RFC6455.md row 22: the whole space, so that no range is forgotten.
+    /// docs/rfc6455.md row 22: the whole space, so that no range is forgotten.
     #[test]
     fn of_all_65536_close_codes_just_the_registered_ones_are_taken() {
         for code in 0..=u16::MAX {

@@ -169,7 +169,9 @@ impl Decoder {
             || self.message.as_ref().is_some_and(|message| !message.delivered)
     }
 
-    fn forget_delivered(&mut self) {
+    /// Frees the message that was handed out last. [`Decoder::decode`] does so itself; a caller that has nothing more to
+    /// decode calls this, so that a connection at rest owns no buffer.
+    pub fn forget_delivered(&mut self) {
         if self.message.as_ref().is_some_and(|message| message.delivered) {
             self.message = None;
         }
@@ -368,7 +370,7 @@ mod tests {
         check_three_ways(&[frame(FIN | 1, b"a"), frame(FIN | 1, b"b")], &[text("a"), text("b")]);
     }
 
-    /// RFC6455.md row 20.
+    /// docs/rfc6455.md row 20.
     #[test]
     fn fragments_make_one_message_also_when_some_are_empty() {
         check_three_ways(
@@ -381,7 +383,7 @@ mod tests {
         );
     }
 
-    /// RFC6455.md row 19: order is kept, the message is not disturbed.
+    /// docs/rfc6455.md row 19: order is kept, the message is not disturbed.
     #[test]
     fn control_frames_between_fragments_are_seen_at_once() {
         check_three_ways(
@@ -390,7 +392,7 @@ mod tests {
         );
     }
 
-    /// RFC6455.md row 18.
+    /// docs/rfc6455.md row 18.
     #[test]
     fn a_continuation_without_a_start_fails() {
         let failed = Seen::Failed(Violation::ContinuationWithoutStart);
@@ -399,7 +401,7 @@ mod tests {
         check_three_ways(&[frame(1, b"a"), frame(FIN, b"b"), frame(FIN, b"c")], &[Seen::Fragment, text("ab"), failed]);
     }
 
-    /// RFC6455.md row 18.
+    /// docs/rfc6455.md row 18.
     #[test]
     fn a_new_message_inside_an_unfinished_one_fails() {
         for first in [1, 2, FIN | 1, FIN | 2] {
@@ -410,7 +412,7 @@ mod tests {
         }
     }
 
-    /// RFC6455.md row 28: the character is cut by frames here and by reads in the byte-by-byte run.
+    /// docs/rfc6455.md row 28: the character is cut by frames here and by reads in the byte-by-byte run.
     #[test]
     fn a_character_may_be_cut_by_a_frame_but_not_by_the_end_of_the_message() {
         let emoji = "😀".as_bytes();
@@ -427,7 +429,7 @@ mod tests {
         check_three_ways(&[frame(FIN | 2, b"\xff\x00\xc0")], &[Seen::Binary(b"\xff\x00\xc0".to_vec())]);
     }
 
-    /// RFC6455.md row 28, Autobahn 6.4: inside a frame whose rest has not come.
+    /// docs/rfc6455.md row 28, Autobahn 6.4: inside a frame whose rest has not come.
     #[test]
     fn the_first_impossible_byte_fails_before_the_frame_is_complete() {
         let whole = frame(FIN | 1, b"fine\xffand more that never comes");
@@ -436,7 +438,7 @@ mod tests {
         assert_eq!(read_in_pieces(&whole[..up_to_the_fault], &[]), [Seen::Failed(Violation::TextNotUtf8)]);
     }
 
-    /// RFC6455.md row 30 and CVE-2022-35922: known from the header; the payload is neither waited for nor reserved.
+    /// docs/rfc6455.md row 30 and CVE-2022-35922: known from the header; the payload is neither waited for nor reserved.
     #[test]
     fn a_message_over_the_limit_fails_at_its_header() {
         let claims: [&[u8]; 4] = [
@@ -469,7 +471,7 @@ mod tests {
         check_three_ways(&frames, &expected);
     }
 
-    /// RFC6455.md row 21.
+    /// docs/rfc6455.md row 21.
     #[test]
     fn close_frames_are_checked_like_their_bodies() {
         let rows: [(&[u8], Seen); 6] = [
@@ -509,7 +511,7 @@ mod tests {
     }
 
     proptest! {
-        /// RFC6455.md row 20. Also streams that are wrong: the fault must be the same one.
+        /// docs/rfc6455.md row 20. Also streams that are wrong: the fault must be the same one.
         #[test]
         fn any_split_of_any_stream_gives_the_same_events(
             frames in proptest::collection::vec(any_frame(), 0..8),

@@ -176,18 +176,26 @@ pub fn append_text_with(out: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u
 /// from the middle of a payload.
 #[must_use]
 pub fn boundary_at_or_after(frames: &[u8], offset: usize) -> usize {
-    let mut boundary = 0;
-    while boundary < offset {
-        // Our own frames: never cut, never masked, lengths that fit the chunk. `get` keeps even a mistake here harmless.
-        let (header_len, payload_len) = match frames.get(boundary + 1).map(|second| second & LENGTH) {
-            Some(126) => (4, frames.get(boundary + 2..boundary + 4).map_or(0, big_endian)),
-            Some(127) => (10, frames.get(boundary + 2..boundary + 10).map_or(0, big_endian)),
-            Some(len) => (2, usize::from(len)),
-            None => return frames.len(),
+    boundaries(frames).find(|&boundary| boundary >= offset).unwrap_or(frames.len())
+}
+
+/// The beginning of the frame that `offset` lies in, in a run of whole frames of ours.
+#[must_use]
+pub fn boundary_at_or_before(frames: &[u8], offset: usize) -> usize {
+    boundaries(frames).take_while(|&boundary| boundary <= offset).last().unwrap_or(0)
+}
+
+/// Where frames of ours begin and end: never cut, never masked.
+fn boundaries(frames: &[u8]) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(0), |&start: &usize| {
+        // `get` keeps even a mistake here harmless.
+        let (header_len, payload_len) = match frames.get(start + 1)? & LENGTH {
+            126 => (4, big_endian(frames.get(start + 2..start + 4)?)),
+            127 => (10, big_endian(frames.get(start + 2..start + 10)?)),
+            len => (2, usize::from(len)),
         };
-        boundary += header_len + payload_len;
-    }
-    boundary.min(frames.len())
+        Some(start + header_len + payload_len)
+    })
 }
 
 fn append_header(out: &mut Vec<u8>, opcode: Opcode, payload_len: usize) {
@@ -254,7 +262,7 @@ mod tests {
         }
     }
 
-    /// RFC6455.md rows 16 and 17, and the advisories about lengths: each boundary, one below, one above.
+    /// docs/rfc6455.md rows 16 and 17, and the advisories about lengths: each boundary, one below, one above.
     #[test]
     fn lengths_at_every_boundary_are_read_as_written() {
         let cases: [(&[u8], u64); 10] = [
@@ -288,7 +296,7 @@ mod tests {
         check_three_ways(&[0x82, 0x80 | 127, 0xff], Err(Violation::LengthTopBit));
     }
 
-    /// RFC6455.md row 15: the first byte is enough.
+    /// docs/rfc6455.md row 15: the first byte is enough.
     #[test]
     fn reserved_opcodes_are_refused_from_the_first_byte() {
         for opcode in (3..8).chain(11..16) {
@@ -297,7 +305,7 @@ mod tests {
         }
     }
 
-    /// RFC6455.md row 14: on data, continuation and control frames alike.
+    /// docs/rfc6455.md row 14: on data, continuation and control frames alike.
     #[test]
     fn each_reserved_bit_is_refused_on_every_kind_of_frame() {
         for reserved in [0x40, 0x20, 0x10, 0x70] {
@@ -307,14 +315,14 @@ mod tests {
         }
     }
 
-    /// RFC6455.md row 13.
+    /// docs/rfc6455.md row 13.
     #[test]
     fn an_unmasked_frame_is_refused_from_its_second_byte() {
         check_three_ways(&[0x81, 0x05], Err(Violation::Unmasked));
         check_three_ways(&[0x89, 0x00], Err(Violation::Unmasked));
     }
 
-    /// RFC6455.md row 17.
+    /// docs/rfc6455.md row 17.
     #[test]
     fn a_control_frame_is_short_and_whole() {
         for opcode in [0x8, 0x9, 0xa] {
@@ -338,7 +346,7 @@ mod tests {
         }
     }
 
-    /// RFC6455.md row 13, the other half: a server must not mask. And lengths in the fewest bytes.
+    /// docs/rfc6455.md row 13, the other half: a server must not mask. And lengths in the fewest bytes.
     #[test]
     fn frames_of_ours_are_final_unmasked_and_minimal() {
         for (len, start) in [
@@ -364,8 +372,10 @@ mod tests {
             ends.push(frames.len());
         }
         for offset in 0..=frames.len() {
-            let expected = ends.iter().copied().find(|&end| end >= offset);
-            assert_eq!(Some(boundary_at_or_after(&frames, offset)), expected, "offset {offset}");
+            let after = ends.iter().copied().find(|&end| end >= offset);
+            assert_eq!(Some(boundary_at_or_after(&frames, offset)), after, "offset {offset}");
+            let before = ends.iter().copied().rfind(|&end| end <= offset);
+            assert_eq!(Some(boundary_at_or_before(&frames, offset)), before, "offset {offset}");
         }
     }
 }

@@ -75,15 +75,18 @@ impl Upgrade {
         Ok(Upgrade { accept: accept_key(key) })
     }
 
-    /// Appends the 101 (section 4.2.2, point 5).
+    /// The 101 (section 4.2.2, point 5).
     ///
     /// No `Sec-WebSocket-Protocol` and no `Sec-WebSocket-Extensions`: leaving them out is how every offer is declined
     /// (section 4.2.2, points 4 and 6; an empty header would not be valid).
-    pub fn append_response(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-        out.extend_from_slice(b"Sec-WebSocket-Accept: ");
-        out.extend_from_slice(self.accept.as_bytes());
-        out.extend_from_slice(b"\r\n\r\n");
+    #[must_use]
+    pub fn response(&self) -> Vec<u8> {
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            self.accept
+        )
+        .into_bytes()
     }
 }
 
@@ -165,13 +168,13 @@ fn is_token_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// RFC6455.md row 10: the RFC's own example, sections 1.3 and 4.2.2.
+    /// docs/rfc6455.md row 10: the RFC's own example, sections 1.3 and 4.2.2.
     #[test]
     fn the_accept_key_of_the_rfc_s_example() {
         assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
-    /// RFC6455.md row 11.
+    /// docs/rfc6455.md row 11.
     #[test]
     fn extension_offers_follow_their_grammar_or_fail() {
         let good = [

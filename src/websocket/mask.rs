@@ -35,7 +35,7 @@ mod tests {
     }
 
     proptest! {
-        /// RFC6455.md row 31: every alignment, and a mask split at any place.
+        /// docs/rfc6455.md row 31: every alignment, and a mask split at any place.
         #[test]
         fn unmasking_in_any_pieces_equals_the_formula_of_the_rfc(
             payload in proptest::collection::vec(any::<u8>(), 0..200),

@@ -87,7 +87,7 @@ mod tests {
         text.iter().position(|&byte| stream.push(&[byte]).is_err()).unwrap_or(text.len())
     }
 
-    /// RFC6455.md row 28. Each row: bytes, and the place of the first byte that no text can have there.
+    /// docs/rfc6455.md row 28. Each row: bytes, and the place of the first byte that no text can have there.
     #[test]
     fn the_first_impossible_byte_is_refused_at_once() {
         let rows: [(&[u8], usize); 14] = [

@@ -4,8 +4,6 @@
 //! A failure prints its seed: `SIM_SEED=<n> cargo test --test simulation` runs that one again, and
 //! `SIM_SEEDS=<n>` runs so many.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
-
 mod client;
 mod dice;
 mod wire;
