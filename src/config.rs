@@ -22,6 +22,7 @@ use crate::websocket::MessageLimits;
 /// A chat room: open the page in two browser tabs, or connect with any WebSocket client, and talk.
 ///
 /// Every line of text that a client sends reaches everybody in the room, the sender included, as one JSON object.
+#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "these comments are the help text, too")]
 #[derive(Debug, Parser)]
 #[command(
     name = "roomd",

@@ -42,7 +42,7 @@ const RESERVED_DESCRIPTORS: u64 = 96;
 pub enum Fatal {
     /// An address cannot be listened on.
     CannotListen(CannotListen),
-    /// More than [`MAX_LISTENERS`].
+    /// More addresses than there are tokens for.
     TooManyListeners,
     /// The system denies something the loop cannot do without.
     System(&'static str, io::Error),

@@ -28,7 +28,7 @@
 //! system. `tests/layering.rs` reads the sources and holds this.
 
 // Nothing that comes from outside may end the daemon.
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod chat;
 pub mod config;

@@ -664,13 +664,16 @@ function cancel(name) {
 }
 
 function asText(value) {
-  return value === undefined || value === null ? '' : String(value);
+  if (value === undefined || value === null) return '';
+  // String() calls toString(), which in an object that came as JSON may be a number.
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 // A date that certainly can be shown: toISOString() throws for one that is none.
 function asTime(ms) {
+  if (!Number.isFinite(ms)) return new Date();
   const time = new Date(ms);
-  return Number.isFinite(ms) && Number.isFinite(time.getTime()) ? time : new Date();
+  return Number.isFinite(time.getTime()) ? time : new Date();
 }
 
 // The room's name as in the address, until the welcome says it. Broken escapes in an address are shown as they are.

