@@ -575,6 +575,6 @@ mod tests {
 
     #[test]
     fn a_connection_at_rest_is_small() {
-        assert!(size_of::<Connection>() <= 216, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 112, "{} bytes", size_of::<Connection>());
     }
 }

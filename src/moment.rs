@@ -3,26 +3,28 @@
 //! Nothing but the event loop reads a clock. So a test can let a minute pass in a microsecond, and all that happens in
 //! one turn happens at the same time.
 
+use std::num::NonZeroU64;
 use std::ops::Add;
 use std::time::Duration;
 
 /// A point on the daemon's own clock: whole milliseconds since its start. It only ever goes forward.
 ///
-/// Half the size of `std::time::Instant`, of which every connection would keep several.
+/// Half the size of `std::time::Instant`, of which every connection would keep several; and counted from 1, so that
+/// `Option<Moment>` is no larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(NonZeroU64);
 
 impl Moment {
     /// When the daemon started.
-    pub const START: Moment = Moment(0);
+    pub const START: Moment = Moment(NonZeroU64::MIN);
 
     /// Later than everything.
-    pub const NEVER: Moment = Moment(u64::MAX);
+    pub const NEVER: Moment = Moment(NonZeroU64::MAX);
 
     /// The time from `earlier` to here; zero when it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Moment) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 

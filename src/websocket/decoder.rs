@@ -78,9 +78,15 @@ pub enum Received<'a> {
     Starved,
 }
 
-/// The state between two reads of one connection.
+/// The state between two reads of one connection. Boxed: a connection at rest pays one pointer.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// What has begun and not ended.
+#[derive(Debug, Default)]
+struct Unfinished {
     /// A header that is cut: `cut_header[..cut_header_len]`.
     cut_header: [u8; MAX_HEADER_BYTES],
     cut_header_len: u8,
@@ -88,8 +94,8 @@ pub struct Decoder {
     frame: Option<FrameInProgress>,
     /// The payload so far of a control frame that is cut. It lives beside the message it may interrupt.
     control: Vec<u8>,
-    /// The message so far, when it did not come whole in one piece. Boxed: a connection at rest pays one pointer.
-    message: Option<Box<MessageInProgress>>,
+    /// The message so far, when it did not come whole in one piece.
+    message: Option<MessageInProgress>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +130,7 @@ impl Decoder {
         limits: &MessageLimits,
     ) -> Result<Received<'a>, Violation> {
         self.forget_delivered();
-        let frame = match self.frame {
+        let frame = match self.unfinished.as_ref().and_then(|unfinished| unfinished.frame) {
             Some(frame) => frame,
             None => {
                 let Some(header) = self.next_header(input)? else { return Ok(Received::Starved) };
@@ -141,10 +147,14 @@ impl Decoder {
         let received = frame.received + piece.len() as u64;
         let is_complete = received == header.payload_len;
         let came_whole = is_complete && frame.received == 0;
-        self.frame = (!is_complete).then_some(FrameInProgress { header, received });
-        // A payload of which nothing has come yet may still come whole: no buffer for it.
-        if piece.is_empty() && !is_complete {
-            return Ok(Received::Starved);
+        if !is_complete {
+            self.unfinished.get_or_insert_default().frame = Some(FrameInProgress { header, received });
+            // A payload of which nothing has come yet may still come whole: no buffer for it.
+            if piece.is_empty() {
+                return Ok(Received::Starved);
+            }
+        } else if let Some(unfinished) = &mut self.unfinished {
+            unfinished.frame = None;
         }
 
         match header.opcode {
@@ -155,8 +165,9 @@ impl Decoder {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => self.collect(header, piece, is_complete),
             control if came_whole => read_control(control, piece),
             control => {
-                self.control.extend_from_slice(piece);
-                if is_complete { read_control(control, &self.control) } else { Ok(Received::Starved) }
+                let so_far = &mut self.unfinished.get_or_insert_default().control;
+                so_far.extend_from_slice(piece);
+                if is_complete { read_control(control, so_far) } else { Ok(Received::Starved) }
             }
         }
     }
@@ -164,25 +175,29 @@ impl Decoder {
     /// A frame or message has begun and not ended: the peer owes us the rest.
     #[must_use]
     pub fn is_amid_message(&self) -> bool {
-        self.cut_header_len > 0
-            || self.frame.is_some()
-            || self.message.as_ref().is_some_and(|message| !message.delivered)
+        self.unfinished.as_ref().is_some_and(|unfinished| {
+            unfinished.cut_header_len > 0
+                || unfinished.frame.is_some()
+                || unfinished.message.as_ref().is_some_and(|message| !message.delivered)
+        })
     }
 
     /// Frees the message that was handed out last. [`Decoder::decode`] does so itself; a caller that has nothing more to
     /// decode calls this, so that a connection at rest owns no buffer.
     pub fn forget_delivered(&mut self) {
-        if self.message.as_ref().is_some_and(|message| message.delivered) {
-            self.message = None;
-        }
-        if self.frame.is_none() && !self.control.is_empty() {
-            self.control = Vec::new();
+        let Some(unfinished) = &mut self.unfinished else { return };
+        unfinished.message.take_if(|message| message.delivered);
+        if unfinished.frame.is_none() {
+            unfinished.control = Vec::new();
+            if unfinished.message.is_none() && unfinished.cut_header_len == 0 {
+                self.unfinished = None;
+            }
         }
     }
 
     /// The next header, or `None` when it is cut: then all of the input is taken and kept.
     fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, Violation> {
-        let kept = usize::from(self.cut_header_len);
+        let kept = self.unfinished.as_ref().map_or(0, |unfinished| usize::from(unfinished.cut_header_len));
         if kept == 0
             && let Some((header, header_len)) = FrameHeader::parse(input.rest())?
         {
@@ -190,19 +205,23 @@ impl Decoder {
             return Ok(Some(header));
         }
         // The kept bytes are parsed again with the new ones: at most 14 times 14 bytes for the slowest peer.
-        let mut bytes = self.cut_header;
         let fresh = input.rest().len().min(MAX_HEADER_BYTES - kept);
+        if fresh == 0 {
+            return Ok(None);
+        }
+        let unfinished = self.unfinished.get_or_insert_default();
+        let mut bytes = unfinished.cut_header;
         bytes[kept..kept + fresh].copy_from_slice(&input.rest()[..fresh]);
         match FrameHeader::parse(&bytes[..kept + fresh])? {
             Some((header, header_len)) => {
                 input.take(header_len - kept);
-                self.cut_header_len = 0;
+                unfinished.cut_header_len = 0;
                 Ok(Some(header))
             }
             None => {
                 input.take(fresh);
-                self.cut_header = bytes;
-                self.cut_header_len = (kept + fresh) as u8;
+                unfinished.cut_header = bytes;
+                unfinished.cut_header_len = (kept + fresh) as u8;
                 Ok(None)
             }
         }
@@ -214,7 +233,8 @@ impl Decoder {
         if header.opcode.is_control() {
             return Ok(());
         }
-        let (received, fragments) = match (&self.message, header.opcode) {
+        let message = self.unfinished.as_ref().and_then(|unfinished| unfinished.message.as_ref());
+        let (received, fragments) = match (message, header.opcode) {
             (None, Opcode::Continuation) => return Err(Violation::ContinuationWithoutStart),
             (Some(message), Opcode::Continuation) => (message.received, message.fragments),
             (Some(_), _) => return Err(Violation::MessageInsideMessage),
@@ -232,13 +252,13 @@ impl Decoder {
 
     /// Adds a piece of a message that does not come whole.
     fn collect(&mut self, header: FrameHeader, piece: &[u8], is_complete: bool) -> Result<Received<'_>, Violation> {
-        let message = self.message.get_or_insert_with(|| {
+        let message = self.unfinished.get_or_insert_default().message.get_or_insert_with(|| {
             let payload = match header.opcode {
                 Opcode::Text => MessagePayload::Text(Utf8Text::default()),
                 // A continuation without a start was refused with its header.
                 _ => MessagePayload::Binary(Vec::new()),
             };
-            Box::new(MessageInProgress { payload, received: 0, fragments: 0, delivered: false })
+            MessageInProgress { payload, received: 0, fragments: 0, delivered: false }
         });
         message.received += piece.len() as u64;
         match &mut message.payload {
@@ -496,7 +516,7 @@ mod tests {
         }
         assert!(!decoder.is_amid_message());
         assert_eq!(decoder.decode(&mut Input::new(&mut []), &LIMITS), Ok(Received::Starved));
-        assert!(decoder.message.is_none() && decoder.control.capacity() == 0);
+        assert!(decoder.unfinished.is_none());
     }
 
     fn any_frame() -> impl Strategy<Value = Vec<u8>> {
