@@ -27,11 +27,11 @@ use crate::websocket::frame::{Opcode, append_frame};
 use crate::websocket::{Close, CloseCode, Decoder, Input, Received};
 use crate::write_queue::WriteQueue;
 
-/// A closing connection is waited for as long as it takes at least so many bytes...
-const SLOWEST_FLUSH_BYTES: usize = 64 * 1024;
-
-/// ...in so much time, besides `--close-timeout`: a slow link may have its last megabyte in 16 s.
+/// A closing connection is given so much time, besides `--close-timeout`...
 const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
+
+/// ...for each so many bytes that it is owed when it begins to close: a slow link may have its last megabyte in 16 s.
+const SLOWEST_FLUSH_BYTES: u32 = 64 * 1024;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +160,10 @@ pub struct Connection {
     /// What waits to be written.
     pub queue: WriteQueue,
     state: State,
-    /// When the state began, or last made progress.
+    /// When the state began.
     since: Moment,
+    /// Bytes that waited in the queue then.
+    owed_since: u32,
     decoder: Decoder,
     /// Only while awaiting the handshake: a connection in its long middle age does not carry it.
     request: Option<Box<Request>>,
@@ -197,6 +199,7 @@ impl Connection {
             queue: WriteQueue::default(),
             state: State::AwaitingHandshake,
             since: now,
+            owed_since: 0,
             decoder: Decoder::default(),
             request: Some(Box::default()),
             endpoint: Endpoint::Echo,
@@ -212,7 +215,7 @@ impl Connection {
     #[must_use]
     pub fn turned_away(now: Moment) -> Connection {
         let mut connection = Connection::accepted(now);
-        connection.refuse(Refusal::Full, now);
+        connection.refuse(Refusal::Full, BodyWanted::Yes, now);
         connection
     }
 
@@ -266,7 +269,9 @@ impl Connection {
     pub fn finished_by_peer(&mut self, now: Moment) -> Incoming<'static> {
         match self.state {
             State::AwaitingHandshake => self.ending = Some(Ending::NoRequest),
-            State::Open => self.ending = Some(Ending::PeerVanished),
+            State::Open => {
+                self.ending.get_or_insert(Ending::PeerVanished);
+            }
             State::Closing(_) | State::Ended => {}
         }
         self.step(Trigger::PeerFinished, now);
@@ -289,9 +294,8 @@ impl Connection {
             return;
         }
         match self.ending {
-            Some(Ending::PeerClosed(Some(code))) => self.queue_close(code, ""),
-            Some(Ending::PeerClosed(None)) => self.queue.append_own(|out| append_frame(out, Opcode::Close, &[])),
-            Some(Ending::Violated(violation)) => self.queue_close(violation.close_code(), &violation.to_string()),
+            Some(Ending::PeerClosed(code)) => self.queue_close(code, ""),
+            Some(ending @ Ending::Violated(_)) => self.queue_close(ending.close_code(), &ending.to_string()),
             // Its stream has ended: nobody said Close, and nobody is owed one.
             _ => {}
         }
@@ -299,7 +303,7 @@ impl Connection {
     }
 
     /// Says Close first, for a reason of ours. Only an open connection can be closed so; others change nothing.
-    pub fn close(&mut self, code: CloseCode, ending: Ending, now: Moment) {
+    pub fn close(&mut self, ending: Ending, now: Moment) {
         if self.state != State::Open {
             return;
         }
@@ -307,7 +311,7 @@ impl Connection {
         if ending == Ending::TooSlow {
             self.queue.cut_behind_begun_frame();
         }
-        self.queue_close(code, &ending.to_string());
+        self.queue_close(ending.close_code(), &ending.to_string());
         self.ending = Some(ending);
         self.step(Trigger::CloseSent, now);
     }
@@ -325,6 +329,17 @@ impl Connection {
         // The Ping may still be in the queue: the time to answer it begins when it can have been read.
         if let Keepalive::Asked { .. } = self.keepalive {
             self.keepalive = Keepalive::Asked { at: now };
+        }
+    }
+
+    /// A write has failed. What waits cannot be delivered; but what the peer said before it went away can still be read,
+    /// and is not to be lost: an open connection goes on until its stream ends.
+    pub fn write_failed(&mut self, ending: Ending, now: Moment) {
+        if self.state == State::Open {
+            self.queue = WriteQueue::default();
+            self.ending = Some(ending);
+        } else {
+            self.cut(ending, now);
         }
     }
 
@@ -349,9 +364,9 @@ impl Connection {
             }
             // It waits for the history, which has its own ways to fail; the socket is not asked for anything.
             State::Closing(Phase::Departing) | State::Ended => Moment::NEVER,
-            // Who still has much to take is given longer, by what is left, so that taking a little does not extend it.
+            // Fixed when the state begins: neither taking a little nor taking nothing moves it.
             State::Closing(_) => {
-                self.since + limits.close_timeout + SLOWEST_FLUSH * (self.queue.len() / SLOWEST_FLUSH_BYTES) as u32
+                self.since + limits.close_timeout + SLOWEST_FLUSH * self.owed_since.div_ceil(SLOWEST_FLUSH_BYTES)
             }
         }
     }
@@ -363,7 +378,7 @@ impl Connection {
         }
         match self.state {
             State::AwaitingHandshake => {
-                self.refuse(Refusal::HeadTooSlow, now);
+                self.refuse(Refusal::HeadTooSlow, BodyWanted::Yes, now);
                 Due::Queued
             }
             State::Open => self.on_open_deadline(limits, now),
@@ -381,11 +396,9 @@ impl Connection {
     fn on_open_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
         if self.resting_until.is_some_and(|until| until <= now) {
             self.resting_until = None;
-            // The time in which we did not read is not the peer's.
-            self.message_since = now;
         }
         if self.message_deadline(limits) <= now {
-            self.close(CloseCode::POLICY, Ending::MessageTooSlow, now);
+            self.close(Ending::MessageTooSlow, now);
             return Due::CloseSent;
         }
         match self.keepalive {
@@ -396,7 +409,7 @@ impl Connection {
                 Due::Queued
             }
             Keepalive::Asked { at } if at + limits.ping_timeout <= now => {
-                self.close(CloseCode::POLICY, Ending::Silent, now);
+                self.close(Ending::Silent, now);
                 Due::CloseSent
             }
             _ => Due::Nothing,
@@ -412,18 +425,22 @@ impl Connection {
     ) -> Incoming<'static> {
         // Taken out, and put back only if the head is still incomplete.
         let mut request = self.request.take().unwrap_or_default();
+        let mut body_wanted = BodyWanted::Yes;
+        let mut route_of = |head: &[u8]| {
+            let head = Head::parse(head)?;
+            body_wanted = head.body_wanted();
+            Route::of(&head, site)
+        };
         let route = match request.scanner.scan(input.rest(), limits.max_head_bytes) {
             Ok(None) => {
                 request.bytes.extend_from_slice(input.take(usize::MAX));
                 self.request = Some(request);
                 return Incoming::Starved;
             }
-            Ok(Some(len)) if request.bytes.is_empty() => {
-                Head::parse(input.take(len)).and_then(|head| Route::of(&head, site))
-            }
+            Ok(Some(len)) if request.bytes.is_empty() => route_of(input.take(len)),
             Ok(Some(len)) => {
                 request.bytes.extend_from_slice(input.take(len));
-                Head::parse(&request.bytes).and_then(|head| Route::of(&head, site))
+                route_of(&request.bytes)
             }
             Err(refusal) => Err(refusal),
         };
@@ -436,14 +453,14 @@ impl Connection {
                 self.step(Trigger::Upgraded, now);
                 Incoming::Upgraded(endpoint)
             }
-            Ok(Route::Answer(response, body_wanted)) => {
+            Ok(Route::Answer(response)) => {
                 self.ending = Some(Ending::Answered(response.status));
                 self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
                 Incoming::Answered
             }
             Err(refusal) => {
-                self.refuse(refusal, now);
+                self.refuse(refusal, body_wanted, now);
                 Incoming::Answered
             }
         }
@@ -462,8 +479,8 @@ impl Connection {
             Ok(received) => received,
             Err(violation) => {
                 self.ending = Some(Ending::Violated(violation));
-                // `step`, written out: the borrow of the decoder reaches to the end of this function.
-                (self.state, self.since) = (next_state(self.state, Trigger::Violated), now);
+                // Not `step`: the borrow of the decoder reaches to the end of this function. `Departing` has no deadline.
+                self.state = next_state(self.state, Trigger::Violated);
                 return Incoming::Departing;
             }
         };
@@ -486,7 +503,7 @@ impl Connection {
             }
             (Received::Close(Close { code, .. }), _) => {
                 self.ending = Some(Ending::PeerClosed(code));
-                (self.state, self.since) = (next_state(self.state, Trigger::CloseReceived), now);
+                self.state = next_state(self.state, Trigger::CloseReceived);
                 Incoming::Departing
             }
             (Received::Pong | Received::Fragment, _) => Incoming::Handled,
@@ -509,15 +526,16 @@ impl Connection {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal, now: Moment) {
+    fn refuse(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
         self.request = None;
         self.ending = Some(Ending::Refused(refusal));
-        self.queue.push_unit(refusal.response().into_bytes(BodyWanted::Yes));
+        self.queue.push_unit(refusal.response().into_bytes(body_wanted));
         self.step(Trigger::Answered, now);
     }
 
-    fn queue_close(&mut self, code: CloseCode, reason: &str) {
-        self.queue.append_own(|out| append_frame(out, Opcode::Close, &close_payload(code, reason)));
+    fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) {
+        let payload = code.map_or(Vec::new(), |code| close_payload(code, reason));
+        self.queue.append_own(|out| append_frame(out, Opcode::Close, &payload));
     }
 
     fn step(&mut self, trigger: Trigger, now: Moment) {
@@ -525,6 +543,7 @@ impl Connection {
         if next != self.state {
             self.state = next;
             self.since = now;
+            self.owed_since = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         }
     }
 }
@@ -573,8 +592,22 @@ mod tests {
         }
     }
 
+    /// The time is for those who take something: it must not shrink while they do, nor grow for those who do not.
+    #[test]
+    fn the_time_to_close_is_fixed_by_what_is_owed_when_it_begins() {
+        let limits = Limits::default();
+        let mut connection = Connection::accepted(Moment::START);
+        connection.step(Trigger::Upgraded, Moment::START);
+        connection.queue.append_own(|out| append_frame(out, Opcode::Text, &[b'x'; 1 << 20]));
+        connection.close(Ending::ShutDown, Moment::START);
+        let deadline = connection.deadline(&limits);
+        assert!(deadline.since(Moment::START) >= limits.close_timeout + Duration::from_secs(16));
+        assert!(connection.queue.flush_to(&mut std::io::sink(), 1 << 19).is_ok());
+        assert_eq!(connection.deadline(&limits), deadline);
+    }
+
     #[test]
     fn a_connection_at_rest_is_small() {
-        assert!(size_of::<Connection>() <= 112, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 120, "{} bytes", size_of::<Connection>());
     }
 }

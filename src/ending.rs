@@ -51,6 +51,20 @@ impl Ending {
             Ending::ShutDown => "shut-down",
         }
     }
+
+    /// The code of the Close that goes with it, from our side: the peer's own code back, or the verdict. None where
+    /// nobody is there to be told, and none in answer to a Close without one.
+    #[must_use]
+    pub fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Ending::PeerClosed(code) => code,
+            Ending::Violated(violation) => Some(violation.close_code()),
+            Ending::TooSlow | Ending::Silent | Ending::MessageTooSlow => Some(CloseCode::POLICY),
+            Ending::ShutDown => Some(CloseCode::GOING_AWAY),
+            Ending::Answered(_) | Ending::Refused(_) | Ending::NoRequest => None,
+            Ending::PeerVanished | Ending::Broken(_) => None,
+        }
+    }
 }
 
 /// The words of the log line, and of the reason in a Close. Nothing in them comes from the peer but numbers.

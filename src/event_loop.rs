@@ -33,6 +33,9 @@ const ACCEPTS_PER_TURN: usize = 256;
 /// wait as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// Descriptors that connections do not get: listeners, the poller, signals, files of the page, and those who are told
 /// that the daemon is full.
 const RESERVED_DESCRIPTORS: u64 = 96;
@@ -65,7 +68,7 @@ pub fn run(config: &Config) -> Result<(), Fatal> {
 struct EventLoop {
     poll: Poll,
     signals: Signals,
-    listeners: Vec<Ready<Listener>>,
+    listeners: Vec<WatchedListener>,
     hub: Hub<Stream>,
     clock: Clock,
     /// Set while the system has no descriptor, or no memory, for another connection.
@@ -77,14 +80,21 @@ struct EventLoop {
 }
 
 /// A listener may have connections waiting until an accept has said that it has none: an edge does not repeat.
-struct Ready<T> {
-    inner: T,
+struct WatchedListener {
+    inner: Listener,
     is_ready: bool,
 }
 
 struct AcceptPause {
     until: Moment,
     connections: usize,
+}
+
+impl AcceptPause {
+    /// Until its time is up, or one of those who were there then has left.
+    fn holds(&self, now: Moment, connections: usize) -> bool {
+        now < self.until && connections >= self.connections
+    }
 }
 
 /// The only reader of clocks in the program.
@@ -128,7 +138,7 @@ impl EventLoop {
         Ok(EventLoop {
             poll,
             signals,
-            listeners: listeners.into_iter().map(|inner| Ready { inner, is_ready: false }).collect(),
+            listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
             hub: Hub::new(limits, config.site(), config.history()),
             clock: Clock { start: Instant::now() },
             accept_pause: None,
@@ -168,6 +178,7 @@ impl EventLoop {
                 }
             }
             if is_signalled && self.on_signals(now) == Obey::AtOnce {
+                self.hub.cut_all(now);
                 return Ok(());
             }
             self.accept(now)?;
@@ -177,6 +188,7 @@ impl EventLoop {
             if let Some(goodbye_by) = self.goodbye_by
                 && (self.hub.connections() == 0 || now.moment >= goodbye_by)
             {
+                self.hub.cut_all(now);
                 return Ok(());
             }
         }
@@ -184,19 +196,20 @@ impl EventLoop {
 
     /// How long to wait: not at all while work is left over, else until the nearest deadline, else for ever.
     fn timeout(&self, now: Moment) -> Option<Duration> {
-        let is_accepting = self.accept_pause.is_none() && self.hub.can_accept();
+        let is_pausing = self.accept_pause.as_ref().is_some_and(|pause| pause.holds(now, self.hub.connections()));
+        let is_accepting = !is_pausing && self.hub.can_accept();
         if self.hub.has_work() || (is_accepting && self.listeners.iter().any(|listener| listener.is_ready)) {
             return Some(Duration::ZERO);
         }
         let pause_ends = self.accept_pause.as_ref().map_or(Moment::NEVER, |pause| pause.until);
         let deadline = self.hub.deadline().min(pause_ends).min(self.goodbye_by.unwrap_or(Moment::NEVER));
-        (deadline != Moment::NEVER).then(|| deadline.since(now))
+        (deadline != Moment::NEVER).then(|| deadline.since(now).min(LONGEST_WAIT))
     }
 
     /// Accepts until nobody is waiting, up to a cap, while there is room.
     fn accept(&mut self, now: Now) -> Result<(), Fatal> {
         if let Some(pause) = &self.accept_pause {
-            if now.moment < pause.until && self.hub.connections() >= pause.connections {
+            if pause.holds(now.moment, self.hub.connections()) {
                 return Ok(());
             }
             self.accept_pause = None;
@@ -275,9 +288,23 @@ impl Trouble {
             return Trouble::NobodyWaits;
         }
         match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Trouble::Exhausted,
             Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => Trouble::Listener,
-            _ => Trouble::OneConnection,
+            // What the network has to say of a connection that was waiting.
+            Some(
+                libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ETIMEDOUT,
+            ) => Trouble::OneConnection,
+            // No descriptors, no memory; and whatever else there is, for that may last as well.
+            _ => Trouble::Exhausted,
         }
     }
 }

@@ -17,7 +17,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use log::{debug, info};
@@ -31,7 +31,7 @@ use crate::history::{Committed, Entry, History};
 use crate::http::route::{Audience, Endpoint, Site};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
-use crate::websocket::{CloseCode, Input, frame};
+use crate::websocket::{Input, frame};
 use crate::write_queue::{Flushed, TurnChunk};
 
 /// What one turn takes in from all connections together: bytes read, and for each message its text and
@@ -139,7 +139,7 @@ struct Slot<S> {
     connection: Connection,
     serial: u32,
     /// This member's part of the turn's chunk begins here: 0, except for one who joined in the middle of it.
-    chunk_from: u32,
+    chunk_from: usize,
     membership: Membership,
     audience: Audience,
     /// The poller said so, and no read has shown the contrary.
@@ -257,9 +257,11 @@ impl<S: Socket> Hub<S> {
 
     /// One turn: see the module.
     pub fn turn(&mut self, now: Now) {
-        self.fire_timers(now.moment);
         self.read(now);
+        // After the reading: what has arrived in time is not late.
+        self.fire_timers(now.moment);
         self.commit(now.moment);
+        self.say_goodbye(now.moment);
         self.fan_out(now.moment);
         self.flush(now.moment);
         self.reap();
@@ -287,11 +289,22 @@ impl<S: Socket> Hub<S> {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             match slot.connection.state() {
                 State::AwaitingHandshake => slot.connection.cut(Ending::ShutDown, now.moment),
-                State::Open => self.close(id, CloseCode::GOING_AWAY, Ending::ShutDown, now.moment),
+                State::Open => self.close(id, Ending::ShutDown, now.moment),
                 State::Closing(_) | State::Ended => {}
             }
             self.touched(id);
         }
+    }
+
+    /// Ends those who are still there: the time for goodbyes is over.
+    pub fn cut_all(&mut self, now: Now) {
+        for (key, slot) in &mut self.slots {
+            slot.connection.cut(Ending::ShutDown, now.moment);
+            self.to_reap.push(id_of(key, slot));
+        }
+        // Once to leave the room, and once more to free the slots of those who were in it.
+        self.turn(now);
+        self.turn(now);
     }
 
     /// The time that closing connections have.
@@ -472,10 +485,10 @@ impl<S: Socket> Hub<S> {
         match slot.audience {
             Audience::MessagesOnly => {
                 self.quiet_members += 1;
-                slot.chunk_from = self.messages_only.bytes.len() as u32;
+                slot.chunk_from = self.messages_only.bytes.len();
             }
             Audience::Everything => {
-                slot.chunk_from = self.everything.bytes.len() as u32;
+                slot.chunk_from = self.everything.bytes.len();
                 let replay = self.replay.get_or_insert_with(|| replay(&*self.history, &self.room, &self.limits));
                 if slot.connection.may_be_sent_to() {
                     let welcome = self.room.welcome(name, self.history.last_id(), &mut self.users);
@@ -500,7 +513,7 @@ impl<S: Socket> Hub<S> {
                 &self.messages_only
             }
         };
-        self.leavers.push((id, std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len()));
+        self.leavers.push((id, std::mem::take(&mut slot.chunk_from)..chunk.bytes.len()));
         if let Some(news) = seat.and_then(|seat| self.room.leave(seat, now)) {
             append_event(&mut self.everything.bytes, news, self.room.name());
         }
@@ -509,18 +522,24 @@ impl<S: Socket> Hub<S> {
 
     // ---- Beat four: write -----------------------------------------------------------------------------------------
 
-    /// Sends the turn's chunk to every member: at once where nothing is owed, behind what is owed elsewhere.
-    fn fan_out(&mut self, now: Moment) {
+    /// Queues for each leaver its part of the chunk, whatever it owes already, and behind that the answer to its Close.
+    fn say_goodbye(&mut self, now: Moment) {
         for (id, part) in std::mem::take(&mut self.leavers) {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             let chunk = match slot.audience {
                 Audience::Everything => &mut self.everything,
                 Audience::MessagesOnly => &mut self.messages_only,
             };
-            slot.send_part(chunk, part, &self.limits, now);
+            if slot.connection.may_be_sent_to() && !part.is_empty() {
+                slot.connection.queue.push_shared(chunk.share(), part);
+            }
             slot.connection.depart(now);
             self.touched(id);
         }
+    }
+
+    /// Sends the turn's chunk to every member: at once where nothing is owed, behind what is owed elsewhere.
+    fn fan_out(&mut self, now: Moment) {
         if self.everything.bytes.is_empty() {
             return;
         }
@@ -532,7 +551,7 @@ impl<S: Socket> Hub<S> {
                 Audience::Everything => &mut self.everything,
                 Audience::MessagesOnly => &mut self.messages_only,
             };
-            let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+            let part = std::mem::take(&mut slot.chunk_from)..chunk.bytes.len();
             match slot.send_part(chunk, part, &self.limits, now) {
                 Sent::AsFarAsPossible => {}
                 Sent::SomethingChanged => to_touch.push(id),
@@ -545,7 +564,7 @@ impl<S: Socket> Hub<S> {
             self.touched(id);
         }
         for id in to_close {
-            self.close(id, CloseCode::POLICY, Ending::TooSlow, now);
+            self.close(id, Ending::TooSlow, now);
         }
     }
 
@@ -575,7 +594,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Ok(Flushed::Budget) => enlist(&mut self.to_flush, &mut slot.is_to_flush, id),
                 Ok(Flushed::Blocked) => {}
-                Err(error) => connection.cut(Ending::Broken(error.kind()), now),
+                Err(error) => connection.write_failed(Ending::Broken(error.kind()), now),
             }
             self.touched(id);
         }
@@ -646,9 +665,9 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    fn close(&mut self, id: PeerId, code: CloseCode, ending: Ending, now: Moment) {
+    fn close(&mut self, id: PeerId, ending: Ending, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        slot.connection.close(code, ending, now);
+        slot.connection.close(ending, now);
         self.announce_going(id);
         self.touched(id);
     }
@@ -757,6 +776,16 @@ impl<S: Socket> Slot<S> {
             return Sent::AsFarAsPossible;
         }
         let queue = &mut self.connection.queue;
+        // A queue may have grown because of our own write budget. Nobody is too slow whose socket takes more.
+        if queue.cost() > limits.max_queue_bytes && !self.is_blocked {
+            match queue.flush_to(&mut self.socket, usize::MAX) {
+                Ok(flushed) => self.is_blocked = flushed == Flushed::Blocked,
+                Err(error) => {
+                    self.connection.write_failed(Ending::Broken(error.kind()), now);
+                    return Sent::SomethingChanged;
+                }
+            }
+        }
         if !queue.is_empty() {
             // The rule is about what it owes, not about what comes: one large turn makes nobody slow.
             if queue.cost() > limits.max_queue_bytes {
@@ -781,7 +810,7 @@ impl<S: Socket> Slot<S> {
                 Sent::SomethingChanged
             }
             Err(error) => {
-                self.connection.cut(Ending::Broken(error.kind()), now);
+                self.connection.write_failed(Ending::Broken(error.kind()), now);
                 Sent::SomethingChanged
             }
         }
@@ -800,14 +829,20 @@ impl Membership {
 /// The newest messages as frames: as many as are wanted, less the oldest of them if they would fill more than half of
 /// a queue, for a newcomer must not be too slow a reader before it has read anything.
 fn replay(history: &dyn History<PeerId>, room: &Room<PeerId>, limits: &Limits) -> Rc<[u8]> {
-    let mut frames = Vec::new();
-    let mut starts = Vec::new();
+    let mut frames: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = 0;
     history.read_newest(limits.replay_messages, &mut |message| {
-        starts.push(frames.len());
-        append_event(&mut frames, Event::Message(message), room.name());
+        let mut frame = Vec::new();
+        append_event(&mut frame, Event::Message(message), room.name());
+        bytes += frame.len();
+        if bytes > limits.max_queue_bytes / 2 {
+            return ControlFlow::Break(());
+        }
+        frames.push(frame);
+        ControlFlow::Continue(())
     });
-    let start = starts.into_iter().find(|start| frames.len() - start <= limits.max_queue_bytes / 2);
-    Rc::from(&frames[start.unwrap_or(frames.len())..])
+    frames.reverse();
+    Rc::from(frames.concat())
 }
 
 fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &str) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
@@ -24,7 +24,7 @@ pub enum Listener {
     /// On an address and port.
     Tcp(TcpListener),
     /// On a path, which is removed again at the end.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
 }
 
 /// Why an address cannot be listened on.
@@ -95,16 +95,33 @@ impl fmt::Display for Listener {
                 Ok(address) => write!(f, "http://{address}/"),
                 Err(_) => f.write_str("an address of its own"),
             },
-            Listener::Unix(_, path) => write!(f, "unix:{}", path.display()),
+            Listener::Unix(_, file) => write!(f, "unix:{}", file.path.display()),
         }
     }
 }
 
-impl Drop for Listener {
+/// A socket in the file system, told from another that may stand at its path later.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    device_and_inode: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), device_and_inode: SocketFile::identity(path) }
+    }
+
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Listener::Unix(_, path) = self {
-            // If it is gone already, somebody else has tidied up.
-            let _ = std::fs::remove_file(path);
+        if self.device_and_inode.is_some() && SocketFile::identity(&self.path) == self.device_and_inode {
+            // If it cannot be removed, the next start finds it abandoned and does.
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -149,7 +166,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
-    Ok(Listener::Unix(UnixListener::from_std(socket.into()), path.to_owned()))
+    Ok(Listener::Unix(UnixListener::from_std(socket.into()), SocketFile::at(path)))
 }
 
 /// A daemon that was killed leaves its socket behind. Only a socket that nobody answers on is removed.
@@ -158,9 +175,13 @@ fn remove_if_abandoned(path: &Path) -> io::Result<()> {
     if !is_socket {
         return Ok(());
     }
-    match std::os::unix::net::UnixStream::connect(path) {
+    // Not blocking: its owner may be there and busy.
+    let probe = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Ok(_) | Err(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
+        Ok(()) | Err(_) => Err(ErrorKind::AddrInUse.into()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! What is meant for one connection alone (a greeting, a Pong, an echo) is appended to one private buffer, so that many
 //! small answers of a turn leave in one write.
 //!
-//! The queue has no limit of its own. The hub asks [`WriteQueue::len`] before it adds, and says goodbye to those who
+//! The queue has no limit of its own. The hub asks [`WriteQueue::cost`] before it adds, and says goodbye to those who
 //! owe too much.
 
 use std::collections::VecDeque;

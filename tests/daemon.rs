@@ -220,6 +220,8 @@ fn a_cached_page_is_not_sent_again_and_a_head_request_gets_no_body() {
     assert!(again.starts_with("HTTP/1.1 304 ") && again.ends_with("\r\n\r\n"), "{again}");
     let head = request(&daemon, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    let refused = request(&daemon, "HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 404 ") && refused.ends_with("\r\n\r\n"), "{refused}");
     assert!(request(&daemon, "GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200 "));
     assert!(get(&daemon, "/healthz", "").ends_with("\r\n\r\nok\n"));
 }
@@ -288,6 +290,19 @@ fn a_socket_that_somebody_answers_on_is_not_taken_away() {
 }
 
 #[test]
+fn a_daemon_removes_its_own_socket_and_not_another_s_at_the_same_path() {
+    let scratch = Scratch::new("moved");
+    let path = scratch.path("socket");
+    let unix = format!("unix:{path}");
+    let mut first = Daemon::start_without_address(&["--listen", &unix]);
+    std::fs::remove_file(&path).unwrap();
+    let _second = Daemon::start_without_address(&["--listen", &unix]);
+    first.signal("TERM");
+    assert!(first.wait().success());
+    assert!(UnixStream::connect(&path).is_ok(), "the second one can be reached");
+}
+
+#[test]
 fn every_flag_can_be_set_in_the_environment() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
     command.env("ROOMD_LISTEN", "127.0.0.1:0").env("ROOMD_ECHO", "1").env("ROOMD_MAX_MESSAGE", "5");
@@ -331,6 +346,8 @@ fn a_member_that_does_not_answer_holds_up_the_end_for_the_closing_time_only() {
     daemon.signal("TERM");
     assert_eq!(daemon.wait().code(), Some(0));
     assert_eq!(member.close_code(), 1001);
+    let log = daemon.rest_of_log();
+    assert!(log.iter().any(|line| line.ends_with("#1 left: the daemon is going down")), "{log:?}");
 }
 
 #[test]

@@ -388,6 +388,32 @@ fn a_fast_talker_is_slowed_and_nothing_is_lost() {
     assert!(start.elapsed() >= Duration::from_millis(190), "forty frames at 200 a second");
 }
 
+/// Its own answers reset the connection of somebody who does not wait for them. What it said before is said.
+#[test]
+fn a_fast_talker_that_does_not_wait_for_answers_loses_no_word() {
+    let daemon = Daemon::start(&["--rate-burst", "5", "--rate", "1000"]);
+    let mut listener = daemon.open("/?quiet=1");
+    wait_until_read(&mut listener);
+    let mut talker = daemon.open("/");
+    let words: Vec<u8> = (0..200).flat_map(|nth| masked_frame(FIN | TEXT, format!("{nth}").as_bytes())).collect();
+    talker.send(&words);
+    talker.send_close(1000);
+    drop(talker);
+    for nth in 0..200 {
+        assert_eq!(listener.message(), nth.to_string());
+    }
+}
+
+/// Whoever is slowed for other frames must not gain time for the message by it.
+#[test]
+fn a_message_that_is_never_finished_is_cut_off_whatever_comes_in_between() {
+    let daemon = Daemon::start(&["--message-timeout", "300ms", "--rate-burst", "2", "--rate", "100"]);
+    let mut client = daemon.open("/?quiet=1");
+    client.send(&masked_frame(TEXT, b"never finished"));
+    client.send(&masked_frame(FIN | PONG, b"").repeat(200));
+    assert_eq!(client.close_code(), 1008);
+}
+
 /// GHSA smuggling: a proxy that believes in an upgrade that was refused passes the next request through.
 #[test]
 fn a_refused_upgrade_answers_no_second_request() {

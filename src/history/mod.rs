@@ -10,6 +10,8 @@
 pub mod memory;
 pub mod off;
 
+use std::ops::ControlFlow;
+
 use crate::chat::{Message, Name};
 
 /// Something that happened in the room, on its way in. `M` tells the hub which connection it was.
@@ -55,6 +57,7 @@ pub trait History<M> {
     /// The id of the newest message that [`History::committed`] has given; 0 before the first.
     fn last_id(&self) -> u64;
 
-    /// Calls `visit` with the newest `limit` messages that [`History::committed`] has given, oldest first.
-    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message));
+    /// Calls `visit` with the newest `limit` messages that [`History::committed`] has given, newest first, until it has
+    /// enough.
+    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message) -> ControlFlow<()>);
 }

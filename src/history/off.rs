@@ -1,6 +1,7 @@
 //! `--history off`: nothing is kept. Messages have ids and an order all the same.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use super::{Committed, Entry, History};
 use crate::chat::Message;
@@ -48,7 +49,7 @@ impl<M> History<M> for Off<M> {
         self.last_id
     }
 
-    fn read_newest(&self, _limit: usize, _visit: &mut dyn FnMut(&Message)) {}
+    fn read_newest(&self, _limit: usize, _visit: &mut dyn FnMut(&Message) -> ControlFlow<()>) {}
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! for one slow request (CVE-2023-43669).
 
 use super::refusal::Refusal;
+use super::response::BodyWanted;
 
 /// Header lines in one request. Browsers send about 15; proxies add a few.
 const MAX_HEADERS: usize = 64;
@@ -62,7 +63,10 @@ impl HeadScanner {
 #[derive(Debug)]
 pub struct Head<'b> {
     method: &'b str,
-    target: &'b str,
+    /// What is left of the target without scheme and authority.
+    local_target: &'b str,
+    /// The authority of an absolute target, or else the Host header.
+    host: Option<&'b str>,
     is_http_1_1: bool,
     headers: Vec<httparse::Header<'b>>,
 }
@@ -85,12 +89,26 @@ impl<'b> Head<'b> {
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(Refusal::MalformedHead);
         };
-        let head = Head { method, target, is_http_1_1: version == 1, headers: request.headers.to_vec() };
+        let (authority, local_target) = split_target(target);
+        let headers = request.headers.to_vec();
+        let mut head = Head { method, local_target, host: None, is_http_1_1: version == 1, headers };
         // RFC 9112 section 3.2. HTTP/1.0 knew no Host, and gets the page without one.
-        match head.only("Host")? {
-            None if head.is_http_1_1 => Err(Refusal::HostMissing),
+        let host = head.only("Host")?;
+        if host.is_none() && head.is_http_1_1 {
+            return Err(Refusal::HostMissing);
+        }
+        // Section 3.2.2: in an absolute target stands the host, whatever the header says.
+        head.host = authority.or(host);
+        match head.host {
+            Some(host) if !host.bytes().all(is_authority_byte) => Err(Refusal::HostMalformed),
             _ => Ok(head),
         }
+    }
+
+    /// Whom the request is for, with a port if one was named.
+    #[must_use]
+    pub fn host(&self) -> Option<&'b str> {
+        self.host
     }
 
     /// GET, HEAD, or something else.
@@ -99,10 +117,16 @@ impl<'b> Head<'b> {
         self.method
     }
 
-    /// The target as it stands in the request line.
+    /// The answer to HEAD is the answer to GET without its body, whether it is good or bad.
     #[must_use]
-    pub fn target(&self) -> &'b str {
-        self.target
+    pub fn body_wanted(&self) -> BodyWanted {
+        if self.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes }
+    }
+
+    /// The target from its path on: `/path?query`.
+    #[must_use]
+    pub fn local_target(&self) -> &'b str {
+        self.local_target
     }
 
     /// HTTP/1.1; `false` is HTTP/1.0.
@@ -156,6 +180,22 @@ impl<'b> Head<'b> {
             Some(_) => Err(Refusal::MalformedBodyLength),
         }
     }
+}
+
+/// A target may be absolute, `http://host/path?query`, and every server must accept that (RFC 9112 section 3.2.2).
+fn split_target(target: &str) -> (Option<&str>, &str) {
+    match target.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => {
+            let (authority, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(authority), local)
+        }
+        _ => (None, target),
+    }
+}
+
+/// RFC 3986 section 3.2, without user information, which no Host has.
+fn is_authority_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 #[cfg(test)]
@@ -241,6 +281,28 @@ mod tests {
         assert_eq!(answer("GET / HTTP/1.0\r\n\r\n"), Ok(false));
         assert_eq!(answer("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(Refusal::HttpVersion));
         assert_eq!(answer("GET /\r\n\r\n"), Err(Refusal::MalformedHead));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host_whatever_the_header_says() {
+        let parts = |target: &str| {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: header:1\r\n\r\n");
+            let parts = |head: Head<'_>| (head.host().map(str::to_owned), head.local_target().to_owned());
+            Head::parse(head.as_bytes()).map(parts)
+        };
+        for (target, host, local) in [
+            ("/a?b", "header:1", "/a?b"),
+            ("/a://b", "header:1", "/a://b"),
+            ("http://x:80/healthz", "x:80", "/healthz"),
+            ("HTTP://x", "x", ""),
+            ("ws://x?quiet=1", "x", "?quiet=1"),
+            ("ftp://x/", "header:1", "ftp://x/"),
+        ] {
+            assert_eq!(parts(target), Ok((Some(host.into()), local.into())), "{target}");
+        }
+        assert_eq!(parts("http://user@x/"), Err(Refusal::HostMalformed));
+        let bad = Head::parse(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n").map(|_| ());
+        assert_eq!(bad, Err(Refusal::HostMalformed));
     }
 
     #[test]

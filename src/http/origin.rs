@@ -62,7 +62,7 @@ impl OriginPolicy {
         }
         let origin: Origin = value.parse().map_err(|NotAnOrigin| Refusal::Origin)?;
         // Whole names are compared, never beginnings or ends: `example.com.evil.org` and `evil-example.com` are others.
-        let host = head.only("Host")?.unwrap_or_default();
+        let host = head.host().unwrap_or_default();
         if canonical_authority(&origin.scheme, host) == origin.authority || allowed(&AllowedOrigin::Site(origin)) {
             Ok(())
         } else {

@@ -22,6 +22,8 @@ pub enum Refusal {
     MalformedTarget,
     /// HTTP/1.1 asks for just one Host header (RFC 9112 section 3.2).
     HostMissing,
+    /// A host with characters that no host has.
+    HostMalformed,
     /// A header that may stand only once stands twice.
     DuplicateHeader,
     /// A header that must be text has other bytes.
@@ -73,6 +75,7 @@ impl Refusal {
             | Refusal::MalformedHead
             | Refusal::MalformedTarget
             | Refusal::HostMissing
+            | Refusal::HostMalformed
             | Refusal::DuplicateHeader
             | Refusal::HeaderNotText
             | Refusal::MalformedBodyLength
@@ -132,6 +135,7 @@ impl fmt::Display for Refusal {
             Refusal::HttpVersion => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
             Refusal::MalformedTarget => "The request target must be a path, like /, or an http:// address.",
             Refusal::HostMissing => "An HTTP/1.1 request needs a Host header.",
+            Refusal::HostMalformed => "The host has characters that no host has.",
             Refusal::DuplicateHeader => "A header that may stand only once stands twice.",
             Refusal::HeaderNotText => "A header has bytes that are not printable ASCII.",
             Refusal::BodyNotWanted => "Requests with a body are not accepted here.",

@@ -4,7 +4,7 @@ use super::head::Head;
 use super::origin::OriginPolicy;
 use super::page::{Asset, Pages};
 use super::refusal::Refusal;
-use super::response::{BodyWanted, Response, Status};
+use super::response::{Response, Status};
 use crate::websocket::handshake::{self, Upgrade};
 
 /// What this daemon serves, besides the chat itself.
@@ -49,7 +49,7 @@ pub enum Audience {
 #[derive(Debug)]
 pub enum Route {
     /// One answer, then the connection closes.
-    Answer(Response, BodyWanted),
+    Answer(Response),
     /// The connection becomes a WebSocket.
     Upgrade(Upgrade, Endpoint),
 }
@@ -63,7 +63,7 @@ impl Route {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub fn of(head: &Head<'_>, site: &Site) -> Result<Route, Refusal> {
-        let (path, query) = path_and_query(head.target())?;
+        let (path, query) = path_and_query(head.local_target())?;
         if handshake::is_attempt(head) {
             if head.method() != "GET" {
                 return Err(Refusal::UpgradeNeedsGet);
@@ -73,15 +73,13 @@ impl Route {
             site.origins.check(head)?;
             return Ok(Route::Upgrade(upgrade, endpoint));
         }
-        let body_wanted = match head.method() {
-            "GET" => BodyWanted::Yes,
-            "HEAD" => BodyWanted::No,
-            _ => return Err(Refusal::Method),
-        };
+        if !matches!(head.method(), "GET" | "HEAD") {
+            return Err(Refusal::Method);
+        }
         if head.has_body()? {
             return Err(Refusal::BodyNotWanted);
         }
-        Ok(Route::Answer(answer(path, head, site)?, body_wanted))
+        Ok(Route::Answer(answer(path, head, site)?))
     }
 }
 
@@ -111,18 +109,10 @@ fn answer(path: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal>
     }
 }
 
-/// Origin-form `/path?query`, or absolute-form `http://host/path?query`, which every server must accept
-/// (RFC 9112 section 3.2.2).
-fn path_and_query(target: &str) -> Result<(&str, &str), Refusal> {
-    let local = match target.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => {
-            rest.find(['/', '?']).map_or("/", |at| &rest[at..])
-        }
-        _ => target,
-    };
-    // `http://host?query` has an empty path, which means the root.
-    match local.split_once('?').unwrap_or((local, "")) {
-        ("", query) if target != local => Ok(("/", query)),
+fn path_and_query(local_target: &str) -> Result<(&str, &str), Refusal> {
+    match local_target.split_once('?').unwrap_or((local_target, "")) {
+        // `http://host?query` has an empty path, which means the root.
+        ("", query) => Ok(("/", query)),
         (path, query) if path.starts_with('/') => Ok((path, query)),
         _ => Err(Refusal::MalformedTarget),
     }
@@ -133,15 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_path_or_an_absolute_address() {
+    fn a_local_target_is_a_path_with_or_without_a_query() {
         let rows = [
             ("/", Ok(("/", ""))),
             ("/?quiet=1", Ok(("/", "quiet=1"))),
             ("/r/lobby?a=b?c", Ok(("/r/lobby", "a=b?c"))),
-            ("http://x/healthz", Ok(("/healthz", ""))),
-            ("HTTP://x:80", Ok(("/", ""))),
-            ("http://x?quiet=1", Ok(("/", "quiet=1"))),
-            ("ws://x/echo", Ok(("/echo", ""))),
+            ("", Ok(("/", ""))),
+            ("?quiet=1", Ok(("/", "quiet=1"))),
             ("/a://b", Ok(("/a://b", ""))),
             ("*", Err(Refusal::MalformedTarget)),
             ("x:80", Err(Refusal::MalformedTarget)),

@@ -106,8 +106,17 @@ pub fn accept_key(key: &str) -> String {
 /// square of the header (CVE-2021-32640, CVE-2020-7662).
 fn check_extensions(value: &[u8]) -> Result<(), Refusal> {
     let mut rest = value;
+    let mut count = 0;
     loop {
+        // RFC 9110 section 5.6.1.2: a list may have empty elements, but not only those.
+        while let Some(after) = after_byte(rest, b',') {
+            rest = after;
+        }
+        if skip_blanks(rest).is_empty() && count > 0 {
+            return Ok(());
+        }
         rest = after_token(rest)?;
+        count += 1;
         while let Some(after) = after_byte(rest, b';') {
             rest = after_token(after)?;
             if let Some(after) = after_byte(rest, b'=') {
@@ -184,6 +193,8 @@ mod tests {
             "foo, bar; baz=2",
             "a; b=\"\\c\\d\"",
             "  a\t;\tb = c ",
+            "a,",
+            ", a,, b ,",
         ];
         for value in good {
             assert_eq!(check_extensions(value.as_bytes()), Ok(()), "{value}");
@@ -192,7 +203,7 @@ mod tests {
             "",
             " ",
             ",",
-            "a,",
+            ", ,",
             "a;",
             "a; =b",
             "a; b=",
