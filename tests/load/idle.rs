@@ -1,0 +1,130 @@
+//! Runs in which nobody speaks: what a connection costs while it rests, and what it costs to get one.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::Common;
+use crate::report::Report;
+use crate::swarm::{Swarm, Target};
+
+#[derive(Args)]
+pub(crate) struct Idle {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+pub(crate) struct Storm {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// TCP tries again after a second when a listener's backlog was full.
+const SYN_RETRY: Duration = Duration::from_millis(900);
+
+impl Idle {
+    pub(crate) fn run(self) -> io::Result<Report> {
+        let common = self.common;
+        let target = Target::of(&common)?;
+        let server = target.server(&common)?;
+        let mut report = Report::new(common.json);
+        let before = server.resident_bytes()?;
+        let swarm = Swarm::connect(&target, common.clients, 0)?;
+        std::thread::sleep(Duration::from_secs(1));
+        let with = server.resident_bytes()?;
+        let cpu = server.cpu_seconds()?;
+        std::thread::sleep(Duration::from_secs_f64(common.seconds));
+        report.add_rounded(
+            "server_bytes_per_connection",
+            with.saturating_sub(before) as f64 / common.clients as f64,
+            0,
+        );
+        report.add_rounded("server_cpu_percent", (server.cpu_seconds()? - cpu) / common.seconds * 100.0, 2);
+        report.add("server_resident_kib_before", before / 1024);
+        report.add("server_resident_kib_with_them", with / 1024);
+        drop(swarm);
+        std::thread::sleep(Duration::from_secs(3));
+        report.add("server_resident_kib_after", server.resident_bytes()? / 1024);
+        Ok(report)
+    }
+}
+
+impl Storm {
+    pub(crate) fn run(self) -> io::Result<Report> {
+        let common = self.common;
+        let target = Target::of(&common)?;
+        let server = target.server(&common)?;
+        let mut report = Report::new(common.json);
+        let mut poll = Poll::new()?;
+        let mut events = Events::with_capacity(4096);
+        let handshake = target.handshake();
+        let cpu = server.cpu_seconds()?;
+        let start = Instant::now();
+
+        let mut streams = Vec::with_capacity(common.clients);
+        for nth in 0..common.clients {
+            let mut stream = mio::net::TcpStream::connect(target.address)?;
+            poll.registry().register(&mut stream, Token(nth), Interest::READABLE | Interest::WRITABLE)?;
+            streams.push((stream, Progress::Connecting));
+        }
+        let mut took = Vec::with_capacity(common.clients);
+        let mut refused = 0usize;
+        while took.len() + refused < common.clients && start.elapsed() < Duration::from_secs(30) {
+            poll.poll(&mut events, Some(Duration::from_millis(100)))?;
+            for event in &events {
+                let Token(nth) = event.token();
+                let (stream, progress) = &mut streams[nth];
+                if *progress == Progress::Connecting && event.is_writable() && stream.peer_addr().is_ok() {
+                    stream.write_all(handshake.as_bytes())?;
+                    *progress = Progress::Asked;
+                }
+                let mut chunk = [0; 4096];
+                if *progress == Progress::Asked && event.is_readable() {
+                    match stream.read(&mut chunk) {
+                        Ok(count) if chunk[..count].starts_with(b"HTTP/1.1 101 ") => {
+                            took.push(start.elapsed());
+                            *progress = Progress::Done;
+                        }
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        Ok(_) | Err(_) => {
+                            refused += 1;
+                            *progress = Progress::Done;
+                        }
+                    }
+                }
+            }
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let cpu = server.cpu_seconds()? - cpu;
+        took.sort_unstable();
+        report.add("handshakes", took.len());
+        report.add("refused", refused);
+        report.add_rounded("server_cpu_us_per_handshake", cpu / took.len().max(1) as f64 * 1e6, 1);
+        report.add_rounded("handshakes_per_second", took.len() as f64 / seconds, 0);
+        for (name, part) in [("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1.0)] {
+            let at = ((took.len() as f64 * part) as usize).min(took.len().saturating_sub(1));
+            report.add_rounded(name, took.get(at).map_or(f64::NAN, Duration::as_secs_f64) * 1e3, 1);
+        }
+        // A client in a full backlog is late by a whole second, and by nothing in between.
+        report.add("gap_of_a_syn_retry", took.windows(2).any(|pair| pair[1] - pair[0] > SYN_RETRY));
+        if took.len() < common.clients {
+            report.warn(format!("{} of {} clients got no handshake", common.clients - took.len(), common.clients));
+        }
+        report.deliveries(crate::report::Deliveries {
+            expected: common.clients as u64,
+            received: took.len() as u64,
+            ..Default::default()
+        });
+        Ok(report)
+    }
+}
+
+#[derive(PartialEq)]
+enum Progress {
+    Connecting,
+    Asked,
+    Done,
+}
