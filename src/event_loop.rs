@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::hub::{Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::listener::{CannotListen, Listener, Stream};
+use crate::log_buffer::LogBuffer;
 use crate::moment::{Moment, Now};
 
 /// Tokens from the top of the number space: a slot's number is far below.
@@ -51,14 +52,14 @@ pub enum Fatal {
     System(&'static str, io::Error),
 }
 
-/// Listens, serves until a signal comes, says goodbye.
+/// Listens, serves until a signal comes, says goodbye. What is logged is written to `log`, once a turn.
 ///
 /// # Errors
 /// [`Fatal`]. Nothing that a peer does is an error here.
-pub fn run(config: &Config) -> Result<(), Fatal> {
+pub fn run(config: &Config, log: &LogBuffer) -> Result<(), Fatal> {
     let limits = within_descriptors(config.limits());
     let mut event_loop = EventLoop::new(config, limits)?;
-    event_loop.serve()?;
+    event_loop.serve(log)?;
     let hub = &event_loop.hub;
     let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
     info!("bye; connections by their ending: {}", if endings.is_empty() { "none".into() } else { endings.join(", ") });
@@ -147,10 +148,11 @@ impl EventLoop {
         })
     }
 
-    fn serve(&mut self) -> Result<(), Fatal> {
+    fn serve(&mut self, log: &LogBuffer) -> Result<(), Fatal> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut now = self.clock.read();
         loop {
+            log.write_out();
             // Beat one: wait. Without a deadline this sleeps until something happens, for days if need be.
             match self.poll.poll(&mut events, self.timeout(now.moment)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {

@@ -113,8 +113,6 @@ pub struct Hub<S> {
     replay: Option<Rc<[u8]>>,
     /// The one buffer that all connections read into.
     scratch: Vec<u8>,
-    /// The names in a welcome, while it is written.
-    users: Vec<Name>,
 
     /// Connections that may have something to read. Each is on it at most once (`Slot::is_to_read`).
     to_read: VecDeque<PeerId>,
@@ -154,8 +152,8 @@ struct Slot<S> {
     armed: Moment,
     /// What was read before the connection had to rest.
     unread: Option<Box<Unread>>,
-    /// Who it is in the log, until it has come in.
-    from: Option<Box<str>>,
+    /// Who it is in the log, until it has come in. Boxed twice: eight bytes less for all those who have.
+    from: Option<Box<Box<str>>>,
 }
 
 struct Unread {
@@ -169,8 +167,10 @@ enum Membership {
     /// Not in the room: a plain request, `/echo`, or gone again.
     None,
     Coming(Name),
-    Seated(Name, Seat),
-    Going(Name, Option<Seat>),
+    Seated(Seat),
+    Going(Seat),
+    /// It left before it was there.
+    GoingUnseated(Name),
 }
 
 impl<S: Socket> Hub<S> {
@@ -190,7 +190,6 @@ impl<S: Socket> Hub<S> {
             messages_only: TurnChunk::default(),
             replay: None,
             scratch: vec![0; limits.read_budget_bytes],
-            users: Vec::new(),
             to_read: VecDeque::new(),
             to_flush: VecDeque::new(),
             to_reap: Vec::new(),
@@ -235,7 +234,7 @@ impl<S: Socket> Hub<S> {
             is_blocked: false,
             armed: Moment::NEVER,
             unread: None,
-            from: Some(from),
+            from: Some(Box::new(from)),
         });
         self.next_serial = (self.next_serial.wrapping_add(1) as usize & LOW_HALF) as u32;
         self.touched(id);
@@ -426,7 +425,11 @@ impl<S: Socket> Hub<S> {
                 Incoming::Text(text) => {
                     let text = without_newline(text);
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES;
-                    if let (Some(name), false) = (slot.membership.name(), text.is_empty()) {
+                    // Nobody speaks who has no seat: a newcomer is not read on before it has one.
+                    if let Membership::Seated(seat) = slot.membership
+                        && let Some(name) = self.room.name_of(seat)
+                        && !text.is_empty()
+                    {
                         self.history.append(Entry::Said { name, unix_ms: now.unix_ms, text: text.into() });
                         self.is_to_commit = true;
                     }
@@ -472,15 +475,15 @@ impl<S: Socket> Hub<S> {
     /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
     fn enter(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let Some(name) = slot.membership.name() else { return };
+        let (Membership::Coming(name) | Membership::GoingUnseated(name)) = slot.membership else { return };
         let (seat, news) = self.room.join(name, id, now);
         if let Some(news) = news {
             append_event(&mut self.everything.bytes, news, self.room.name());
         }
         slot.membership = match slot.membership {
-            // It left before it was there: its going is already under way.
-            Membership::Going(..) => Membership::Going(name, Some(seat)),
-            _ => Membership::Seated(name, seat),
+            // Its going is already under way.
+            Membership::GoingUnseated(_) => Membership::Going(seat),
+            _ => Membership::Seated(seat),
         };
         match slot.audience {
             Audience::MessagesOnly => {
@@ -491,8 +494,9 @@ impl<S: Socket> Hub<S> {
                 slot.chunk_from = self.everything.bytes.len();
                 let replay = self.replay.get_or_insert_with(|| replay(&*self.history, &self.room, &self.limits));
                 if slot.connection.may_be_sent_to() {
-                    let welcome = self.room.welcome(name, self.history.last_id(), &mut self.users);
-                    slot.connection.queue.append_own(|out| append_event(out, welcome, self.room.name()));
+                    let room_name: Rc<str> = self.room.name().into();
+                    let welcome = self.room.welcome(name, self.history.last_id());
+                    slot.connection.queue.append_own(|out| append_event(out, welcome, &room_name));
                     slot.connection.queue.push_shared(Rc::clone(replay), 0..replay.len());
                 }
             }
@@ -504,7 +508,7 @@ impl<S: Socket> Hub<S> {
     /// among them: a script that says something and leaves waits for the answer (websocat does).
     fn go(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let Membership::Going(_, seat) = slot.membership else { return };
+        let Membership::Going(seat) = slot.membership else { return };
         slot.membership = Membership::None;
         let chunk = match slot.audience {
             Audience::Everything => &self.everything,
@@ -514,7 +518,7 @@ impl<S: Socket> Hub<S> {
             }
         };
         self.leavers.push((id, std::mem::take(&mut slot.chunk_from)..chunk.bytes.len()));
-        if let Some(news) = seat.and_then(|seat| self.room.leave(seat, now)) {
+        if let Some(news) = self.room.leave(seat, now) {
             append_event(&mut self.everything.bytes, news, self.room.name());
         }
         self.touched(id);
@@ -623,6 +627,11 @@ impl<S: Socket> Hub<S> {
             }
         }
         // After a rush, its memory is given back.
+        for list in [&mut self.to_read, &mut self.to_flush] {
+            if list.is_empty() {
+                list.shrink_to(64);
+            }
+        }
         if self.slots.is_empty() && self.slots.capacity() > 64 {
             self.slots = Slab::new();
             self.timers = BinaryHeap::new();
@@ -686,9 +695,9 @@ impl<S: Socket> Hub<S> {
     fn announce_going(&mut self, id: PeerId) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         slot.membership = match slot.membership {
-            Membership::Coming(name) => Membership::Going(name, None),
-            Membership::Seated(name, seat) => Membership::Going(name, Some(seat)),
-            Membership::None | Membership::Going(..) => return,
+            Membership::Coming(name) => Membership::GoingUnseated(name),
+            Membership::Seated(seat) => Membership::Going(seat),
+            Membership::None | Membership::Going(_) | Membership::GoingUnseated(_) => return,
         };
         self.history.append(Entry::Went(id));
         self.is_to_commit = true;
@@ -742,10 +751,10 @@ impl<S: Socket> Hub<S> {
                 !(has_bytes && slot.wants_bytes(&self.limits)) || slot.is_to_read,
                 "{id:?} has something to read that nobody will read"
             );
-            if let Membership::Seated(_, seat) | Membership::Going(_, Some(seat)) = slot.membership {
+            if let Membership::Seated(seat) | Membership::Going(seat) = slot.membership {
                 seated += 1;
                 quiet += usize::from(slot.audience == Audience::MessagesOnly);
-                assert_eq!(self.room.name_of(seat), slot.membership.name());
+                assert!(self.room.name_of(seat).is_some());
             }
         }
         assert_eq!(seated, self.room.online(), "every seat has its connection");
@@ -813,15 +822,6 @@ impl<S: Socket> Slot<S> {
                 self.connection.write_failed(Ending::Broken(error.kind()), now);
                 Sent::SomethingChanged
             }
-        }
-    }
-}
-
-impl Membership {
-    fn name(self) -> Option<Name> {
-        match self {
-            Membership::None => None,
-            Membership::Coming(name) | Membership::Seated(name, _) | Membership::Going(name, _) => Some(name),
         }
     }
 }

@@ -20,7 +20,8 @@
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
 //! 5. [`chat`] and [`history`]: who is in the room, what it hears, in which order.
 //! 6. [`write_queue`]: what a slow reader costs.
-//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`config`].
+//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
+//!    [`config`].
 //!
 //! # Who may name whom
 //! [`websocket`], [`http`] and [`chat`] know bytes and values; [`connection`] and [`write_queue`] know the first two of
@@ -40,6 +41,7 @@ pub mod http;
 pub mod hub;
 pub mod limits;
 pub mod listener;
+pub mod log_buffer;
 pub mod moment;
 pub mod rate_limit;
 pub mod websocket;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use roomd::config::{Config, Stop};
 use roomd::event_loop;
+use roomd::log_buffer::LogBuffer;
 
 fn main() -> ExitCode {
     let config = match Config::read(std::env::args_os()) {
@@ -21,10 +22,14 @@ fn main() -> ExitCode {
         }
         Err(Stop::Wrong(sentence)) => return fail(2, &sentence),
     };
+    let log = LogBuffer::default();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
         .format_timestamp_millis()
+        .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
-    match event_loop::run(&config) {
+    let ended = event_loop::run(&config, &log);
+    log.write_out();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => fail(1, &fatal.to_string()),
     }

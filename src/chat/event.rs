@@ -4,6 +4,7 @@
 //! something sensible to print for each. Richer clients look at `type` first.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::name::Name;
 
@@ -50,8 +51,8 @@ pub enum Event<'a> {
         name: Name,
         /// Members now, the newcomer among them.
         online: usize,
-        /// The first names, at most [`super::room::MAX_USERS_LISTED`].
-        users: &'a [Name],
+        /// The first names as a JSON array, at most [`super::room::MAX_USERS_LISTED`].
+        users: &'a RawValue,
         /// The id of the newest message; 0 before the first.
         last: u64,
     },
@@ -90,7 +91,7 @@ enum Wire<'a> {
     Join { room: &'a str, online: usize, name: Name, mess: &'a str },
     Leave { room: &'a str, online: usize, name: Name, mess: &'a str },
     Online { room: &'a str, online: usize, name: &'a str, mess: &'a str },
-    Welcome { room: &'a str, online: usize, users: &'a [Name], last: u64, name: Name, mess: &'a str },
+    Welcome { room: &'a str, online: usize, users: &'a RawValue, last: u64, name: Name, mess: &'a str },
     Error { code: &'a str, name: &'a str, mess: &'a str },
 }
 
@@ -135,6 +136,7 @@ mod tests {
     #[test]
     fn each_event_is_the_json_that_was_promised() {
         let name = Name::tourist(5);
+        let users = serde_json::value::to_raw_value(&[Name::tourist(1), name]).unwrap();
         let message = Message { id: 17, unix_ms: 1_763_817_427_123, name, text: "hi".into() };
         let rows = [
             (
@@ -154,7 +156,7 @@ mod tests {
                 r#"{"type":"online","room":"lobby","online":120,"name":"lobby","mess":"120 online"}"#,
             ),
             (
-                Event::Welcome { name, online: 2, users: &[Name::tourist(1), name], last: 16 },
+                Event::Welcome { name, online: 2, users: &users, last: 16 },
                 r#"{"type":"welcome","room":"lobby","online":2,"users":["Tourist 1","Tourist 5"],"last":16,"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
             ),
             (

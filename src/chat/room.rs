@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::value::{RawValue, to_raw_value};
 use slab::Slab;
 
 use super::event::Event;
@@ -29,6 +30,15 @@ pub struct Room<C> {
     count_owed_at: Option<Moment>,
     /// The last count was told then.
     count_told_at: Option<Moment>,
+    /// The names in a welcome, already written: a hundred names take longer to write than the rest of a handshake.
+    listed: Option<Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    names: Box<RawValue>,
+    /// Whoever sits behind this changes nothing: the list is full before.
+    last_seat: usize,
 }
 
 #[derive(Debug)]
@@ -41,7 +51,14 @@ impl<C: Copy> Room<C> {
     /// An empty room.
     #[must_use]
     pub fn new(name: &str, presence_members: usize) -> Room<C> {
-        Room { name: name.into(), members: Slab::new(), presence_members, count_owed_at: None, count_told_at: None }
+        Room {
+            name: name.into(),
+            members: Slab::new(),
+            presence_members,
+            count_owed_at: None,
+            count_told_at: None,
+            listed: None,
+        }
     }
 
     /// What it is called.
@@ -71,6 +88,7 @@ impl<C: Copy> Room<C> {
     pub fn join(&mut self, name: Name, connection: C, now: Moment) -> (Seat, Option<Event<'static>>) {
         // A slab of connections is limited to far fewer than 2^32, and a member is a connection.
         let seat = Seat(self.members.insert(Member { name, connection }) as u32);
+        self.forget_list_with(seat);
         let online = self.online();
         (seat, self.news(Event::Join { name, online }, now))
     }
@@ -78,15 +96,16 @@ impl<C: Copy> Room<C> {
     /// Somebody goes. Gives the event for the others if the room is small enough.
     pub fn leave(&mut self, seat: Seat, now: Moment) -> Option<Event<'static>> {
         let member = self.members.try_remove(seat.0 as usize)?;
+        self.forget_list_with(seat);
         let online = self.online();
         self.news(Event::Leave { name: member.name, online }, now)
     }
 
-    /// The greeting for somebody who just came in; `last` is the newest message's id, and `users` a buffer to use.
-    pub fn welcome<'a>(&self, name: Name, last: u64, users: &'a mut Vec<Name>) -> Event<'a> {
-        users.clear();
-        users.extend(self.members.iter().map(|(_, member)| member.name).take(MAX_USERS_LISTED));
-        Event::Welcome { name, online: self.online(), users, last }
+    /// The greeting for somebody who just came in; `last` is the newest message's id.
+    pub fn welcome(&mut self, name: Name, last: u64) -> Event<'_> {
+        let online = self.online();
+        let listed = self.listed.get_or_insert_with(|| Listed::of(&self.members));
+        Event::Welcome { name, online, users: &listed.names, last }
     }
 
     /// When [`Room::count_due`] has something to tell.
@@ -105,6 +124,10 @@ impl<C: Copy> Room<C> {
         Some(Event::Online { online: self.online() })
     }
 
+    fn forget_list_with(&mut self, seat: Seat) {
+        self.listed.take_if(|listed| seat.0 as usize <= listed.last_seat);
+    }
+
     /// In a small room the event itself; in a large one a count, later: N joins must not cost N x N frames.
     fn news(&mut self, event: Event<'static>, now: Moment) -> Option<Event<'static>> {
         if self.online() < self.presence_members {
@@ -113,6 +136,17 @@ impl<C: Copy> Room<C> {
         let earliest = self.count_told_at.map_or(now, |told| told + ONLINE_EVERY);
         self.count_owed_at.get_or_insert(earliest.max(now));
         None
+    }
+}
+
+impl Listed {
+    fn of<C>(members: &Slab<Member<C>>) -> Listed {
+        let first: Vec<Name> = members.iter().map(|(_, member)| member.name).take(MAX_USERS_LISTED).collect();
+        // Until the list is full, everybody who comes changes it.
+        let last_seat = members.iter().nth(MAX_USERS_LISTED - 1).map_or(usize::MAX, |(seat, _)| seat);
+        // Names are strings, and those can always be written; were it otherwise, the list would be empty.
+        let names = to_raw_value(&first).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Listed { names, last_seat }
     }
 }
 
@@ -148,9 +182,40 @@ mod tests {
         for number in 0..250 {
             room.join(Name::tourist(number), (), at(0));
         }
-        let mut users = Vec::new();
-        let welcome = room.welcome(Name::tourist(249), 7, &mut users);
-        assert!(matches!(welcome, Event::Welcome { users, online: 250, last: 7, .. } if users.len() == 100));
+        assert_eq!(listed(&mut room), (0..100).map(|number| format!("Tourist {number}")).collect::<Vec<_>>());
+    }
+
+    /// The names that a welcome lists.
+    fn listed(room: &mut Room<()>) -> Vec<String> {
+        let online = room.online();
+        match room.welcome(Name::tourist(9_999), 7) {
+            Event::Welcome { users, online: told, last: 7, .. } if told == online => {
+                serde_json::from_str(users.get()).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The list is written once and kept; it must never be an old one.
+    #[test]
+    fn the_names_in_a_welcome_are_always_those_who_are_there() {
+        let mut room = Room::new("lobby", 3);
+        let mut seats = Vec::new();
+        for number in 0..120 {
+            seats.push(room.join(Name::tourist(number), (), at(0)).0);
+            assert_eq!(listed(&mut room).len(), room.online().min(100));
+        }
+        let before = listed(&mut room);
+        room.leave(seats[110], at(0));
+        assert_eq!(listed(&mut room), before, "the list is full before that seat");
+        room.leave(seats[50], at(0));
+        assert!(!listed(&mut room).contains(&"Tourist 50".to_owned()));
+        room.join(Name::tourist(777), (), at(0));
+        assert!(listed(&mut room).contains(&"Tourist 777".to_owned()), "it took the free seat");
+        for seat in seats {
+            room.leave(seat, at(0));
+        }
+        assert!(listed(&mut room).is_empty());
     }
 
     #[test]

@@ -193,7 +193,10 @@ fn take_frames(bytes: &[u8], text_bytes: usize, mut on_text: impl FnMut(Text)) -
                 }
             }
             0x88 => {
-                return Err(io::Error::other(format!("a client was sent Close {:?}", String::from_utf8_lossy(payload))));
+                return Err(io::Error::other(format!(
+                    "a client was sent Close {:?}",
+                    String::from_utf8_lossy(payload)
+                )));
             }
             _ => {}
         }

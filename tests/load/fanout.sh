@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Fan-out: everybody in the room hears every line, once, in one order.
+#
+#   tests/load/fanout.sh [URL] [--listeners N] [--talkers N] [--lines N] [--limit SECONDS]
+#
+# URL is ws://127.0.0.1:8000 if not given. So many listeners (20) connect and hear so many talkers (1) say so many lines
+# (1000) each. The same numbers can be set in the environment: LISTENERS, TALKERS, LINES, LIMIT (60).
+#
+# Start the daemon with --no-rate-limit, or the talkers are slowed down to 20 lines a second.
+# Exits 1 if a line is lost, comes twice, or comes in another order.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+: "${LISTENERS:=20}" "${TALKERS:=1}" "${LINES:=1000}" "${LIMIT:=60}"
+options=(LISTENERS TALKERS LINES LIMIT)
+read_arguments "$@"
+prepare
+
+start_listeners "$LISTENERS"
+wait_until_all_are_in
+
+for ((nth = 1; nth <= TALKERS; nth++)); do
+  lines_of "$nth" "$LINES" >"$work/talker-$nth"
+done
+start=$(now_us)
+talkers=()
+for ((nth = 1; nth <= TALKERS; nth++)); do
+  # At the end of its input websocat says goodbye, and the server answers when all was said.
+  websocat -t "$room" <"$work/talker-$nth" >/dev/null 2>>"$work/complaints" &
+  talkers+=("$!")
+done
+for pid in "${talkers[@]}"; do
+  while is_running "$pid" && still_time; do a_moment; done
+done
+wait_until_all_have_heard_the_end
+end=$(now_us)
+
+sort "$work"/talker-* >"$work/expected"
+for ((nth = 0; nth < LISTENERS; nth++)); do
+  texts "$work/listener-$nth" >"$work/heard-$nth"
+  tally "$work/expected" "$work/heard-$nth"
+  # Put by talker and otherwise left as they came, the lines must be what the talkers said, one after the other.
+  sort --stable --key=2,2 "$work/heard-$nth" | cmp -s - "$work/expected" ||
+    wrong+="listener $nth did not hear the lines of each talker in order. "
+  # How the talkers' lines mix is open, but it is the same for everybody.
+  cmp -s "$work/heard-0" "$work/heard-$nth" || wrong+="listeners 0 and $nth heard different things. "
+done
+echo "$LISTENERS listeners, $TALKERS talkers, $LINES lines each: $(per_second "$received" "$start" "$end") lines heard a second"
+conclude
