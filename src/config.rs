@@ -71,7 +71,7 @@ pub struct Config {
     keep_bytes: usize,
 
     /// Messages of the past that a newcomer is sent: so many, or as many as fit in half of --max-queue
-    #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value = "50", help_heading = "History")]
+    #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value = "50", value_parser = count_or_none, help_heading = "History")]
     replay: usize,
 
     /// Connections at once. More are answered 503, or wait until there is room to do so
@@ -150,7 +150,7 @@ pub struct Config {
     no_rate_limit: bool,
 
     /// From so many members on, a room hears a count once a second instead of every coming and going
-    #[arg(long, env = "ROOMD_PRESENCE_MEMBERS", value_name = "COUNT", default_value = "100", help_heading = "Limits")]
+    #[arg(long, env = "ROOMD_PRESENCE_MEMBERS", value_name = "COUNT", default_value = "100", help_heading = "Limits", value_parser = count_or_none)]
     presence_members: usize,
 }
 
@@ -277,6 +277,10 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("it must be a whole number above 0".into()),
         Ok(count) => Ok(count),
     }
+}
+
+fn count_or_none(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it must be a whole number".into())
 }
 
 fn count_u32(text: &str) -> Result<u32, String> {

@@ -169,6 +169,8 @@ pub struct Connection {
     request: Option<Box<Request>>,
     endpoint: Endpoint,
     keepalive: Keepalive,
+    /// When the peer was heard last, or asked. Beside the enum and not in it: eight bytes less a connection.
+    keepalive_since: Moment,
     /// When the message that is being received began, if one is.
     message_since: Moment,
     bucket: TokenBucket,
@@ -185,10 +187,10 @@ struct Request {
 }
 
 /// Is the peer alive? Any byte from it says so.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keepalive {
-    Heard { at: Moment },
-    Asked { at: Moment },
+    Heard,
+    Asked,
 }
 
 impl Connection {
@@ -203,7 +205,8 @@ impl Connection {
             decoder: Decoder::default(),
             request: Some(Box::default()),
             endpoint: Endpoint::Echo,
-            keepalive: Keepalive::Heard { at: now },
+            keepalive: Keepalive::Heard,
+            keepalive_since: now,
             message_since: now,
             bucket: TokenBucket::default(),
             resting_until: None,
@@ -327,8 +330,8 @@ impl Connection {
     /// The peer has taken bytes after its socket had been full: slow, but alive.
     pub fn progressed(&mut self, now: Moment) {
         // The Ping may still be in the queue: the time to answer it begins when it can have been read.
-        if let Keepalive::Asked { .. } = self.keepalive {
-            self.keepalive = Keepalive::Asked { at: now };
+        if self.keepalive == Keepalive::Asked {
+            self.keepalive_since = now;
         }
     }
 
@@ -357,8 +360,8 @@ impl Connection {
             State::AwaitingHandshake => self.since + limits.handshake_timeout,
             State::Open => {
                 let sign_of_life = match self.keepalive {
-                    Keepalive::Heard { at } => at + limits.ping_interval,
-                    Keepalive::Asked { at } => at + limits.ping_timeout,
+                    Keepalive::Heard => self.keepalive_since + limits.ping_interval,
+                    Keepalive::Asked => self.keepalive_since + limits.ping_timeout,
                 };
                 sign_of_life.min(self.message_deadline(limits)).min(self.resting_until.unwrap_or(Moment::NEVER))
             }
@@ -402,13 +405,13 @@ impl Connection {
             return Due::CloseSent;
         }
         match self.keepalive {
-            Keepalive::Heard { at } if at + limits.ping_interval <= now => {
+            Keepalive::Heard if self.keepalive_since + limits.ping_interval <= now => {
                 // No payload: any Pong will do, and any other frame as well.
                 self.queue.append_own(|out| append_frame(out, Opcode::Ping, &[]));
-                self.keepalive = Keepalive::Asked { at: now };
+                (self.keepalive, self.keepalive_since) = (Keepalive::Asked, now);
                 Due::Queued
             }
-            Keepalive::Asked { at } if at + limits.ping_timeout <= now => {
+            Keepalive::Asked if self.keepalive_since + limits.ping_timeout <= now => {
                 self.close(Ending::Silent, now);
                 Due::CloseSent
             }
@@ -449,7 +452,7 @@ impl Connection {
             Ok(Route::Upgrade(upgrade, endpoint)) => {
                 self.queue.push_unit(upgrade.response());
                 self.endpoint = endpoint;
-                self.keepalive = Keepalive::Heard { at: now };
+                (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
                 self.step(Trigger::Upgraded, now);
                 Incoming::Upgraded(endpoint)
             }
@@ -471,7 +474,7 @@ impl Connection {
             self.decoder.forget_delivered();
             return Incoming::Starved;
         }
-        self.keepalive = Keepalive::Heard { at: now };
+        (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
         if !self.decoder.is_amid_message() {
             self.message_since = now;
         }
@@ -608,6 +611,6 @@ mod tests {
 
     #[test]
     fn a_connection_at_rest_is_small() {
-        assert!(size_of::<Connection>() <= 120, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 112, "{} bytes", size_of::<Connection>());
     }
 }
