@@ -48,7 +48,7 @@ pub struct Config {
     origin: Vec<AllowedOrigin>,
 
     /// Serve the page's files from this directory instead of from the binary, to edit them
-    #[arg(long, env = "ROOMD_WEB", value_name = "DIR")]
+    #[arg(long, env = "ROOMD_WEB", value_name = "DIR", value_parser = directory)]
     web: Option<PathBuf>,
 
     /// Serve /echo, where every message comes back as it is: for conformance suites and raw speed tests, and exempt
@@ -270,6 +270,12 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("it must be at least 1ms".into()),
         Err(_) => Err("a duration looks like 500ms, 10s or 2m".into()),
     }
+}
+
+/// A directory that is there: a mistyped one is better found at the start than by a visitor.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("there is no such directory".into()) }
 }
 
 fn count(text: &str) -> Result<usize, String> {

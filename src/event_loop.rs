@@ -57,8 +57,7 @@ pub enum Fatal {
 /// # Errors
 /// [`Fatal`]. Nothing that a peer does is an error here.
 pub fn run(config: &Config, log: &LogBuffer) -> Result<(), Fatal> {
-    let limits = within_descriptors(config.limits());
-    let mut event_loop = EventLoop::new(config, limits)?;
+    let mut event_loop = EventLoop::new(config)?;
     event_loop.serve(log)?;
     let hub = &event_loop.hub;
     let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -114,7 +113,7 @@ impl Clock {
 }
 
 impl EventLoop {
-    fn new(config: &Config, limits: Limits) -> Result<EventLoop, Fatal> {
+    fn new(config: &Config) -> Result<EventLoop, Fatal> {
         let poll = Poll::new().map_err(|error| Fatal::System("cannot create a poller", error))?;
         let mut signals =
             Signals::new([SIGTERM, SIGINT]).map_err(|error| Fatal::System("cannot listen for signals", error))?;
@@ -129,6 +128,8 @@ impl EventLoop {
         if listeners.len() > MAX_LISTENERS {
             return Err(Fatal::TooManyListeners);
         }
+        // Only now is there anything to log: a daemon that cannot listen says why, and nothing else.
+        let limits = within_descriptors(config.limits());
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)

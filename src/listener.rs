@@ -57,7 +57,7 @@ impl Listener {
                     }
                 }
                 if listeners.is_empty() {
-                    return Err(cannot(first_error.unwrap_or_else(|| ErrorKind::NotFound.into())));
+                    return Err(cannot(first_error.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())));
                 }
                 Ok(listeners)
             }
@@ -134,6 +134,8 @@ impl fmt::Display for CannotListen {
             ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {address}: it is in use already; choose another with --listen")
             }
+            ErrorKind::AlreadyExists => write!(f, "cannot listen on {address}: it exists and is not a socket"),
+            ErrorKind::NotFound => write!(f, "cannot listen on {address}: there is no such directory"),
             ErrorKind::PermissionDenied => write!(f, "cannot listen on {address}: permission denied"),
             ErrorKind::AddrNotAvailable => write!(f, "cannot listen on {address}: this machine has no such address"),
             _ => write!(f, "cannot listen on {address}: {error}"),
@@ -171,9 +173,11 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
 
 /// A daemon that was killed leaves its socket behind. Only a socket that nobody answers on is removed.
 fn remove_if_abandoned(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {}
+        Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
+        // Nothing there, or nothing to be seen: binding will tell.
+        Err(_) => return Ok(()),
     }
     // Not blocking: its owner may be there and busy.
     let probe = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
