@@ -80,12 +80,14 @@ clean_up() {
   rm -rf "$work"
 }
 
-# start_listeners COUNT: their process ids are in the array `listeners`, what they hear in $work/listener-NTH. Without -n
-# websocat would say goodbye at once, since its input is at its end.
+# start_listeners COUNT: their process ids are in the array `listeners`, what they hear in $work/listener-NTH. Without
+# -n websocat would say goodbye at once, since its input is at its end.
 listeners=()
 start_listeners() {
   local nth
   for ((nth = 0; nth < $1; nth++)); do
+    # Made here, for the background may take its time.
+    : >"$work/listener-$nth"
     websocat -n -t "$room" </dev/null >"$work/listener-$nth" 2>>"$work/complaints" &
     listeners+=("$!")
   done
@@ -101,12 +103,12 @@ is_running() {
 }
 
 # A process that runs is not yet a member of the room. Only who has heard something is in: so something is said, again
-# and again, until every file "$@" has it.
+# and again, until every listener's file has it.
 wait_until_all_are_in() {
-  local file
-  for file in "$@"; do
-    until grep -q "probe $run" "$file"; do
-      is_running "${listeners[-1]}" || complain "a listener cannot connect to $room"
+  local nth
+  for nth in "${!listeners[@]}"; do
+    until grep -q "probe $run" "$work/listener-$nth"; do
+      is_running "${listeners[nth]}" || complain "a listener cannot connect to $room"
       still_time || complain "not all listeners have heard something within $LIMIT seconds"
       say "probe $run"
       a_moment
@@ -141,7 +143,7 @@ lines_of() {
 
 # texts FILE: what this run's talkers said, out of the JSON of one listener.
 texts() {
-  sed -n "s/.*\"mess\":\"\($run [^\"]*\)\".*/\1/p" "$1"
+  { grep -o "\"mess\":\"$run [^\"]*" "$1" || true; } | cut -c 9-
 }
 
 # tally EXPECTED HEARD: counts what one listener heard. EXPECTED is sorted.

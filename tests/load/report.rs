@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 /// Figures in the order in which they were found, each with its unit in its name.
 pub(crate) struct Report {
     is_json: bool,
-    figures: Map<String, Value>,
+    figures: Vec<(String, Value)>,
     warnings: Vec<String>,
     /// Deliveries that should have been, and what was wrong with those that were.
     expected: u64,
@@ -28,7 +28,7 @@ impl Report {
     pub(crate) fn new(is_json: bool) -> Report {
         Report {
             is_json,
-            figures: Map::new(),
+            figures: Vec::new(),
             warnings: Vec::new(),
             expected: 0,
             received: 0,
@@ -39,7 +39,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, name: &str, value: impl Into<Value>) {
-        self.figures.insert(name.to_owned(), value.into());
+        self.figures.push((name.to_owned(), value.into()));
     }
 
     /// A figure rounded to what can be meant by it.
@@ -68,7 +68,7 @@ impl Report {
     pub(crate) fn print(&self) {
         let Report { expected, received, lost, repeated, out_of_order, .. } = self;
         if self.is_json {
-            let mut all = self.figures.clone();
+            let mut all: Map<String, Value> = self.figures.iter().cloned().collect();
             all.insert("expected".into(), json!(expected));
             all.insert("received".into(), json!(received));
             all.insert("lost".into(), json!(lost));

@@ -3,7 +3,7 @@
 #
 #   tests/load/slow-reader.sh [URL] [--listeners N] [--lines N] [--bytes N] [--limit SECONDS]
 #
-# URL is ws://127.0.0.1:8000 if not given. So many others (3) listen to so many lines (1000) of so many bytes (32000).
+# URL is ws://127.0.0.1:8000 if not given. So many others (3) listen to so many lines (500) of so many bytes (32000).
 # The same numbers can be set in the environment: LISTENERS, LINES, BYTES, LIMIT (60).
 #
 # The kernel takes some megabytes for a client that does not read, on both sides of the connection, before the server
@@ -14,7 +14,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-: "${LISTENERS:=3}" "${LINES:=1000}" "${BYTES:=32000}" "${LIMIT:=60}"
+: "${LISTENERS:=3}" "${LINES:=500}" "${BYTES:=32000}" "${LIMIT:=60}"
 options=(LISTENERS LINES BYTES LIMIT)
 read_arguments "$@"
 ((BYTES >= 100 && BYTES <= 65000)) || give_up "--bytes is from 100 to 65000: websocat splits longer lines"
@@ -42,7 +42,7 @@ trap '' PIPE
 window=$((512 * 1024 / BYTES))
 said=0
 while IFS= read -r line && still_time; do
-  printf '%s\n' "$line" >&"$to_talker" 2>/dev/null || break
+  printf '%s\n' "$line" >&"$to_talker" || break
   ((said += 1))
   if ((said % window == 0)); then
     for nth in "${!listeners[@]}"; do

@@ -116,7 +116,7 @@ impl Meter {
         report.add_rounded("deliveries_per_second", delivered as f64 / seconds, 0);
         report.add_rounded("server_cpu_percent", cpu / seconds * 100.0, 1);
         report.add_rounded("generator_cpu_percent", own / seconds * 100.0, 1);
-        report.add("server_resident_mib", self.server.resident_bytes()? as f64 / (1 << 20) as f64);
+        report.add_rounded("server_resident_mib", self.server.resident_bytes()? as f64 / f64::from(1 << 20), 1);
         // It polls without sleeping, so its own CPU time says nothing. A server that has time to spare does.
         if cpu / seconds < 0.9 {
             report.warn(format!(
