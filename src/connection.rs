@@ -141,17 +141,13 @@ pub enum Incoming<'a> {
     Departing,
 }
 
-/// What a deadline brought.
+/// What a deadline brought, as far as the hub is concerned: it looks at what is queued, and at an end, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Not yet: something happened since the deadline was noted.
+    /// The connection stays where it is; or it is in no room.
     Nothing,
-    /// Something was queued: a Ping, or a refusal.
-    Queued,
     /// A Close was queued: the connection leaves its room now.
     CloseSent,
-    /// It ended.
-    Ended,
 }
 
 /// See the module.
@@ -382,12 +378,12 @@ impl Connection {
         match self.state {
             State::AwaitingHandshake => {
                 self.refuse(Refusal::HeadTooSlow, BodyWanted::Yes, now);
-                Due::Queued
+                Due::Nothing
             }
             State::Open => self.on_open_deadline(limits, now),
             State::Closing(_) | State::Ended => {
                 self.step(Trigger::TimeUp, now);
-                Due::Ended
+                Due::Nothing
             }
         }
     }
@@ -409,7 +405,7 @@ impl Connection {
                 // No payload: any Pong will do, and any other frame as well.
                 self.queue.append_own(|out| append_frame(out, Opcode::Ping, &[]));
                 (self.keepalive, self.keepalive_since) = (Keepalive::Asked, now);
-                Due::Queued
+                Due::Nothing
             }
             Keepalive::Asked if self.keepalive_since + limits.ping_timeout <= now => {
                 self.close(Ending::Silent, now);
