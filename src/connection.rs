@@ -125,12 +125,10 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = {
 /// What the bytes amounted to, as far as the hub is concerned.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// All bytes were taken; read more.
+    /// All bytes were taken that are of use: read more, or none, if this was a plain request and its answer is queued.
     Starved,
     /// The handshake is done and the 101 is queued.
     Upgraded(Endpoint),
-    /// The one answer to a plain request is queued, or a refusal.
-    Answered,
     /// A text message, for the room.
     Text(&'a str),
     /// A binary message, for the room.
@@ -456,11 +454,11 @@ impl Connection {
                 self.ending = Some(Ending::Answered(response.status));
                 self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
-                Incoming::Answered
+                Incoming::Starved
             }
             Err(refusal) => {
                 self.refuse(refusal, body_wanted, now);
-                Incoming::Answered
+                Incoming::Starved
             }
         }
     }
