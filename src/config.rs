@@ -10,13 +10,13 @@ use clap::builder::FalseyValueParser;
 use clap::{Parser, ValueEnum};
 
 use crate::history::History;
-use crate::history::memory::{Kept, Memory};
-use crate::history::off::Off;
+use crate::history::memory::Memory;
 use crate::http::origin::{AllowedOrigin, OriginPolicy};
 use crate::http::page::Pages;
 use crate::http::route::{EchoService, Site};
 use crate::limits::Limits;
 use crate::rate_limit::Rate;
+use crate::tail::Kept;
 use crate::websocket::MessageLimits;
 
 /// A chat room: open the page in two browser tabs, or connect with any WebSocket client, and talk.
@@ -65,8 +65,8 @@ pub struct Config {
         help_heading = "History")]
     keep_messages: usize,
 
-    /// Bytes of text that --history memory keeps
-    #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", default_value = "16777216", value_parser = count,
+    /// Bytes of messages, as they are sent, that --history memory keeps
+    #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = count,
         help_heading = "History")]
     keep_bytes: usize,
 
@@ -209,6 +209,7 @@ impl Config {
             ping_timeout: self.ping_timeout,
             close_timeout: self.close_timeout,
             rate: (!self.no_rate_limit).then_some(Rate { burst: self.rate_burst, per_second: self.rate }),
+            kept: self.kept(),
             replay_messages: self.replay,
             presence_members: self.presence_members,
         }
@@ -227,9 +228,13 @@ impl Config {
     /// The history that was asked for, empty.
     #[must_use]
     pub fn history<M: 'static>(&self) -> Box<dyn History<M>> {
+        Box::new(Memory::new())
+    }
+
+    fn kept(&self) -> Kept {
         match self.history {
-            HistoryKind::Memory => Box::new(Memory::new(Kept { messages: self.keep_messages, bytes: self.keep_bytes })),
-            HistoryKind::Off => Box::new(Off::new()),
+            HistoryKind::Memory => Kept { messages: self.keep_messages, bytes: self.keep_bytes },
+            HistoryKind::Off => Kept { messages: 0, bytes: 0 },
         }
     }
 }

@@ -17,7 +17,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::rc::Rc;
 
 use log::{debug, info};
@@ -31,6 +31,7 @@ use crate::history::{Committed, Entry, History};
 use crate::http::route::{Audience, Endpoint, Site};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
+use crate::tail::Tail;
 use crate::websocket::{Input, frame};
 use crate::write_queue::{Flushed, TurnChunk};
 
@@ -105,6 +106,10 @@ pub struct Hub<S> {
     next_serial: u32,
     room: Room<PeerId>,
     history: Box<dyn History<PeerId>>,
+    /// What the room heard last.
+    tail: Tail,
+    /// The id of the newest message that anybody has been sent; 0 before the first.
+    last_id: u64,
     /// Visitors so far; the newest is called after it.
     tourists: u64,
     /// Members with `?quiet=1`. While there are none, their chunk is not made.
@@ -189,6 +194,8 @@ impl<S: Socket> Hub<S> {
             next_serial: 1,
             room: Room::new("lobby", limits.presence_members),
             history,
+            tail: Tail::new(limits.kept),
+            last_id: 0,
             tourists: 0,
             quiet_members: 0,
             everything: TurnChunk::default(),
@@ -435,7 +442,7 @@ impl<S: Socket> Hub<S> {
                         && let Some(name) = self.room.name_of(seat)
                         && !text.is_empty()
                     {
-                        self.history.append(Entry::Said { name, unix_ms: now.unix_ms, text: text.into() });
+                        self.history.append(Entry::Said { name, unix_ms: now.unix_ms, text });
                         self.is_to_commit = true;
                     }
                     slot.connection.spend_token(&self.limits, now.moment);
@@ -464,9 +471,12 @@ impl<S: Socket> Hub<S> {
                 Committed::Said(message) => {
                     let start = self.everything.bytes.len();
                     append_event(&mut self.everything.bytes, Event::Message(message), self.room.name());
+                    let frame = &self.everything.bytes[start..];
+                    self.tail.push(frame);
                     if self.quiet_members > 0 {
-                        self.messages_only.bytes.extend_from_slice(&self.everything.bytes[start..]);
+                        self.messages_only.bytes.extend_from_slice(frame);
                     }
+                    self.last_id = message.id;
                     self.replay = None;
                 }
                 Committed::Came(id) => self.enter(id, now),
@@ -498,10 +508,12 @@ impl<S: Socket> Hub<S> {
             }
             Audience::Everything => {
                 slot.chunk_from = self.everything.bytes.len();
-                let replay = self.replay.get_or_insert_with(|| replay(&*self.history, &self.room, &self.limits));
+                // No more than half of what may wait: a newcomer must not be too slow before it has read anything.
+                let (most_messages, most_bytes) = (self.limits.replay_messages, self.limits.max_queue_bytes / 2);
+                let replay = self.replay.get_or_insert_with(|| Rc::from(self.tail.newest(most_messages, most_bytes)));
                 if slot.connection.may_be_sent_to() {
                     let room_name: Rc<str> = self.room.name().into();
-                    let welcome = self.room.welcome(name, self.history.last_id());
+                    let welcome = self.room.welcome(name, self.last_id);
                     slot.connection.queue.append_own(|out| append_event(out, welcome, &room_name));
                     slot.connection.queue.push_shared(Rc::clone(replay), 0..replay.len());
                 }
@@ -830,25 +842,6 @@ impl<S: Socket> Slot<S> {
             }
         }
     }
-}
-
-/// The newest messages as frames: as many as are wanted, less the oldest of them if they would fill more than half of
-/// a queue, for a newcomer must not be too slow a reader before it has read anything.
-fn replay(history: &dyn History<PeerId>, room: &Room<PeerId>, limits: &Limits) -> Rc<[u8]> {
-    let mut frames: Vec<Vec<u8>> = Vec::new();
-    let mut bytes = 0;
-    history.read_newest(limits.replay_messages, &mut |message| {
-        let mut frame = Vec::new();
-        append_event(&mut frame, Event::Message(message), room.name());
-        bytes += frame.len();
-        if bytes > limits.max_queue_bytes / 2 {
-            return ControlFlow::Break(());
-        }
-        frames.push(frame);
-        ControlFlow::Continue(())
-    });
-    frames.reverse();
-    Rc::from(frames.concat())
 }
 
 fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &str) {

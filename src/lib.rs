@@ -19,7 +19,7 @@
 //! 3. [`connection`]: one connection's life as a table of transitions.
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
 //! 5. [`chat`] and [`history`]: who is in the room, what it hears, in which order.
-//! 6. [`write_queue`]: what a slow reader costs.
+//! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
 //!    [`config`].
 //!
@@ -44,5 +44,6 @@ pub mod listener;
 pub mod log_buffer;
 pub mod moment;
 pub mod rate_limit;
+pub mod tail;
 pub mod websocket;
 pub mod write_queue;

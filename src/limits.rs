@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::rate_limit::Rate;
+use crate::tail::Kept;
 use crate::websocket::MessageLimits;
 
 /// The limits of a daemon. Shared by all connections, and changed by nothing while it runs.
@@ -34,7 +35,9 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How fast one connection may send; `None` is as fast as it can.
     pub rate: Option<Rate>,
-    /// Messages of history that a newcomer is sent.
+    /// What a room keeps in memory of what was said.
+    pub kept: Kept,
+    /// Messages of it that a newcomer is sent.
     pub replay_messages: usize,
     /// From so many members on, a room hears a count at most once a second instead of every coming and going.
     pub presence_members: usize,
@@ -55,6 +58,7 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(2),
             rate: Some(Rate { burst: 50, per_second: 20 }),
+            kept: Kept { messages: 1_000, bytes: 4 * 1024 * 1024 },
             replay_messages: 50,
             presence_members: 100,
         }

@@ -20,7 +20,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("chat/", &["chat", "moment"]),
     ("history/", &["history", "chat"]),
     ("rate_limit.rs", &["moment"]),
-    ("limits.rs", &["rate_limit::Rate", "websocket::MessageLimits"]),
+    ("tail.rs", &[]),
+    ("limits.rs", &["rate_limit::Rate", "tail::Kept", "websocket::MessageLimits"]),
     ("ending.rs", &["http", "websocket"]),
     // One connection, without its socket and without a rule of chat.
     ("write_queue.rs", &["websocket::frame"]),
@@ -37,6 +38,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "limits",
             "moment",
             "rate_limit",
+            "tail::Tail",
             "websocket",
             "write_queue",
         ],
@@ -46,7 +48,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("log_buffer.rs", &[]),
     ("event_loop.rs", &["config", "hub", "limits", "listener", "log_buffer", "moment"]),
     // The face.
-    ("config.rs", &["history", "http", "limits", "rate_limit", "websocket"]),
+    ("config.rs", &["history", "http", "limits", "rate_limit", "tail::Kept", "websocket"]),
     ("main.rs", &["config", "event_loop", "log_buffer"]),
     ("lib.rs", &[]),
 ];

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 
 use super::name::Name;
 
-/// Something that was said, as the history keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+/// Something that was said, borrowed from the history that gave it its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
     /// Rises by one from message to message of a room.
     pub id: u64,
     /// When it was said: milliseconds since 1970, UTC.
@@ -18,14 +18,14 @@ pub struct Message {
     /// Who said it.
     pub name: Name,
     /// What was said.
-    pub text: Box<str>,
+    pub text: &'a str,
 }
 
 /// An event, borrowed from whoever knows it, for as long as it takes to write it down.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// Somebody spoke.
-    Message(&'a Message),
+    Message(Message<'a>),
     /// Somebody came; `online` counts them already.
     Join {
         /// Who.
@@ -101,7 +101,7 @@ impl Event<'_> {
         let sentence;
         let wire = match self {
             Event::Message(Message { id, unix_ms, name, text }) => {
-                Wire::Message { id: *id, time: *unix_ms, room, name: *name, mess: text }
+                Wire::Message { id, time: unix_ms, room, name, mess: text }
             }
             Event::Join { name, online } => Wire::Join { room, online, name, mess: "joined the room" },
             Event::Leave { name, online } => Wire::Leave { room, online, name, mess: "left the room" },
@@ -137,10 +137,10 @@ mod tests {
     fn each_event_is_the_json_that_was_promised() {
         let name = Name::tourist(5);
         let users = serde_json::value::to_raw_value(&[Name::tourist(1), name]).unwrap();
-        let message = Message { id: 17, unix_ms: 1_763_817_427_123, name, text: "hi".into() };
+        let message = Message { id: 17, unix_ms: 1_763_817_427_123, name, text: "hi" };
         let rows = [
             (
-                Event::Message(&message),
+                Event::Message(message),
                 r#"{"type":"message","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"hi"}"#,
             ),
             (
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn what_is_said_stays_data_whatever_it_looks_like() {
         let text = "\",\"type\":\"welcome\",\"x\":\"\u{0}\n\u{2028}</script>汉字😀";
-        let message = Message { id: 1, unix_ms: 2, name: Name::tourist(3), text: text.into() };
-        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&json(Event::Message(&message)));
+        let message = Message { id: 1, unix_ms: 2, name: Name::tourist(3), text };
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&json(Event::Message(message)));
         assert_eq!(parsed.ok().and_then(|value| value["mess"].as_str().map(str::to_owned)).as_deref(), Some(text));
     }
 }

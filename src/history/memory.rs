@@ -1,132 +1,104 @@
-//! `--history memory`: the newest messages, in memory, until the daemon ends.
+//! Messages that live as long as the daemon: they are given their number and have happened.
+//!
+//! They are kept by the room itself, in its tail; what is here is the order.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::Range;
 
 use super::{Committed, Entry, History};
-use crate::chat::Message;
+use crate::chat::{Message, Name};
 
-/// How much is kept. The oldest go first, whichever of the two is passed; the newest message always stays.
-#[derive(Debug, Clone, Copy)]
-pub struct Kept {
-    /// Messages.
-    pub messages: usize,
-    /// Bytes of their texts.
-    pub bytes: usize,
-}
+/// What a turn of unusual size has needed is given back, down to this.
+const KEPT_ENTRIES: usize = 1_024;
+const KEPT_TEXT_BYTES: usize = 256 * 1024;
 
 /// See the module. Commits at once: what is appended comes back in the same turn.
 #[derive(Debug)]
 pub struct Memory<M> {
-    kept: Kept,
-    appended: VecDeque<Entry<M>>,
-    messages: VecDeque<Message>,
-    /// Invariant: the sum of the lengths of all texts in `messages`.
-    bytes: usize,
+    appended: VecDeque<Appended<M>>,
+    /// The texts of all that is in `appended`, in one buffer, so that none costs an allocation.
+    texts: String,
     last_id: u64,
+}
+
+#[derive(Debug)]
+enum Appended<M> {
+    Said { name: Name, unix_ms: u64, text: Range<usize> },
+    Came(M),
+    Went(M),
 }
 
 impl<M> Memory<M> {
     /// An empty history.
     #[must_use]
-    pub fn new(kept: Kept) -> Memory<M> {
-        Memory { kept, appended: VecDeque::new(), messages: VecDeque::new(), bytes: 0, last_id: 0 }
+    pub fn new() -> Memory<M> {
+        Memory { appended: VecDeque::new(), texts: String::new(), last_id: 0 }
     }
+}
 
-    fn trim(&mut self) {
-        while self.messages.len() > 1 && (self.messages.len() > self.kept.messages || self.bytes > self.kept.bytes) {
-            if let Some(oldest) = self.messages.pop_front() {
-                self.bytes -= oldest.text.len();
-            }
-        }
+impl<M> Default for Memory<M> {
+    fn default() -> Memory<M> {
+        Memory::new()
     }
 }
 
 impl<M> History<M> for Memory<M> {
-    fn append(&mut self, entry: Entry<M>) {
-        self.appended.push_back(entry);
+    fn append(&mut self, entry: Entry<'_, M>) {
+        self.appended.push_back(match entry {
+            Entry::Came(member) => Appended::Came(member),
+            Entry::Went(member) => Appended::Went(member),
+            Entry::Said { name, unix_ms, text } => {
+                let start = self.texts.len();
+                self.texts.push_str(text);
+                Appended::Said { name, unix_ms, text: start..self.texts.len() }
+            }
+        });
     }
 
     fn committed(&mut self) -> Option<Committed<'_, M>> {
         let Some(entry) = self.appended.pop_front() else {
-            // What a turn of unusual size has needed is given back.
-            self.appended.shrink_to(1_024);
+            self.appended.shrink_to(KEPT_ENTRIES);
+            self.texts.clear();
+            self.texts.shrink_to(KEPT_TEXT_BYTES);
             return None;
         };
-        match entry {
-            Entry::Came(member) => Some(Committed::Came(member)),
-            Entry::Went(member) => Some(Committed::Went(member)),
-            Entry::Said { name, unix_ms, text } => {
+        Some(match entry {
+            Appended::Came(member) => Committed::Came(member),
+            Appended::Went(member) => Committed::Went(member),
+            Appended::Said { name, unix_ms, text } => {
                 self.last_id += 1;
-                self.bytes += text.len();
-                self.messages.push_back(Message { id: self.last_id, unix_ms, name, text });
-                self.trim();
-                self.messages.back().map(Committed::Said)
+                Committed::Said(Message { id: self.last_id, unix_ms, name, text: &self.texts[text] })
             }
-        }
-    }
-
-    fn last_id(&self) -> u64 {
-        self.last_id
-    }
-
-    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message) -> ControlFlow<()>) {
-        // Whether it went through or was stopped is the visitor's own knowledge.
-        let _ = self.messages.iter().rev().take(limit).try_for_each(visit);
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::Name;
 
-    fn history_of(kept: Kept, texts: &[&str]) -> Memory<u8> {
-        let mut history = Memory::new(kept);
-        for text in texts {
-            history.append(Entry::Said { name: Name::tourist(1), unix_ms: 0, text: (*text).into() });
-        }
-        while history.committed().is_some() {}
-        history
+    fn said(text: &str) -> Entry<'_, u8> {
+        Entry::Said { name: Name::tourist(1), unix_ms: 5, text }
     }
 
-    fn newest(history: &Memory<u8>, limit: usize) -> Vec<(u64, String)> {
-        let mut seen = Vec::new();
-        history.read_newest(limit, &mut |message| {
-            seen.push((message.id, message.text.to_string()));
-            ControlFlow::Continue(())
-        });
-        seen
+    fn message(id: u64, text: &str) -> Option<Committed<'_, u8>> {
+        Some(Committed::Said(Message { id, unix_ms: 5, name: Name::tourist(1), text }))
     }
 
     #[test]
     fn entries_come_back_in_order_and_messages_with_rising_ids() {
-        let mut history = Memory::new(Kept { messages: 10, bytes: 100 });
-        let said = |text: &str| Entry::Said { name: Name::tourist(1), unix_ms: 0, text: text.into() };
-        for entry in [Entry::Came(7), said("a"), said("b"), Entry::Went(7)] {
+        let mut history = Memory::new();
+        for entry in [Entry::Came(7), said("a"), said("bb"), Entry::Went(7)] {
             history.append(entry);
         }
-        assert_eq!(history.last_id(), 0, "nothing has happened before it is committed");
         assert_eq!(history.committed(), Some(Committed::Came(7)));
-        assert!(matches!(history.committed(), Some(Committed::Said(Message { id: 1, .. }))));
-        assert!(matches!(history.committed(), Some(Committed::Said(Message { id: 2, .. }))));
-        assert_eq!(history.last_id(), 2);
+        assert_eq!(history.committed(), message(1, "a"));
+        history.append(said("late"));
+        assert_eq!(history.committed(), message(2, "bb"));
         assert_eq!(history.committed(), Some(Committed::Went(7)));
+        assert_eq!(history.committed(), message(3, "late"));
         assert_eq!(history.committed(), None);
-    }
-
-    #[test]
-    fn the_newest_are_read_first() {
-        let history = history_of(Kept { messages: 10, bytes: 100 }, &["a", "b", "c"]);
-        assert_eq!(newest(&history, 2), [(3, "c".into()), (2, "b".into())]);
-        assert_eq!(newest(&history, 9).len(), 3);
-        assert_eq!(newest(&history, 0), []);
-    }
-
-    #[test]
-    fn the_oldest_go_when_there_are_too_many_or_too_many_bytes() {
-        assert_eq!(newest(&history_of(Kept { messages: 2, bytes: 100 }, &["a", "b", "c"]), 9).len(), 2);
-        assert_eq!(newest(&history_of(Kept { messages: 9, bytes: 5 }, &["aaa", "bbb", "cc"]), 9).len(), 2);
-        assert_eq!(newest(&history_of(Kept { messages: 9, bytes: 5 }, &["a", "long enough"]), 9).len(), 1);
+        history.append(said("again"));
+        assert_eq!(history.committed(), message(4, "again"));
     }
 }

@@ -8,15 +8,12 @@
 //! something and left is still there when it is delivered.
 
 pub mod memory;
-pub mod off;
-
-use std::ops::ControlFlow;
 
 use crate::chat::{Message, Name};
 
 /// Something that happened in the room, on its way in. `M` tells the hub which connection it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry<M> {
+pub enum Entry<'a, M> {
     /// A message. It has no id yet.
     Said {
         /// Who.
@@ -24,7 +21,7 @@ pub enum Entry<M> {
         /// When: milliseconds since 1970, UTC.
         unix_ms: u64,
         /// What.
-        text: Box<str>,
+        text: &'a str,
     },
     /// A member came in.
     Came(M),
@@ -36,28 +33,22 @@ pub enum Entry<M> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Committed<'a, M> {
     /// A message, with its id.
-    Said(&'a Message),
+    Said(Message<'a>),
     /// A member came in.
     Came(M),
     /// A member left, or is gone.
     Went(M),
 }
 
-/// Where messages are kept. The hub calls [`History::append`] as it reads, then [`History::committed`] until it is empty.
+/// Where messages get their number and their place. The hub calls [`History::append`] as it reads, then
+/// [`History::committed`] until it is empty.
 ///
 /// This is the seam for other stores. One that writes to a disk gives back in a later turn what was appended in this
 /// one; the hub must not rely on more than the order.
 pub trait History<M> {
     /// Takes one entry.
-    fn append(&mut self, entry: Entry<M>);
+    fn append(&mut self, entry: Entry<'_, M>);
 
     /// The next entry that has happened, in the order in which they were appended.
     fn committed(&mut self) -> Option<Committed<'_, M>>;
-
-    /// The id of the newest message that [`History::committed`] has given; 0 before the first.
-    fn last_id(&self) -> u64;
-
-    /// Calls `visit` with the newest `limit` messages that [`History::committed`] has given, newest first, until it has
-    /// enough.
-    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message) -> ControlFlow<()>);
 }

@@ -13,13 +13,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roomd::chat::Message;
-use roomd::history::memory::{Kept, Memory};
-use roomd::history::off::Off;
+use roomd::history::memory::Memory;
 use roomd::history::{Committed, Entry, History};
 use roomd::http::origin::AllowedOrigin;
 use roomd::http::response::BodyWanted;
@@ -29,6 +26,7 @@ use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::Rate;
+use roomd::tail::Kept;
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 use serde_json::Value;
 
@@ -600,25 +598,17 @@ impl Drop for ScriptedSocket {
 
 /// A history that may take its time: while the gate is shut, nothing comes back.
 struct GatedHistory {
-    inner: Box<dyn History<PeerId>>,
+    inner: Memory<PeerId>,
     is_open: Rc<Cell<bool>>,
 }
 
 impl History<PeerId> for GatedHistory {
-    fn append(&mut self, entry: Entry<PeerId>) {
+    fn append(&mut self, entry: Entry<'_, PeerId>) {
         self.inner.append(entry);
     }
 
     fn committed(&mut self) -> Option<Committed<'_, PeerId>> {
         if self.is_open.get() { self.inner.committed() } else { None }
-    }
-
-    fn last_id(&self) -> u64 {
-        self.inner.last_id()
-    }
-
-    fn read_newest(&self, limit: usize, visit: &mut dyn FnMut(&Message) -> ControlFlow<()>) {
-        self.inner.read_newest(limit, visit);
     }
 }
 
@@ -689,14 +679,13 @@ impl World {
             read_budget_bytes: if small { 64 } else { 1_024 },
             write_budget_bytes: if small { 50 } else { 4_096 },
             rate: (options & 4 != 0).then_some(Rate { burst: 4, per_second: 20 }),
-            replay_messages: if has_history { 5 } else { 0 },
+            kept: Kept { messages: if has_history { 5 } else { 0 }, bytes: 800 },
+            replay_messages: 5,
             presence_members: if options & 8 != 0 { 2 } else { 100 },
             ..Limits::default()
         };
-        let inner: Box<dyn History<PeerId>> =
-            if has_history { Box::new(Memory::new(Kept { messages: 5, bytes: 500 })) } else { Box::new(Off::new()) };
         let gate = Rc::new(Cell::new(true));
-        let history = Box::new(GatedHistory { inner, is_open: Rc::clone(&gate) });
+        let history = Box::new(GatedHistory { inner: Memory::new(), is_open: Rc::clone(&gate) });
         World {
             hub: Hub::new(limits, site(true, ANY_ORIGIN), history),
             limits,
@@ -1102,7 +1091,7 @@ impl Wire {
             let is_past = kind == "welcome" || id.is_some_and(|id| id <= last_of_past);
             // Half of a queue is what the past may fill; the larger one has room for any message.
             let has_some = self.messages.first_key_value().is_some_and(|(id, _)| *id <= last_of_past);
-            let has_past = has_some || (limits.replay_messages > 0 && limits.max_queue_bytes > 4_000);
+            let has_past = has_some || (limits.kept.messages > 0 && limits.max_queue_bytes > 4_000);
             if last_of_past > 0 && has_past && kind != "error" && !is_past {
                 assert!(self.messages.contains_key(&last_of_past), "the past was not told up to the welcome's `last`");
             }

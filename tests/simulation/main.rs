@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use client::{Client, Kind};
 use dice::Dice;
-use roomd::history::memory::{Kept, Memory};
+use roomd::history::memory::Memory;
 use roomd::http::route::{EchoService, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::Rate;
+use roomd::tail::Kept;
 use wire::{Scripted, Wire};
 
 /// Small, so that slow readers are found out within a run.
@@ -45,15 +46,15 @@ impl World {
             read_budget_bytes: 64 + dice.below(4_000),
             write_budget_bytes: 64 + dice.below(8_000),
             rate: dice.one_in(2).then_some(Rate { burst: 5, per_second: 20 }),
+            kept: Kept { messages: 1 + dice.below(60), bytes: 100_000 },
             replay_messages: dice.below(30),
             presence_members: 1 + dice.below(12),
             ..Limits::default()
         };
         let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::On };
-        let history = Memory::new(Kept { messages: 1 + dice.below(60), bytes: 100_000 });
         World {
             dice,
-            hub: Hub::new(limits, site, Box::new(history)),
+            hub: Hub::new(limits, site, Box::new(Memory::new())),
             clients: Vec::new(),
             elapsed: Duration::ZERO,
             unix_ms: 1_763_817_427_123,

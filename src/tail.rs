@@ -1,0 +1,122 @@
+//! The newest messages of a room, kept as the very frames in which they were sent.
+//!
+//! So a newcomer costs a copy of bytes that lie side by side, and a message that is kept costs no allocation of its own:
+//! it is appended to one buffer and, when its time has come, cut off at the front.
+
+use std::collections::VecDeque;
+
+/// How much is kept. The oldest go first, whichever of the two is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Messages; with 0 nothing is kept at all.
+    pub messages: usize,
+    /// Bytes of their frames. The newest message always stays.
+    pub bytes: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tail {
+    kept: Kept,
+    /// Frames, oldest first. Those before `start` have been cut off already.
+    bytes: Vec<u8>,
+    start: usize,
+    /// The length of each frame that is still there.
+    lens: VecDeque<usize>,
+}
+
+impl Tail {
+    /// An empty tail.
+    #[must_use]
+    pub fn new(kept: Kept) -> Tail {
+        Tail { kept, bytes: Vec::new(), start: 0, lens: VecDeque::new() }
+    }
+
+    /// Adds the frame of a message that everybody has been sent.
+    pub fn push(&mut self, frame: &[u8]) {
+        if self.kept.messages == 0 {
+            return;
+        }
+        self.bytes.extend_from_slice(frame);
+        self.lens.push_back(frame.len());
+        while self.lens.len() > 1
+            && (self.lens.len() > self.kept.messages || self.bytes.len() - self.start > self.kept.bytes)
+            && let Some(oldest) = self.lens.pop_front()
+        {
+            self.start += oldest;
+        }
+        // Each byte is moved at most once for each byte that was cut off, so the work stays linear.
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// The newest messages, oldest first: `most_messages` of them, or as many whole frames as fit in `most_bytes`.
+    #[must_use]
+    pub fn newest(&self, most_messages: usize, most_bytes: usize) -> &[u8] {
+        let mut start = self.bytes.len();
+        for len in self.lens.iter().rev().take(most_messages) {
+            if self.bytes.len() - start + len > most_bytes {
+                break;
+            }
+            start -= len;
+        }
+        &self.bytes[start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tail_of(kept: Kept, frames: &[&str]) -> Tail {
+        let mut tail = Tail::new(kept);
+        for frame in frames {
+            tail.push(frame.as_bytes());
+        }
+        tail
+    }
+
+    #[test]
+    fn the_newest_come_oldest_first_and_whole() {
+        let tail = tail_of(Kept { messages: 10, bytes: 100 }, &["a", "bb", "ccc"]);
+        assert_eq!(tail.newest(2, 100), b"bbccc");
+        assert_eq!(tail.newest(9, 100), b"abbccc");
+        assert_eq!(tail.newest(9, 4), b"ccc", "half a frame is of no use");
+        assert_eq!(tail.newest(0, 100), b"");
+    }
+
+    #[test]
+    fn with_no_messages_to_be_kept_none_is() {
+        assert_eq!(tail_of(Kept { messages: 0, bytes: 100 }, &["a"]).newest(9, 100), b"");
+    }
+
+    #[test]
+    fn the_newest_stays_however_large_it_is() {
+        assert_eq!(tail_of(Kept { messages: 9, bytes: 5 }, &["a", "long enough"]).newest(9, 100), b"long enough");
+    }
+
+    proptest! {
+        #[test]
+        fn a_tail_is_the_end_of_all_that_was_said(
+            lens in proptest::collection::vec(1usize..40, 1..200),
+            messages in 1usize..20,
+            bytes in 1usize..300,
+        ) {
+            let mut tail = Tail::new(Kept { messages, bytes });
+            let mut said: Vec<Vec<u8>> = Vec::new();
+            for (nth, len) in lens.into_iter().enumerate() {
+                said.push(vec![nth as u8; len]);
+                tail.push(&said[nth]);
+                let mut kept = &said[said.len().saturating_sub(messages)..];
+                while kept.len() > 1 && kept.iter().map(Vec::len).sum::<usize>() > bytes {
+                    kept = &kept[1..];
+                }
+                prop_assert_eq!(tail.newest(usize::MAX, usize::MAX), kept.concat());
+                prop_assert!(tail.bytes.len() <= 2 * (bytes.max(len) + len), "what was cut off goes, too");
+            }
+        }
+    }
+}
