@@ -9,32 +9,19 @@
 # Start the daemon with --echo; no rate limit holds there.
 # Exits 1 if a line is lost, comes twice, or comes in another order.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=clients.sh
+source "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 
 : "${CLIENTS:=1}" "${LINES:=10000}" "${LIMIT:=60}"
 options=(CLIENTS LINES LIMIT)
 read_arguments "$@"
 prepare
 
-for ((nth = 1; nth <= CLIENTS; nth++)); do
-  lines_of "$nth" "$LINES" >"$work/said-$nth"
-done
-start=$(now_us)
-clients=()
-for ((nth = 1; nth <= CLIENTS; nth++)); do
-  websocat -t "$url/echo" <"$work/said-$nth" >"$work/heard-$nth" 2>>"$work/complaints" &
-  clients+=("$!")
-done
-for pid in "${clients[@]}"; do
-  while is_running "$pid" && still_time; do a_moment; done
-done
-end=$(now_us)
-
+talk "$CLIENTS" "$LINES" "$url/echo" "$work/heard"
 for ((nth = 1; nth <= CLIENTS; nth++)); do
   tally "$work/said-$nth" "$work/heard-$nth"
   cmp -s "$work/said-$nth" "$work/heard-$nth" || wrong+="client $nth did not get its lines back in order. "
 done
 ((received > 0)) || wrong+="Was the daemon started with --echo? "
-echo "$CLIENTS clients, $LINES lines each: $(per_second "$received" "$start" "$end") lines a second there and back"
+echo "$CLIENTS clients, $LINES lines each: $(per_second "$received") lines a second there and back"
 conclude

@@ -9,8 +9,8 @@
 # Start the daemon with --no-rate-limit, or the talkers are slowed down to 20 lines a second.
 # Exits 1 if a line is lost, comes twice, or comes in another order.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=clients.sh
+source "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 
 : "${LISTENERS:=20}" "${TALKERS:=1}" "${LINES:=1000}" "${LIMIT:=60}"
 options=(LISTENERS TALKERS LINES LIMIT)
@@ -20,23 +20,12 @@ prepare
 start_listeners "$LISTENERS"
 wait_until_all_are_in
 
-for ((nth = 1; nth <= TALKERS; nth++)); do
-  lines_of "$nth" "$LINES" >"$work/talker-$nth"
-done
-start=$(now_us)
-talkers=()
-for ((nth = 1; nth <= TALKERS; nth++)); do
-  # At the end of its input websocat says goodbye, and the server answers when all was said.
-  websocat -t "$room" <"$work/talker-$nth" >/dev/null 2>>"$work/complaints" &
-  talkers+=("$!")
-done
-for pid in "${talkers[@]}"; do
-  while is_running "$pid" && still_time; do a_moment; done
-done
+talk "$TALKERS" "$LINES" "$room"
 wait_until_all_have_heard_the_end
+# Until the last has been heard, not only said.
 end=$(now_us)
 
-sort "$work"/talker-* >"$work/expected"
+sort "$work"/said-* >"$work/expected"
 for ((nth = 0; nth < LISTENERS; nth++)); do
   texts "$work/listener-$nth" >"$work/heard-$nth"
   tally "$work/expected" "$work/heard-$nth"
@@ -46,5 +35,5 @@ for ((nth = 0; nth < LISTENERS; nth++)); do
   # How the talkers' lines mix is open, but it is the same for everybody.
   cmp -s "$work/heard-0" "$work/heard-$nth" || wrong+="listeners 0 and $nth heard different things. "
 done
-echo "$LISTENERS listeners, $TALKERS talkers, $LINES lines each: $(per_second "$received" "$start" "$end") lines heard a second"
+echo "$LISTENERS listeners, $TALKERS talkers, $LINES lines each: $(per_second "$received") lines heard a second"
 conclude

@@ -37,6 +37,8 @@ enum Run {
     Fanout(talk::Fanout),
     /// Messages on a fixed schedule; latency is measured from the intended time
     Paced(talk::Paced),
+    /// Paced runs alone and beside a client that floods, in turn
+    Fairness(talk::Fairness),
     /// Every client talks to itself: for servers with an echo address
     Echo(talk::Echo),
     /// Clients that connect and say nothing. Prints memory and CPU for each
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
     let report = match flags.run {
         Run::Fanout(run) => run.run(),
         Run::Paced(run) => run.run(),
+        Run::Fairness(run) => run.run(),
         Run::Echo(run) => run.run(),
         Run::Idle(run) => run.run(),
         Run::Storm(run) => run.run(),

@@ -32,19 +32,38 @@ impl Idle {
         let server = target.server(&common)?;
         let mut report = Report::new(common.json);
         let before = server.resident_bytes()?;
-        let swarm = Swarm::connect(&target, common.clients, 0)?;
-        std::thread::sleep(Duration::from_secs(1));
+        let mut swarm = Swarm::connect(&target, common.clients, usize::MAX)?;
+        let mut ended = swarm.rest(Instant::now() + Duration::from_secs(1))?;
         let with = server.resident_bytes()?;
-        let cpu = server.cpu_seconds()?;
-        std::thread::sleep(Duration::from_secs_f64(common.seconds));
+        let start = Instant::now();
+        let end = start + Duration::from_secs_f64(common.seconds);
+        let first_cpu = server.fine_cpu_seconds()?;
+        let (mut cpu, mut each_second) = (first_cpu, Vec::new());
+        while Instant::now() < end {
+            let second = start + Duration::from_secs(each_second.len() as u64 + 1);
+            ended += swarm.rest(second.min(end))?;
+            let earlier = std::mem::replace(&mut cpu, server.fine_cpu_seconds()?);
+            each_second.push(((cpu - earlier) * 1e5).round() / 1e2);
+        }
         report.add_rounded(
             "server_bytes_per_connection",
             with.saturating_sub(before) as f64 / common.clients as f64,
             0,
         );
-        report.add_rounded("server_cpu_percent", (server.cpu_seconds()? - cpu) / common.seconds * 100.0, 2);
+        report.add_rounded("server_cpu_percent", (cpu - first_cpu) / start.elapsed().as_secs_f64() * 100.0, 3);
+        report.add("server_cpu_ms_each_second", each_second);
+        report.add("pings_answered", swarm.pongs);
+        report.add("connections_that_ended", ended);
         report.add("server_resident_kib_before", before / 1024);
         report.add("server_resident_kib_with_them", with / 1024);
+        if ended > 0 {
+            report.warn(format!("the server ended {ended} of {} connections", common.clients));
+        }
+        report.deliveries(crate::report::Deliveries {
+            expected: common.clients as u64,
+            received: (common.clients - ended) as u64,
+            ..Default::default()
+        });
         drop(swarm);
         std::thread::sleep(Duration::from_secs(3));
         report.add("server_resident_kib_after", server.resident_bytes()? / 1024);

@@ -24,6 +24,15 @@ pub(crate) struct Deliveries {
     pub(crate) out_of_order: u64,
 }
 
+impl std::ops::AddAssign for Deliveries {
+    fn add_assign(&mut self, other: Deliveries) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.repeated += other.repeated;
+        self.out_of_order += other.out_of_order;
+    }
+}
+
 impl Report {
     pub(crate) fn new(is_json: bool) -> Report {
         Report {

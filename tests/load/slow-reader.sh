@@ -11,8 +11,8 @@
 # Start the daemon with --no-rate-limit, or the talker is slowed down to 20 lines a second.
 # Exits 1 if one of the others loses a line or hears it twice, or if the slow one is not dropped.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=clients.sh
+source "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 
 : "${LISTENERS:=3}" "${LINES:=500}" "${BYTES:=32000}" "${LIMIT:=60}"
 options=(LISTENERS LINES BYTES LIMIT)

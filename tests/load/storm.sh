@@ -9,8 +9,8 @@
 # What it prints as connections a second is mostly the time that it takes to start that many processes.
 # Exits 1 if a line is lost or comes twice.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=clients.sh
+source "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 
 : "${CLIENTS:=200}" "${LIMIT:=60}"
 options=(CLIENTS LIMIT)
@@ -20,23 +20,11 @@ prepare
 start_listeners 1
 wait_until_all_are_in
 
-for ((nth = 1; nth <= CLIENTS; nth++)); do
-  lines_of "$nth" 1 >"$work/talker-$nth"
-done
-start=$(now_us)
-clients=()
-for ((nth = 1; nth <= CLIENTS; nth++)); do
-  websocat -t "$room" <"$work/talker-$nth" >/dev/null 2>>"$work/complaints" &
-  clients+=("$!")
-done
-for pid in "${clients[@]}"; do
-  while is_running "$pid" && still_time; do a_moment; done
-done
-end=$(now_us)
+talk "$CLIENTS" 1 "$room"
 wait_until_all_have_heard_the_end
 
-sort "$work"/talker-* >"$work/expected"
+sort "$work"/said-* >"$work/expected"
 texts "$work/listener-0" >"$work/heard-0"
 tally "$work/expected" "$work/heard-0"
-echo "$CLIENTS clients: $(per_second "$CLIENTS" "$start" "$end") connections a second"
+echo "$CLIENTS clients: $(per_second "$CLIENTS") connections a second"
 conclude

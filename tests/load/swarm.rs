@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Common;
@@ -52,6 +53,13 @@ pub(crate) struct Client {
     unsent: Vec<u8>,
 }
 
+/// What a frame of the server's can be for us.
+enum Heard<'a> {
+    Text(Text),
+    /// With its payload, for the answer.
+    Ping(&'a [u8]),
+}
+
 /// The numbers in a text of ours.
 pub(crate) struct Text {
     pub(crate) sender: usize,
@@ -61,6 +69,10 @@ pub(crate) struct Text {
 
 pub(crate) struct Swarm {
     pub(crate) clients: Vec<Client>,
+    /// In each of its texts.
+    pub(crate) run: u32,
+    /// Pings that were answered.
+    pub(crate) pongs: u64,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -84,48 +96,62 @@ impl Swarm {
             }
             clients.push(Client { stream, rest, unsent: Vec::new() });
         }
-        Ok(Swarm { clients, poll, events: Events::with_capacity(4096), buffer: vec![0; 1 << 20] })
+        Ok(Swarm {
+            clients,
+            run: new_run(),
+            pongs: 0,
+            poll,
+            events: Events::with_capacity(4096),
+            buffer: vec![0; 1 << 20],
+        })
     }
 
-    /// Reads what is there, within one pass, and calls `on_text` for each text of ours. Waits up to `patience`.
+    /// Reads what is there, within one pass, and calls `on_text` for each text of ours. Waits up to `patience`. Says
+    /// whether there was anything to do.
     pub(crate) fn pass(
         &mut self,
         patience: Duration,
         text_bytes: usize,
         mut on_text: impl FnMut(usize, Text),
-    ) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(patience)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
+    ) -> io::Result<bool> {
+        self.wait(patience)?;
         for event in &self.events {
             let Token(nth) = event.token();
             let client = &mut self.clients[nth];
-            if event.is_writable() && !client.unsent.is_empty() {
-                client.flush()?;
+            self.pongs += client
+                .serve(event, &mut self.buffer, self.run, text_bytes, |text| on_text(nth, text))
+                .map_err(|error| io::Error::new(error.kind(), format!("client {nth}: {error}")))?;
+        }
+        Ok(!self.events.is_empty())
+    }
+
+    /// Does nothing but answer pings until `end`. Says how many connections ended meanwhile.
+    pub(crate) fn rest(&mut self, end: Instant) -> io::Result<usize> {
+        let mut ended = 0;
+        loop {
+            let patience = end.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                return Ok(ended);
             }
-            if !event.is_readable() {
-                continue;
-            }
-            loop {
-                let kept = client.rest.len();
-                self.buffer[..kept].copy_from_slice(&client.rest);
-                let count = match client.stream.read(&mut self.buffer[kept..]) {
-                    Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("client {nth} was closed"))),
-                    Ok(count) => count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                };
-                let len = kept + count;
-                let taken = take_frames(&self.buffer[..len], text_bytes, |text| on_text(nth, text))?;
-                client.rest.clear();
-                client.rest.extend_from_slice(&self.buffer[taken..len]);
-                if len < self.buffer.len() {
-                    break;
+            self.wait(patience)?;
+            for event in &self.events {
+                let client = &mut self.clients[event.token().0];
+                match client.serve(event, &mut self.buffer, self.run, SMALLEST_TEXT, |_| {}) {
+                    Ok(pongs) => self.pongs += pongs,
+                    Err(_) => {
+                        ended += 1;
+                        self.poll.registry().deregister(&mut client.stream)?;
+                    }
                 }
             }
         }
-        Ok(())
+    }
+
+    fn wait(&mut self, patience: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(patience)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -141,6 +167,49 @@ impl Client {
         !self.unsent.is_empty()
     }
 
+    /// Writes and reads what it can, answers pings, and says how many there were.
+    fn serve(
+        &mut self,
+        event: &Event,
+        buffer: &mut [u8],
+        run: u32,
+        text_bytes: usize,
+        mut on_text: impl FnMut(Text),
+    ) -> io::Result<u64> {
+        let mut pongs = 0;
+        if event.is_writable() && self.is_behind() {
+            self.flush()?;
+        }
+        while event.is_readable() {
+            let kept = self.rest.len();
+            buffer[..kept].copy_from_slice(&self.rest);
+            let count = match self.stream.read(&mut buffer[kept..]) {
+                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection")),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            let len = kept + count;
+            let (unsent, pongs) = (&mut self.unsent, &mut pongs);
+            let taken = take_frames(&buffer[..len], run, text_bytes, |heard| match heard {
+                Heard::Text(text) => on_text(text),
+                Heard::Ping(payload) => {
+                    append_pong(unsent, payload);
+                    *pongs += 1;
+                }
+            })?;
+            if *pongs > 0 {
+                self.flush()?;
+            }
+            self.rest.clear();
+            self.rest.extend_from_slice(&buffer[taken..len]);
+            if len < buffer.len() {
+                break;
+            }
+        }
+        Ok(pongs)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
@@ -154,7 +223,14 @@ impl Client {
 }
 
 /// Appends a client's text frame. The masking key is one that changes nothing: the server has to unmask all the same.
-pub(crate) fn append_text(out: &mut Vec<u8>, text_bytes: usize, sender: usize, number: u32, intended_us: u64) {
+pub(crate) fn append_text(
+    out: &mut Vec<u8>,
+    run: u32,
+    text_bytes: usize,
+    sender: usize,
+    number: u32,
+    intended_us: u64,
+) {
     out.push(0x81);
     if text_bytes < 126 {
         out.push(0x80 | text_bytes as u8);
@@ -164,13 +240,19 @@ pub(crate) fn append_text(out: &mut Vec<u8>, text_bytes: usize, sender: usize, n
     }
     out.extend_from_slice(&[0; 4]);
     let start = out.len();
-    let _ = write!(out, "@{:05} {sender:03} {number:08} {intended_us:016} ", run());
+    let _ = write!(out, "@{run:05} {sender:03} {number:08} {intended_us:016} ");
     out.resize(start + text_bytes, b'x');
 }
 
-/// Calls `on_text` for each whole frame that holds a text of ours; says how many bytes the whole frames took. Only the
+/// Appends the answer to a ping: its payload, which a control frame keeps below 126 bytes.
+fn append_pong(out: &mut Vec<u8>, payload: &[u8]) {
+    out.extend_from_slice(&[0x8A, 0x80 | payload.len() as u8, 0, 0, 0, 0]);
+    out.extend_from_slice(payload);
+}
+
+/// Calls `on_heard` for each whole frame that is a ping or holds a text of ours; says how many bytes the whole frames took. Only the
 /// numbers are looked at, for the generator must be far cheaper than any server.
-fn take_frames(bytes: &[u8], text_bytes: usize, mut on_text: impl FnMut(Text)) -> io::Result<usize> {
+fn take_frames(bytes: &[u8], run: u32, text_bytes: usize, mut on_heard: impl FnMut(Heard<'_>)) -> io::Result<usize> {
     let mut at = 0;
     loop {
         let Some([first, second]) = bytes.get(at..at + 2) else { return Ok(at) };
@@ -188,15 +270,13 @@ fn take_frames(bytes: &[u8], text_bytes: usize, mut on_text: impl FnMut(Text)) -
         let Some(payload) = bytes.get(start..start + len) else { return Ok(at) };
         match first {
             0x81 => {
-                if let Some(text) = find_text(payload, text_bytes) {
-                    on_text(text);
+                if let Some(text) = find_text(payload, run, text_bytes) {
+                    on_heard(Heard::Text(text));
                 }
             }
+            0x89 => on_heard(Heard::Ping(payload)),
             0x88 => {
-                return Err(io::Error::other(format!(
-                    "a client was sent Close {:?}",
-                    String::from_utf8_lossy(payload)
-                )));
+                return Err(io::Error::other(format!("it was sent Close {:?}", String::from_utf8_lossy(payload))));
             }
             _ => {}
         }
@@ -205,7 +285,7 @@ fn take_frames(bytes: &[u8], text_bytes: usize, mut on_text: impl FnMut(Text)) -
 }
 
 /// The text stands last in the object (roomd, the floor), first (`{"mess":"`), or alone (an echo).
-fn find_text(payload: &[u8], text_bytes: usize) -> Option<Text> {
+fn find_text(payload: &[u8], run: u32, text_bytes: usize) -> Option<Text> {
     let last = payload.len().checked_sub(text_bytes + 2);
     let places = [last, Some(9), Some(0)];
     let text =
@@ -214,17 +294,17 @@ fn find_text(payload: &[u8], text_bytes: usize) -> Option<Text> {
         let digits = text.get(from..to)?;
         Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0'))))
     };
-    if number(1, 6)? != u64::from(run()) {
+    if number(1, 6)? != u64::from(run) {
         return None;
     }
     Some(Text { sender: number(7, 10)? as usize, number: number(11, 19)? as u32, intended_us: number(20, 36)? })
 }
 
-/// This run, told from others by the process's id.
-fn run() -> u32 {
-    use std::sync::LazyLock;
-    static RUN: LazyLock<u32> = LazyLock::new(|| std::process::id() % 100_000);
-    *RUN
+/// A number for a swarm's texts: other than those of the process's earlier swarms and of the last processes.
+fn new_run() -> u32 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static SWARMS: AtomicU32 = AtomicU32::new(0);
+    (std::process::id() % 1000 * 100 + SWARMS.fetch_add(1, Ordering::Relaxed)) % 100_000
 }
 
 fn read_101(stream: &mut TcpStream) -> io::Result<Vec<u8>> {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the load scripts share. It is sourced by them and does nothing by itself.
+# The load scripts' clients, and the counts of what they heard. It is sourced and does nothing by itself.
 
 # Plain bytes: sorting, patterns and numbers must not depend on where somebody lives.
 export LC_ALL=C
@@ -98,6 +98,27 @@ say() {
   timeout 5 websocat -1 -t "$room" <<<"$1" >/dev/null 2>>"$work/complaints" || true
 }
 
+# talk COUNT LINES URL [HEARD]: so many talkers at once say their lines, which are in $work/said-NTH, and leave. What
+# they hear goes to the files HEARD-NTH, if given. Ends when all have left; `start` and `end` are when it was.
+start=0 end=0
+talk() {
+  local nth pid talkers=() heard=/dev/null
+  for ((nth = 1; nth <= $1; nth++)); do
+    lines_of "$nth" "$2" >"$work/said-$nth"
+  done
+  start=$(now_us)
+  for ((nth = 1; nth <= $1; nth++)); do
+    if [[ ${4-} ]]; then heard=$4-$nth; fi
+    # At the end of its input websocat says goodbye, and the server answers when all was said.
+    websocat -t "$3" <"$work/said-$nth" >"$heard" 2>>"$work/complaints" &
+    talkers+=("$!")
+  done
+  for pid in "${talkers[@]}"; do
+    while is_running "$pid" && still_time; do a_moment; done
+  done
+  end=$(now_us)
+}
+
 is_running() {
   kill -0 "$1" 2>/dev/null
 }
@@ -173,7 +194,7 @@ now_us() {
   echo "${EPOCHREALTIME//[!0-9]/}"
 }
 
-# per_second COUNT START END: of microseconds.
+# per_second COUNT: while the talkers talked.
 per_second() {
-  echo $(($1 * 1000000 / ($3 > $2 ? $3 - $2 : 1)))
+  echo $(($1 * 1000000 / (end > start ? end - start : 1)))
 }

@@ -1,0 +1,161 @@
+//! What the hub asks of the allocator, counted: the promises on memory that `write_queue.rs` and `hub.rs` make.
+//!
+//! The sockets are scripted, so all that is counted is the hub's own. Counted is what is asked for; an allocator may
+//! round that up.
+
+mod scripted;
+
+use std::time::Duration;
+
+use allocation_counter::{AllocationInfo, measure};
+use roomd::limits::Limits;
+use scripted::{KEPT_MESSAGES, Room, message_in_shreds, messages};
+
+const MESSAGE_BYTES: usize = 64;
+
+#[test]
+fn a_delivery_allocates_nothing() {
+    let allocations_of_a_turn = |members| {
+        let mut room = room_in_full_swing(members);
+        let piece = messages(1, MESSAGE_BYTES);
+        let writes = room.writes(members - 1);
+        let counted = measure(|| say_and_turn(&mut room, 0, &piece));
+        assert_eq!(room.writes(members - 1), writes + 1, "it was delivered");
+        counted.count_total
+    };
+    assert_eq!(allocations_of_a_turn(1_000), allocations_of_a_turn(10));
+}
+
+#[test]
+fn a_message_allocates_nothing_beyond_the_shared_chunk() {
+    const TURNS: u64 = 50;
+    const MESSAGES_PER_TURN: u64 = 20;
+    let mut room = room_in_full_swing(10);
+    let piece = messages(MESSAGES_PER_TURN as usize, MESSAGE_BYTES);
+    let turns = |room: &mut Room| measure(|| (0..TURNS).for_each(|_| say_and_turn(room, 0, &piece))).count_total;
+    // Nobody is behind, so nothing is shared.
+    let allocations = turns(&mut room);
+    let messages = TURNS * MESSAGES_PER_TURN;
+    assert_eq!(allocations, 0, "{} a message", allocations as f64 / messages as f64);
+    // Two are behind: one chunk a turn for both, and now and then a longer list for each.
+    room.stall(8);
+    room.stall(9);
+    let growths = u64::from((TURNS as usize).next_power_of_two().ilog2());
+    let allocations = turns(&mut room);
+    assert!((TURNS..=TURNS + 2 * growths).contains(&allocations), "{allocations} allocations in {TURNS} turns");
+}
+
+#[test]
+fn ten_thousand_stalled_readers_cost_the_shared_chunks_and_a_short_list_each() {
+    const READERS: usize = 10_000;
+    const TURNS: usize = 8;
+    const MESSAGE_BYTES: usize = 25 * 1024;
+    /// What `write_queue.rs` says an entry of the list takes, with the room that a growing list leaves free.
+    const LIST_ENTRY_BYTES: usize = 64;
+    /// The event around a text, and the counts before an `Rc`.
+    const AROUND_A_MESSAGE_BYTES: usize = 256;
+
+    // Those who stall are all numbers but 0, who speaks. One more such message than they are sent first is too many.
+    let max_queue_bytes = TURNS * MESSAGE_BYTES;
+    let mut room = room_of(READERS + 1, Limits { max_queue_bytes, ..Room::limits() });
+    let piece = messages(1, MESSAGE_BYTES);
+    // The history is full of messages of this size, and the buffers are as large as they will be.
+    (0..KEPT_MESSAGES + 2).for_each(|_| say_and_turn(&mut room, 0, &piece));
+    (1..=READERS).for_each(|reader| room.stall(reader));
+
+    let stalled = measure(|| (0..TURNS).for_each(|_| say_and_turn(&mut room, 0, &piece)));
+    assert!(room.hub.queued_bytes() >= READERS * TURNS * MESSAGE_BYTES, "all of it waits for all of them");
+    let chunks = TURNS * (MESSAGE_BYTES + AROUND_A_MESSAGE_BYTES);
+    let lists = READERS * TURNS * LIST_ENTRY_BYTES;
+    assert_at_most(&stalled, chunks + lists);
+    // That limit is not a way to let a copy through: one for each reader would be much more.
+    assert!(lists < READERS * MESSAGE_BYTES);
+
+    // Half of them read on, and have all they were owed. It is the other half that is held on to.
+    let bytes = room.bytes(1);
+    let resumed = measure(|| {
+        (1..=READERS / 2).for_each(|reader| room.resume(reader));
+        room.come_to_rest();
+    });
+    assert!(room.bytes(1) - bytes >= (TURNS * MESSAGE_BYTES) as u64);
+    let left = stalled.bytes_current + resumed.bytes_current;
+    assert!(left <= (chunks + lists / 2) as i64, "{left} bytes for the half that is left");
+
+    // The other half is sent one more, is found to owe too much, and has the time to close.
+    let dropped = measure(|| {
+        say_and_turn(&mut room, 0, &piece);
+        room.pass(Duration::from_secs(10));
+        room.come_to_rest();
+    });
+    assert_eq!(room.hub.endings().get("too-slow"), Some(&(READERS as u64 / 2)));
+    assert_eq!(room.hub.connections(), READERS / 2 + 1);
+    let left = stalled.bytes_current + resumed.bytes_current + dropped.bytes_current;
+    assert!(left <= 64 * 1024, "{left} bytes are left when nobody is owed anything");
+}
+
+#[test]
+fn a_connection_at_rest_owns_no_buffer() {
+    // As many as the daemon takes if it is told nothing else. Lists that grow by doubling have no room left then.
+    let members = Limits::default().max_connections;
+    const BYTES_EACH: usize = 256;
+    /// Of the hub itself.
+    const ALLOCATIONS_OF_ALL: usize = 32;
+    /// The buffers that all share and that stay after a busy turn: the chunk, the texts of a turn, the tail.
+    const BYTES_OF_ALL: usize = 3 * 256 * 1024;
+    let mut room = Room::new(Room::limits(), members);
+    let pieces = message_in_shreds(1_000);
+    let at_rest = measure(|| {
+        // All that makes a connection keep something for a while: a head and frames that are cut, answers of its own.
+        room.join_haltingly(members);
+        for piece in &pieces {
+            (0..members).for_each(|member| room.say(member, piece));
+            room.come_to_rest();
+        }
+    });
+    assert!(room.bytes(0) > (members * 1_000) as u64, "everybody heard everybody");
+    assert!(at_rest.count_current <= ALLOCATIONS_OF_ALL as i64, "something is kept for each: {at_rest:?}");
+    assert_at_most(&at_rest, members * BYTES_EACH + BYTES_OF_ALL);
+}
+
+#[test]
+fn one_write_for_each_member_and_turn() {
+    const MEMBERS: usize = 1_000;
+    const SENDERS: usize = 10;
+    let mut room = room_in_full_swing(MEMBERS);
+    let piece = messages(10, MESSAGE_BYTES);
+    let before: Vec<(u64, u64)> = (0..MEMBERS).map(|member| (room.writes(member), room.bytes(member))).collect();
+    (0..SENDERS).for_each(|sender| room.say(sender, &piece));
+    room.turn();
+    for (member, (writes, bytes)) in before.into_iter().enumerate() {
+        assert!(room.bytes(member) - bytes > (SENDERS * 10 * MESSAGE_BYTES) as u64, "member {member} has them all");
+        assert_eq!(room.writes(member) - writes, 1, "member {member}");
+    }
+}
+
+/// A room that has grown to what it needs, and whose history is full.
+fn room_in_full_swing(members: usize) -> Room {
+    let mut room = room_of(members, Room::limits());
+    let piece = messages(2 * KEPT_MESSAGES, MESSAGE_BYTES);
+    for _ in 0..2 {
+        room.say(0, &piece);
+        room.come_to_rest();
+    }
+    room
+}
+
+fn room_of(members: usize, limits: Limits) -> Room {
+    let mut room = Room::new(limits, members);
+    room.join(members);
+    room.come_to_rest();
+    room
+}
+
+fn say_and_turn(room: &mut Room, member: usize, piece: &scripted::Piece) {
+    room.say(member, piece);
+    room.turn();
+}
+
+#[track_caller]
+fn assert_at_most(counted: &AllocationInfo, bytes: usize) {
+    assert!(counted.bytes_current <= bytes as i64, "{bytes} bytes are allowed: {counted:?}");
+}

@@ -1,0 +1,38 @@
+//! How much of a turn one member may take, however much it sends.
+
+mod scripted;
+
+use scripted::{Room, messages};
+
+const MESSAGE_BYTES: usize = 64;
+
+#[test]
+fn who_floods_a_room_does_not_make_the_next_speaker_wait_for_it() {
+    let mut room = Room::new(Room::limits(), 3);
+    room.join(3);
+    room.come_to_rest();
+    let heard = |room: &mut Room| {
+        let before = room.bytes(2);
+        room.turn();
+        room.bytes(2) - before
+    };
+    room.say(1, &messages(1, MESSAGE_BYTES));
+    let one_message = heard(&mut room);
+
+    room.say(0, &messages(500, MESSAGE_BYTES));
+    room.say(1, &messages(1, MESSAGE_BYTES));
+    // Numbers with more digits make a message a little longer.
+    let at_most = |count: u64| count * (one_message + 4);
+    let first = heard(&mut room);
+    assert!(first > 32 * one_message, "both have been heard: {first} bytes in the first turn");
+    assert!(first < at_most(33) + one_message, "the flood has had more than its share: {first} bytes");
+    // And nothing of it is lost.
+    let mut flood = first;
+    for _ in 0..500 / 32 {
+        let turn = heard(&mut room);
+        assert!(turn <= at_most(32));
+        flood += turn;
+    }
+    assert!(flood >= 501 * one_message, "{flood} bytes");
+    assert_eq!(heard(&mut room), 0);
+}
