@@ -2,15 +2,18 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::history::History;
+use crate::history::database::{CannotOpen, Durability, Keep};
 use crate::history::memory::Memory;
+use crate::history::sqlite::{Sqlite, Terms, Wake};
+use crate::history::{History, PageSize};
 use crate::http::origin::{AllowedOrigin, OriginPolicy};
 use crate::http::page::Pages;
 use crate::http::route::{EchoService, Site};
@@ -28,16 +31,24 @@ use crate::websocket::MessageLimits;
     name = "roomd",
     version,
     max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "Try it:\n  \
         roomd                                   serve the chat page at http://127.0.0.1:8000/\n  \
         websocat ws://127.0.0.1:8000            talk from a terminal\n  \
         roomd --listen 0.0.0.0:8000             let the whole network in\n  \
-        roomd --listen unix:/run/roomd.sock     behind a proxy on the same machine\n\n\
+        roomd --listen unix:/run/roomd.sock     behind a proxy on the same machine\n  \
+        roomd decode 8105 48656c6c6f            see the bits of a frame\n  \
+        roomd handshake                         see how a handshake is answered\n\n\
         Every flag can also be set in the environment: --max-message is ROOMD_MAX_MESSAGE, and so on.\n\
         RUST_LOG sets what is logged: error, warn, info (the default), debug.\n\
+        RUST_LOG=info,roomd::wire=trace shows every frame, bit by bit, with what is said in it.\n\
         Durations are written like 500ms, 10s or 2m. Sizes are bytes."
 )]
 pub struct Config {
+    #[command(subcommand)]
+    question: Option<Question>,
+
     /// Where to listen: ADDRESS:PORT, [IPV6]:PORT or unix:PATH; may be given more than once. Port 0 takes a free port
     #[arg(long, env = "ROOMD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_delimiter = ',')]
     pub listen: Vec<ListenAddress>,
@@ -56,19 +67,27 @@ pub struct Config {
     #[arg(long, env = "ROOMD_ECHO", value_parser = FalseyValueParser::new())]
     echo: bool,
 
-    /// Where messages are kept
-    #[arg(long, env = "ROOMD_HISTORY", value_name = "WHERE", default_value = "memory", help_heading = "History")]
-    history: HistoryKind,
-
-    /// Messages that --history memory keeps
-    #[arg(long, env = "ROOMD_KEEP_MESSAGES", value_name = "COUNT", default_value = "1000", value_parser = count,
+    /// Where messages are kept: a PATH, for a database in that file; "memory", until the daemon ends; "off", nowhere.
+    /// [default: roomd.db, or history.db in the directory that systemd provides]
+    #[arg(long, env = "ROOMD_HISTORY", value_name = "PATH|memory|off", value_parser = history_place,
         help_heading = "History")]
-    keep_messages: usize,
+    history: Option<HistoryPlace>,
 
-    /// Bytes of messages, as they are sent, that --history memory keeps
-    #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = count,
-        help_heading = "History")]
-    keep_bytes: usize,
+    /// What outlives a loss of power; for --history PATH [default: normal]
+    #[arg(long, env = "ROOMD_SYNC", value_name = "HOW", value_enum, help_heading = "History")]
+    sync: Option<Sync>,
+
+    /// Messages of a room that are kept; older ones go [default: all; with --history memory: 1000]
+    #[arg(long, env = "ROOMD_KEEP_MESSAGES", value_name = "COUNT", value_parser = count, help_heading = "History")]
+    keep_messages: Option<usize>,
+
+    /// Days for which messages are kept; for --history PATH [default: for ever]
+    #[arg(long, env = "ROOMD_KEEP_DAYS", value_name = "DAYS", value_parser = count_u32, help_heading = "History")]
+    keep_days: Option<u32>,
+
+    /// Bytes of messages, as they are sent, that are kept; for --history memory [default: 4194304]
+    #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", value_parser = count, help_heading = "History")]
+    keep_bytes: Option<usize>,
 
     /// Messages of the past that a newcomer is sent: so many, or as many as fit in half of --max-queue
     #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value = "50", value_parser = count_or_none, help_heading = "History")]
@@ -145,23 +164,108 @@ pub struct Config {
         help_heading = "Limits")]
     rate: u32,
 
-    /// Read every client as fast as it sends, for load tests
+    /// New names and rooms one client may take at once; more are refused, and the client is told to slow down
+    #[arg(long, env = "ROOMD_CHANGE_BURST", value_name = "COUNT", default_value = "5", value_parser = count_u32,
+        help_heading = "Limits")]
+    change_burst: u32,
+
+    /// New names and rooms a second one client may take in the long run
+    #[arg(long, env = "ROOMD_CHANGE_RATE", value_name = "COUNT", default_value = "1", value_parser = count_u32,
+        help_heading = "Limits")]
+    change_rate: u32,
+
+    /// Rooms at once. Somebody who wants one more is told to try again later
+    #[arg(long, env = "ROOMD_MAX_ROOMS", value_name = "COUNT", default_value = "1024", value_parser = count,
+        help_heading = "Limits")]
+    max_rooms: usize,
+
+    /// Read every client as fast as it sends, and let it change its name as often, for load tests
     #[arg(long, env = "ROOMD_NO_RATE_LIMIT", value_parser = FalseyValueParser::new(), help_heading = "Limits")]
     no_rate_limit: bool,
 
     /// From so many members on, a room hears a count once a second instead of every coming and going
     #[arg(long, env = "ROOMD_PRESENCE_MEMBERS", value_name = "COUNT", default_value = "100", help_heading = "Limits", value_parser = count_or_none)]
     presence_members: usize,
+
+    /// Not for people: systemd sets the variable for a unit with StateDirectory=
+    #[arg(long, env = "STATE_DIRECTORY", hide = true, default_value = "")]
+    state_directory: String,
+}
+
+/// What roomd can be asked instead of serving.
+#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "these comments are the help text, too")]
+#[derive(Debug, Clone, Subcommand)]
+pub enum Question {
+    /// Show the WebSocket frames in some bytes, bit by bit, and what is wrong with them.
+    ///
+    /// Masked frames are taken for a client's, unmasked ones for a server's; both may be mixed, as in a capture. The
+    /// fragments of a message are joined at its end. Decoding stops at the first fault, as a server does.
+    ///
+    /// Exit code 0: well-formed; 1: something is wrong with a frame, or its end is missing; 2: not hex.
+    #[command(
+        max_term_width = 100,
+        after_help = "Try it:\n  \
+            roomd decode 81 85 37 fa 21 3d 7f 9f 4d 51 58     the masked \"Hello\" of RFC 6455 section 5.7\n  \
+            roomd decode 0x88 0x02 0x03 0xe8                  a Close with code 1000\n  \
+            roomd decode 01:03:48:65:6c 80:02:6c:6f           a message in two fragments\n  \
+            xxd -p capture | roomd decode -                   what a file holds"
+    )]
+    Decode {
+        /// The bytes in hex: with or without blanks, newlines, colons, commas and 0x; several are joined. "-" reads
+        /// standard input
+        #[arg(required = true, value_name = "HEX")]
+        hex: Vec<String>,
+    },
+
+    /// Show, step by step, how Sec-WebSocket-Accept is made out of a client's Sec-WebSocket-Key.
+    ///
+    /// Exit code 0: the key is good; 1: it is not, and a server refuses it.
+    #[command(
+        max_term_width = 100,
+        after_help = "Try it:\n  \
+            roomd handshake                                   with the key of RFC 6455 section 1.3\n  \
+            roomd handshake \"$(head -c 16 /dev/urandom | base64)\"\n"
+    )]
+    Handshake {
+        /// The key, as the client sent it; without it, the RFC's example
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
 }
 
 /// Where messages are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum HistoryKind {
-    /// The newest messages, until the daemon ends
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HistoryPlace {
+    /// The newest messages, until the daemon ends.
     Memory,
-    /// Nowhere: newcomers see what is said from then on
+    /// Nowhere: newcomers see what is said from then on.
     Off,
+    /// All of them, in a file.
+    File(PathBuf),
 }
+
+/// What outlives a loss of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sync {
+    /// All but the last moments
+    Normal,
+    /// Everything: each batch of messages waits for the disk
+    Full,
+}
+
+/// The file of the history, where none is named: in the directory that systemd provides, or in the working directory.
+const FILE_OF_SERVICE: &str = "history.db";
+const FILE_OF_USER: &str = "roomd.db";
+
+/// What a room keeps in memory though a file has it: enough for those who come and those who come back after a short
+/// break, so that few have to wait for the disk.
+const TAIL: Kept = Kept { messages: 256, bytes: 256 * 1024 };
+
+/// The same of all rooms together: what 64 rooms need that have much to tell. More rooms have shorter tails.
+const ALL_TAILS_BYTES: usize = 64 * TAIL.bytes;
+
+/// What --history memory keeps, in one room or in all together.
+const MEMORY: Kept = Kept { messages: 1_000, bytes: 4 * 1024 * 1024 };
 
 /// A `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,10 +291,39 @@ impl Config {
     /// # Errors
     /// [`Stop`].
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Stop> {
-        Config::try_parse_from(arguments).map_err(|error| {
+        let config = Config::try_parse_from(arguments).map_err(|error| {
             let text = error.render().to_string();
             if error.use_stderr() { Stop::Wrong(first_sentence(&text)) } else { Stop::Asked(text) }
-        })
+        })?;
+        match config.misplaced() {
+            Some(sentence) => Err(Stop::Wrong(first_sentence(sentence))),
+            None => Ok(config),
+        }
+    }
+
+    /// A flag that would do nothing, in a sentence: better refused than believed.
+    fn misplaced(&self) -> Option<&'static str> {
+        let place = self.history_place();
+        let is_file = matches!(place, HistoryPlace::File(_));
+        if self.sync.is_some() && !is_file {
+            return Some("--sync is for --history PATH");
+        }
+        if self.keep_days.is_some() && !is_file {
+            return Some("--keep-days is for --history PATH");
+        }
+        if self.keep_bytes.is_some() && place != HistoryPlace::Memory {
+            return Some("--keep-bytes is for --history memory");
+        }
+        if self.keep_messages.is_some() && place == HistoryPlace::Off {
+            return Some("--keep-messages is not for --history off");
+        }
+        None
+    }
+
+    /// What it is to show instead of serving, if that was asked for.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
     }
 
     /// The limits, as all connections share them.
@@ -209,7 +342,11 @@ impl Config {
             ping_timeout: self.ping_timeout,
             close_timeout: self.close_timeout,
             rate: (!self.no_rate_limit).then_some(Rate { burst: self.rate_burst, per_second: self.rate }),
+            change_rate: (!self.no_rate_limit)
+                .then_some(Rate { burst: self.change_burst, per_second: self.change_rate }),
+            max_rooms: self.max_rooms,
             kept: self.kept(),
+            kept_by_all_bytes: self.kept_by_all_bytes(),
             replay_messages: self.replay,
             presence_members: self.presence_members,
         }
@@ -225,16 +362,56 @@ impl Config {
         }
     }
 
-    /// The history that was asked for, empty.
-    #[must_use]
-    pub fn history<M: 'static>(&self) -> Box<dyn History<M>> {
-        Box::new(Memory::new())
+    /// The history that was asked for. It calls `wake`, from wherever it works, when it has something to give.
+    ///
+    /// # Errors
+    /// [`CannotOpen`]
+    pub fn history<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, CannotOpen> {
+        let HistoryPlace::File(path) = self.history_place() else { return Ok(Box::new(Memory::new())) };
+        let kept = self.kept();
+        let terms = Terms {
+            durability: match self.sync {
+                None | Some(Sync::Normal) => Durability::Normal,
+                Some(Sync::Full) => Durability::Full,
+            },
+            keep: Keep {
+                messages: self.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),
+                max_age: self.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+            },
+            newest: PageSize { messages: kept.messages, bytes: kept.bytes },
+        };
+        Ok(Box::new(Sqlite::open(&path, terms, wake)?))
+    }
+
+    fn history_place(&self) -> HistoryPlace {
+        self.history.clone().unwrap_or_else(|| {
+            // There may be several, divided by colons.
+            HistoryPlace::File(match self.state_directory.split(':').next() {
+                None | Some("") => FILE_OF_USER.into(),
+                Some(directory) => PathBuf::from(directory).join(FILE_OF_SERVICE),
+            })
+        })
+    }
+
+    fn kept_by_all_bytes(&self) -> usize {
+        match self.history_place() {
+            HistoryPlace::Memory | HistoryPlace::Off => self.kept().bytes,
+            HistoryPlace::File(_) => ALL_TAILS_BYTES,
+        }
     }
 
     fn kept(&self) -> Kept {
-        match self.history {
-            HistoryKind::Memory => Kept { messages: self.keep_messages, bytes: self.keep_bytes },
-            HistoryKind::Off => Kept { messages: 0, bytes: 0 },
+        match self.history_place() {
+            HistoryPlace::Memory => Kept {
+                messages: self.keep_messages.unwrap_or(MEMORY.messages),
+                bytes: self.keep_bytes.unwrap_or(MEMORY.bytes),
+            },
+            HistoryPlace::Off => Kept { messages: 0, bytes: 0 },
+            // A newcomer is sent no more than is kept, and as much of it as --replay promises.
+            HistoryPlace::File(_) => Kept {
+                messages: TAIL.messages.max(self.replay).min(self.keep_messages.unwrap_or(usize::MAX)),
+                bytes: TAIL.bytes.max(self.max_queue / 2),
+            },
         }
     }
 }
@@ -283,6 +460,16 @@ fn directory(text: &str) -> Result<PathBuf, String> {
     if path.is_dir() { Ok(path) } else { Err("there is no such directory".into()) }
 }
 
+/// Two words, and all else is a path: a file with such a name is `./memory`.
+fn history_place(text: &str) -> Result<HistoryPlace, String> {
+    match text {
+        "" => Err("the path is missing".into()),
+        "memory" => Ok(HistoryPlace::Memory),
+        "off" => Ok(HistoryPlace::Off),
+        path => Ok(HistoryPlace::File(path.into())),
+    }
+}
+
 fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a whole number above 0".into()),
@@ -316,7 +503,7 @@ mod tests {
     /// The flags' defaults are text, the tests' are numbers: they must not drift apart.
     #[test]
     fn the_defaults_of_the_flags_are_the_defaults_of_the_limits() {
-        let limits = read(&[]).map(|config| format!("{:?}", config.limits()));
+        let limits = read(&["--history=memory"]).map(|config| format!("{:?}", config.limits()));
         assert_eq!(limits.ok(), Some(format!("{:?}", Limits::default())));
     }
 
@@ -326,6 +513,47 @@ mod tests {
             assert!(matches!(read(&[flag]), Err(Stop::Wrong(_))), "{flag}");
         }
         assert!(read(&["--replay=0", "--presence-members=0"]).is_ok());
+    }
+
+    #[test]
+    fn without_a_flag_the_history_is_a_file_where_systemd_wants_it_or_where_the_daemon_was_started() {
+        for (flags, path) in [
+            (&[][..], "roomd.db"),
+            (&["--state-directory="], "roomd.db"),
+            (&["--state-directory=/var/lib/roomd"], "/var/lib/roomd/history.db"),
+            (&["--state-directory=/var/lib/a:/var/lib/b"], "/var/lib/a/history.db"),
+            (&["--state-directory=/var/lib/a", "--history=x"], "x"),
+            (&["--history=./memory"], "./memory"),
+        ] {
+            let place = read(flags).ok().map(|config| config.history_place());
+            assert_eq!(place, Some(HistoryPlace::File(path.into())), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_would_do_nothing_is_refused() {
+        for (flag, fits) in [
+            ("--sync=full", [true, false, false]),
+            ("--keep-days=1", [true, false, false]),
+            ("--keep-messages=1", [true, true, false]),
+            ("--keep-bytes=1", [false, true, false]),
+        ] {
+            for (history, fits) in ["--history=x", "--history=memory", "--history=off"].into_iter().zip(fits) {
+                assert_eq!(read(&[history, flag]).is_ok(), fits, "{history} {flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_front_of_a_file_a_room_keeps_what_replay_promises_and_not_more_than_is_to_be_kept() {
+        for (flags, messages, bytes) in [
+            (&[][..], 256, 512 * 1024),
+            (&["--replay=300", "--max-queue=1000"], 300, 256 * 1024),
+            (&["--keep-messages=10"], 10, 512 * 1024),
+        ] {
+            let kept = read(flags).ok().map(|config| config.kept());
+            assert_eq!(kept, Some(Kept { messages, bytes }), "{flags:?}");
+        }
     }
 
     #[test]

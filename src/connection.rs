@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::ending::Ending;
 use crate::http::response::BodyWanted;
-use crate::http::route::{Endpoint, Route, Site};
+use crate::http::route::{Audience, Endpoint, Route, Site};
 use crate::http::{Head, HeadScanner, Refusal};
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -148,11 +148,24 @@ pub enum Due {
     CloseSent,
 }
 
+/// Whether another change of name or room may be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changes {
+    /// It may, and has been counted.
+    Allowed,
+    /// There have been too many.
+    TooMany,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
     /// What waits to be written.
     pub queue: WriteQueue,
+    /// The last flush of the queue was stopped by a full socket.
+    pub is_blocked: bool,
+    /// How much of its room's stream it is sent. The hub's to know; here it fits into a gap, and a slot is smaller.
+    pub audience: Audience,
     state: State,
     /// When the state began.
     since: Moment,
@@ -161,13 +174,15 @@ pub struct Connection {
     decoder: Decoder,
     /// Only while awaiting the handshake: a connection in its long middle age does not carry it.
     request: Option<Box<Request>>,
-    endpoint: Endpoint,
+    purpose: Purpose,
     keepalive: Keepalive,
     /// When the peer was heard last, or asked. Beside the enum and not in it: eight bytes less a connection.
     keepalive_since: Moment,
     /// When the message that is being received began, if one is.
     message_since: Moment,
     bucket: TokenBucket,
+    /// The same for new names and rooms.
+    changes: TokenBucket,
     /// It has spent its tokens: nothing of it is read until then.
     resting_until: Option<Moment>,
     ending: Option<Ending>,
@@ -178,6 +193,13 @@ struct Request {
     scanner: HeadScanner,
     /// The head so far, when it did not come in one read.
     bytes: Vec<u8>,
+}
+
+/// What its messages are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Chat,
+    Echo,
 }
 
 /// Is the peer alive? Any byte from it says so.
@@ -193,16 +215,19 @@ impl Connection {
     pub fn accepted(now: Moment) -> Connection {
         Connection {
             queue: WriteQueue::default(),
+            is_blocked: false,
+            audience: Audience::Everything,
             state: State::AwaitingHandshake,
             since: now,
             owed_since: 0,
             decoder: Decoder::default(),
             request: Some(Box::default()),
-            endpoint: Endpoint::Echo,
+            purpose: Purpose::Echo,
             keepalive: Keepalive::Heard,
             keepalive_since: now,
             message_since: now,
             bucket: TokenBucket::default(),
+            changes: TokenBucket::default(),
             resting_until: None,
             ending: None,
         }
@@ -278,10 +303,28 @@ impl Connection {
     /// Counts one frame against the rate. The work is done; it is the next frame that may have to wait.
     pub fn spend_token(&mut self, limits: &Limits, now: Moment) {
         // `/echo` is there to be driven as fast as it goes.
-        if let (Some(rate), Endpoint::Room(_)) = (limits.rate, self.endpoint) {
+        if let (Some(rate), Purpose::Chat) = (limits.rate, self.purpose) {
             self.bucket.take(rate, now);
             self.resting_until = self.bucket.empty_until(rate, now);
         }
+    }
+
+    /// Counts a change of name or of room, unless there have been too many: these cost everybody who is told of them.
+    #[must_use]
+    pub fn spend_change(&mut self, limits: &Limits, now: Moment) -> Changes {
+        let Some(rate) = limits.change_rate else { return Changes::Allowed };
+        if self.changes.empty_until(rate, now).is_some() {
+            return Changes::TooMany;
+        }
+        self.changes.take(rate, now);
+        Changes::Allowed
+    }
+
+    /// Bytes from the peer are waiting, and it is we who do not read them: that is a sign of life, and its message is not
+    /// late.
+    pub fn kept_waiting(&mut self, now: Moment) {
+        (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
+        self.message_since = now;
     }
 
     /// Everything that was said before the peer's last frame is queued for it: now comes ours, as an answer
@@ -445,7 +488,10 @@ impl Connection {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.
             Ok(Route::Upgrade(upgrade, endpoint)) => {
                 self.queue.push_unit(upgrade.response());
-                self.endpoint = endpoint;
+                self.purpose = match endpoint {
+                    Endpoint::Room(_) => Purpose::Chat,
+                    Endpoint::Echo => Purpose::Echo,
+                };
                 (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
                 self.step(Trigger::Upgraded, now);
                 Incoming::Upgraded(endpoint)
@@ -481,14 +527,14 @@ impl Connection {
                 return Incoming::Departing;
             }
         };
-        match (received, self.endpoint) {
-            (Received::Text(text), Endpoint::Room(_)) => Incoming::Text(text),
-            (Received::Binary(bytes), Endpoint::Room(_)) => Incoming::Binary(bytes),
-            (Received::Text(text), Endpoint::Echo) => {
+        match (received, self.purpose) {
+            (Received::Text(text), Purpose::Chat) => Incoming::Text(text),
+            (Received::Binary(bytes), Purpose::Chat) => Incoming::Binary(bytes),
+            (Received::Text(text), Purpose::Echo) => {
                 self.queue.append_own(|out| append_frame(out, Opcode::Text, text.as_bytes()));
                 Incoming::Handled
             }
-            (Received::Binary(bytes), Endpoint::Echo) => {
+            (Received::Binary(bytes), Purpose::Echo) => {
                 self.queue.append_own(|out| append_frame(out, Opcode::Binary, bytes));
                 Incoming::Handled
             }
@@ -605,6 +651,6 @@ mod tests {
 
     #[test]
     fn a_connection_at_rest_is_small() {
-        assert!(size_of::<Connection>() <= 112, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 120, "{} bytes", size_of::<Connection>());
     }
 }

@@ -29,6 +29,8 @@ pub enum Ending {
     Silent,
     /// It began a message and did not finish it in time.
     MessageTooSlow,
+    /// It came to a new room, and there are as many as `--max-rooms` allows.
+    TooManyRooms,
     /// The daemon is going down.
     ShutDown,
 }
@@ -48,6 +50,7 @@ impl Ending {
             Ending::TooSlow => "too-slow",
             Ending::Silent => "silent",
             Ending::MessageTooSlow => "message-too-slow",
+            Ending::TooManyRooms => "too-many-rooms",
             Ending::ShutDown => "shut-down",
         }
     }
@@ -60,6 +63,7 @@ impl Ending {
             Ending::PeerClosed(code) => code,
             Ending::Violated(violation) => Some(violation.close_code()),
             Ending::TooSlow | Ending::Silent | Ending::MessageTooSlow => Some(CloseCode::POLICY),
+            Ending::TooManyRooms => Some(CloseCode::TRY_AGAIN_LATER),
             Ending::ShutDown => Some(CloseCode::GOING_AWAY),
             Ending::Answered(_) | Ending::Refused(_) | Ending::NoRequest => None,
             Ending::PeerVanished | Ending::Broken(_) => None,
@@ -82,6 +86,7 @@ impl fmt::Display for Ending {
             Ending::TooSlow => f.write_str("too slow a reader: too much is waiting to be sent"),
             Ending::Silent => f.write_str("no sign of life since the last ping"),
             Ending::MessageTooSlow => f.write_str("a message took too long to arrive"),
+            Ending::TooManyRooms => f.write_str("there are too many rooms already; try again later"),
             Ending::ShutDown => f.write_str("the daemon is going down"),
         }
     }

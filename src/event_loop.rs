@@ -8,11 +8,12 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{info, warn};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::config::Config;
+use crate::history::database::CannotOpen;
 use crate::hub::{Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::listener::{CannotListen, Listener, Stream};
@@ -21,7 +22,8 @@ use crate::moment::{Moment, Now};
 
 /// Tokens from the top of the number space: a slot's number is far below.
 const SIGNALS: Token = Token(usize::MAX);
-const FIRST_LISTENER: usize = usize::MAX - MAX_LISTENERS;
+const WAKER: Token = Token(usize::MAX - 1);
+const FIRST_LISTENER: usize = usize::MAX - 1 - MAX_LISTENERS;
 const MAX_LISTENERS: usize = 64;
 
 /// Events taken from the kernel in one turn. The others stay in its queue, behind these, so none is forgotten.
@@ -37,8 +39,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Descriptors that connections do not get: listeners, the poller, signals, files of the page, and those who are told
-/// that the daemon is full.
+/// Descriptors that connections do not get: listeners, the poller, signals, files of the page and of the history, and
+/// those who are told that the daemon is full.
 const RESERVED_DESCRIPTORS: u64 = 96;
 
 /// What ends the daemon against its will.
@@ -48,6 +50,8 @@ pub enum Fatal {
     CannotListen(CannotListen),
     /// More addresses than there are tokens for.
     TooManyListeners,
+    /// The history cannot be used.
+    CannotOpen(CannotOpen),
     /// The system denies something the loop cannot do without.
     System(&'static str, io::Error),
 }
@@ -128,7 +132,13 @@ impl EventLoop {
         if listeners.len() > MAX_LISTENERS {
             return Err(Fatal::TooManyListeners);
         }
-        // Only now is there anything to log: a daemon that cannot listen says why, and nothing else.
+        let waker =
+            Waker::new(poll.registry(), WAKER).map_err(|error| Fatal::System("cannot create a waker", error))?;
+        // If it cannot, the loop looks after the history when something else wakes it.
+        let wake = Box::new(move || waker.wake().unwrap_or_default());
+        // Behind the addresses: a daemon that is one too many makes no file.
+        let history = config.history(wake).map_err(Fatal::CannotOpen)?;
+        // Only now is there anything to log: a daemon that cannot run says why, and nothing else.
         let limits = within_descriptors(config.limits());
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
@@ -141,7 +151,7 @@ impl EventLoop {
             poll,
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
-            hub: Hub::new(limits, config.site(), config.history()),
+            hub: Hub::new(limits, config.site(), history),
             clock: Clock { start: Instant::now() },
             accept_pause: None,
             is_exhaustion_logged: false,
@@ -165,6 +175,8 @@ impl EventLoop {
             for event in &events {
                 match event.token() {
                     SIGNALS => is_signalled = true,
+                    // The history has something to give. Every turn asks it.
+                    WAKER => {}
                     Token(token) if token >= FIRST_LISTENER => {
                         if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
                             listener.is_ready = true;
@@ -334,6 +346,7 @@ impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fatal::CannotListen(cannot) => cannot.fmt(f),
+            Fatal::CannotOpen(cannot) => cannot.fmt(f),
             Fatal::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
             Fatal::System(what, error) => write!(f, "{what}: {error}"),
         }

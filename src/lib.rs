@@ -1,4 +1,4 @@
-//! `roomd`, a chat room daemon: one small binary, one thread, one poll loop.
+//! `roomd`, a daemon of chat rooms: one small binary, one thread, one poll loop.
 //!
 //! It is a library so that tests can drive every part of it, and so that it can be read as one. Nobody is promised a
 //! stable interface but those who talk to the running daemon.
@@ -8,9 +8,9 @@
 //! socket --read--> Connection                   AwaitingHandshake: http::Head -> http::Route -> 101, page or refusal
 //!                    |  Open: websocket::Decoder -> a text message
 //!                    v
-//!                  hub: history.append --> history.committed, with an id --> chat::Event, encoded once
+//!                  hub: history.append --> history.next, with an id --> chat::Event, encoded once
 //!                                                                                   |
-//! socket <--write-- WriteQueue <------ one chunk for the turn, shared by all <------+
+//! socket <--write-- WriteQueue <---- the room's one chunk, shared by its members <--+
 //! ```
 //!
 //! # Reading order
@@ -18,10 +18,11 @@
 //! 2. [`hub`]: the other four beats, over a slab of connections.
 //! 3. [`connection`]: one connection's life as a table of transitions.
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
-//! 5. [`chat`] and [`history`]: who is in the room, what it hears, in which order.
+//! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
 //!    [`config`].
+//! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
 //! [`websocket`], [`http`] and [`chat`] know bytes and values; [`connection`] and [`write_queue`] know the first two of
@@ -44,6 +45,7 @@ pub mod listener;
 pub mod log_buffer;
 pub mod moment;
 pub mod rate_limit;
+pub mod show;
 pub mod tail;
 pub mod websocket;
 pub mod write_queue;

@@ -35,12 +35,27 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How fast one connection may send; `None` is as fast as it can.
     pub rate: Option<Rate>,
+    /// How fast one connection may change its name or its room; `None` is as fast as it can.
+    pub change_rate: Option<Rate>,
+    /// Rooms at once, with somebody in them or something said that only the daemon's memory keeps.
+    pub max_rooms: usize,
     /// What a room keeps in memory of what was said.
     pub kept: Kept,
+    /// Bytes that all rooms together keep so.
+    pub kept_by_all_bytes: usize,
     /// Messages of it that a newcomer is sent.
     pub replay_messages: usize,
     /// From so many members on, a room hears a count at most once a second instead of every coming and going.
     pub presence_members: usize,
+}
+
+impl Limits {
+    /// Bytes of the past that are sent at once: half of what may wait, for a newcomer must not be too slow before it has
+    /// read anything.
+    #[must_use]
+    pub fn past_bytes(&self) -> usize {
+        self.max_queue_bytes / 2
+    }
 }
 
 impl Default for Limits {
@@ -58,7 +73,10 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(2),
             rate: Some(Rate { burst: 50, per_second: 20 }),
+            change_rate: Some(Rate { burst: 5, per_second: 1 }),
+            max_rooms: 1_024,
             kept: Kept { messages: 1_000, bytes: 4 * 1024 * 1024 },
+            kept_by_all_bytes: 4 * 1024 * 1024,
             replay_messages: 50,
             presence_members: 100,
         }

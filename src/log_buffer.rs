@@ -14,7 +14,7 @@ const MAX_WAITING_BYTES: usize = 64 * 1024;
 
 /// Lines that wait. Its clones are the same buffer: one for the logger, one for the loop.
 ///
-/// The lock is never contended, for there is one thread; the logger's interface asks for it.
+/// The lock is never contended, for only one thread logs; the logger's interface asks for it.
 #[derive(Debug, Clone, Default)]
 pub struct LogBuffer {
     lines: Arc<Mutex<Vec<u8>>>,

@@ -1,6 +1,7 @@
 //! The daemon's face: flags in, log lines and an exit code out.
 //!
-//! Exit codes: 0 after a goodbye, 1 when it cannot run or cannot go on, 2 when it was called wrongly.
+//! Exit codes: 0 after a goodbye, 1 when it cannot run or cannot go on, 2 when it was called wrongly. Asked to show
+//! something instead: 0 when that is in order, 1 when it is not.
 
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -11,17 +12,22 @@ use std::process::ExitCode;
 use roomd::config::{Config, Stop};
 use roomd::event_loop;
 use roomd::log_buffer::LogBuffer;
+use roomd::show::{self, Verdict};
 
 fn main() -> ExitCode {
     let config = match Config::read(std::env::args_os()) {
         Ok(config) => config,
-        Err(Stop::Asked(text)) => {
-            // A closed pipe (`roomd --help | head -1`) is nobody's fault.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Wrong(sentence)) => return fail(2, &sentence),
+        Err(stop) => return end(stop),
     };
+    if let Some(question) = config.question() {
+        return match show::show(question, std::io::stdin().lock()) {
+            Ok(shown) => {
+                print(&shown.text);
+                if shown.verdict == Verdict::Fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(stop) => end(stop),
+        };
+    }
     let log = LogBuffer::default();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
         .format_timestamp_millis()
@@ -33,6 +39,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => fail(1, &fatal.to_string()),
     }
+}
+
+fn end(stop: Stop) -> ExitCode {
+    match stop {
+        Stop::Asked(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Stop::Wrong(sentence) => fail(2, &sentence),
+    }
+}
+
+/// To standard output. A closed pipe (`roomd --help | head -1`) is nobody's fault.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn fail(code: u8, sentence: &str) -> ExitCode {

@@ -39,8 +39,13 @@ impl Tail {
         }
         self.bytes.extend_from_slice(frame);
         self.lens.push_back(frame.len());
+        self.cut(self.kept);
+    }
+
+    /// Keeps no more than that, but always the newest message.
+    pub fn cut(&mut self, kept: Kept) {
         while self.lens.len() > 1
-            && (self.lens.len() > self.kept.messages || self.bytes.len() - self.start > self.kept.bytes)
+            && (self.lens.len() > kept.messages || self.bytes() > kept.bytes)
             && let Some(oldest) = self.lens.pop_front()
         {
             self.start += oldest;
@@ -50,6 +55,33 @@ impl Tail {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lens.len()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lens.is_empty()
+    }
+
+    /// Bytes of their frames.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Frames from the `skipped`th newest on, newest first.
+    pub fn newest_first(&self, skipped: usize) -> impl Iterator<Item = &[u8]> {
+        let mut end = self.bytes.len() - self.lens.iter().rev().take(skipped).sum::<usize>();
+        self.lens.iter().rev().skip(skipped).map(move |len| {
+            end -= len;
+            &self.bytes[end..end + len]
+        })
     }
 
     /// The newest messages, oldest first: `most_messages` of them, or as many whole frames as fit in `most_bytes`.

@@ -35,6 +35,8 @@ enum Chunk {
     Own {
         bytes: Vec<u8>,
         start: usize,
+        /// Up to here it was shown to whoever wants to see what is sent.
+        shown: usize,
     },
     /// Bytes that must all be written, for they are no frames: an HTTP answer, or the rest of a frame.
     Unit {
@@ -47,7 +49,7 @@ impl Chunk {
     fn unwritten(&self) -> &[u8] {
         match self {
             Chunk::Shared { bytes, start, end } => &bytes[*start..*end],
-            Chunk::Own { bytes, start } | Chunk::Unit { bytes, start } => &bytes[*start..],
+            Chunk::Own { bytes, start, .. } | Chunk::Unit { bytes, start } => &bytes[*start..],
         }
     }
 
@@ -64,7 +66,7 @@ impl Chunk {
         let (bytes, start) = match self {
             Chunk::Unit { .. } => return self.unwritten().to_vec(),
             Chunk::Shared { bytes, start, end } => (&bytes[..*end], *start),
-            Chunk::Own { bytes, start } => (&bytes[..], *start),
+            Chunk::Own { bytes, start, .. } => (&bytes[..], *start),
         };
         bytes[start..frame::boundary_at_or_after(bytes, start)].to_vec()
     }
@@ -126,21 +128,33 @@ impl WriteQueue {
     /// Adds frames meant for this connection alone: `append` writes them to the end of the private buffer.
     pub fn append_own(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         if !matches!(self.chunks.back(), Some(Chunk::Own { .. })) {
-            self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0 });
+            self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0, shown: 0 });
         }
-        if let Some(Chunk::Own { bytes, start }) = self.chunks.back_mut() {
+        if let Some(Chunk::Own { bytes, start, shown }) = self.chunks.back_mut() {
             // A reader that always lags a little never empties this buffer: what it has taken must not stay in it. Each
             // byte is moved at most once for each byte written, so the work stays linear.
             if *start > bytes.len() / 2 {
                 let begun = frame::boundary_at_or_before(bytes, *start);
                 bytes.drain(..begun);
                 *start -= begun;
+                *shown = shown.saturating_sub(begun);
             }
             let before = bytes.len();
             append(bytes);
             self.len += bytes.len() - before;
             if bytes.is_empty() {
                 self.chunks.pop_back();
+            }
+        }
+    }
+
+    /// Shows the frames for this connection alone that wait and have not been shown, each once. Whole frames: called
+    /// before each flush, it has seen whatever has begun to leave.
+    pub fn show_own(&mut self, mut show: impl FnMut(&[u8])) {
+        for chunk in &mut self.chunks {
+            if let Chunk::Own { bytes, shown, .. } = chunk {
+                show(&bytes[*shown..]);
+                *shown = bytes.len();
             }
         }
     }
@@ -225,12 +239,14 @@ impl TurnChunk {
         Rc::clone(self.shared.get_or_insert_with(|| Rc::from(&self.bytes[..])))
     }
 
-    /// Ready for the next turn. The buffer is kept, unless an unusual turn has made it large.
-    pub fn clear(&mut self) {
+    /// Its buffer, empty, for the next turn's chunk; smaller again, if an unusual turn has made it large.
+    pub fn reclaim(&mut self) -> Vec<u8> {
         const KEPT_BYTES: usize = 256 * 1024;
         self.shared = None;
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
+        let mut buffer = std::mem::take(&mut self.bytes);
+        buffer.clear();
+        buffer.shrink_to(KEPT_BYTES);
+        buffer
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the hub asks of the allocator, counted: the promises on memory that `write_queue.rs` and `hub.rs` make.
+//! What the hub asks of the allocator, counted: the promises on memory that `write_queue.rs` and `hub/` make.
 //!
 //! The sockets are scripted, so all that is counted is the hub's own. Counted is what is asked for; an allocator may
 //! round that up.
@@ -29,7 +29,7 @@ fn a_delivery_allocates_nothing() {
 #[test]
 fn a_message_allocates_nothing_beyond_the_shared_chunk() {
     const TURNS: u64 = 50;
-    const MESSAGES_PER_TURN: u64 = 20;
+    const MESSAGES_PER_TURN: u64 = 10;
     let mut room = room_in_full_swing(10);
     let piece = messages(MESSAGES_PER_TURN as usize, MESSAGE_BYTES);
     let turns = |room: &mut Room| measure(|| (0..TURNS).for_each(|_| say_and_turn(room, 0, &piece))).count_total;

@@ -48,7 +48,9 @@ fn a_wrong_call_is_one_sentence_on_standard_error_and_exit_code_2() {
         &["--listen="],
         &["--listen=127.0.0.1:8000,x"],
         &["--origin=x"],
-        &["--history=disk"],
+        &["--history="],
+        &["--history=memory", "--keep-days=1"],
+        &["--sync=half"],
         &["--max-queue=1\n2\n\n3"],
         &[&long],
     ] {

@@ -91,18 +91,19 @@ fn a_page_that_knows_only_name_and_mess_can_print_every_event() {
 fn a_newcomer_is_sent_the_newest_messages_of_the_past_before_the_present() {
     let daemon = Daemon::start(&["--no-rate-limit", "--replay", "3"]);
     let mut speaker = daemon.open("/");
+    let mut last = 0;
     for nth in 1..=5 {
         speaker.send_text(&format!("past {nth}"));
-        speaker.message();
+        last = speaker.event("message")["id"].as_u64().unwrap();
     }
     let mut newcomer = daemon.open("/");
-    assert_eq!(newcomer.frame().json()["last"], 5);
+    assert_eq!(newcomer.frame().json()["last"], last);
     speaker.send_text("present");
     let seen: Vec<Value> = (0..4).map(|_| newcomer.frame().json()).collect();
     let texts: Vec<&str> = seen.iter().filter_map(|event| event["mess"].as_str()).collect();
     assert_eq!(texts, ["past 3", "past 4", "past 5", "present"]);
     let ids: Vec<u64> = seen.iter().filter_map(|event| event["id"].as_u64()).collect();
-    assert_eq!(ids, [3, 4, 5, 6]);
+    assert_eq!(ids, [last - 2, last - 1, last, last + 1]);
 }
 
 #[test]
@@ -188,6 +189,77 @@ fn many_joins_cost_each_member_a_few_counts_and_not_a_frame_for_each() {
         events += 1;
     }
     assert!(events < 40, "{events} events for 300 joins: a welcome, 9 joins, a few counts");
+}
+
+/// `RUST_LOG=roomd::wire=trace` is for people who look into their terminal.
+#[test]
+fn the_log_of_the_wire_has_frames_of_both_directions_and_no_control_characters() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+    command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "info,roomd::wire=trace");
+    let mut daemon = Daemon::spawn(command);
+    let mut one = daemon.open("/");
+    one.event("welcome");
+    let mut two = daemon.open("/?quiet=1");
+    one.event("join");
+    let text = format!("\u{1b}[2J\u{202e}\u{9b}汉{}", "x".repeat(200));
+    let frame = masked_frame(0x81, text.as_bytes());
+    // Cut in its header and in its payload: it is one frame all the same.
+    for piece in [&frame[..3], &frame[3..40], &frame[40..]] {
+        one.send(piece);
+    }
+    assert_eq!(one.message(), text);
+    assert_eq!(two.message(), text);
+    two.send(&masked_frame(0x89, b"still there?"));
+    assert_eq!(two.frame().first_byte, 0x8a);
+    two.send_close(1000);
+    assert_eq!(two.close_code(), 1000);
+    one.event("leave");
+    one.send(&[0xc1]);
+    assert_eq!(one.close_code(), 1002);
+    drop((one, two));
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    let log = daemon.rest_of_log();
+    let position = |part: &str| log.iter().position(|line| line.contains(part));
+    let whole = log.join("\n");
+    for part in [
+        "sent to #1: ",
+        &format!("received from #1: {} bytes", frame.len()),
+        "sent to 1 member of lobby: ",
+        "received from #2: 18 bytes",
+        "sent to #2: 14 bytes",
+        "|still th|",
+        "close code   1000, normal closure",
+        "|1|0|0|0|0 0 0 1|1|1 1 1 1 1 1 0|",
+        "|\\x1b[2J\\u{202e}",
+        " bytes more",
+        "rule         RFC 6455 section 5.2",
+    ] {
+        assert!(position(part).is_some(), "{part:?} is not in the log:\n{whole}");
+    }
+    assert!(position("received from #1") < position("sent to 1 member of lobby: 3"), "{whole}");
+    assert_eq!(whole.matches(&format!("received from #1: {} bytes", frame.len())).count(), 1, "{whole}");
+    assert!(!whole.contains(&"x".repeat(100)), "a payload is cut");
+    for line in &log {
+        assert!(!line.chars().any(char::is_control) && line.chars().count() <= 110, "{line:?}");
+    }
+}
+
+#[test]
+fn what_is_said_is_not_logged_unless_the_wire_is() {
+    for level in ["trace,roomd::wire=off", "debug"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+        command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", level);
+        let mut daemon = Daemon::spawn(command);
+        let mut member = daemon.open("/");
+        member.send_text("between us");
+        assert_eq!(member.message(), "between us");
+        drop(member);
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
+        let log = daemon.rest_of_log().join("\n");
+        assert!(!log.contains("between") && !log.contains("received from"), "{log}");
+    }
 }
 
 // ---- The page -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,12 @@
 //! The documents say what is so: what they name exists, and what exists they name.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use roomd::chat::RoomName;
+use roomd::ending::Ending;
+use serde_json::Value;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -118,26 +123,151 @@ fn every_refusal_is_in_the_protocol_s_table_with_its_words() {
     assert!(count > 20);
 }
 
+/// The quoted words of one function in a source: `fn name` up to the next brace in its column.
+fn quoted_in_function<'a>(source: &'a str, function: &str) -> Vec<&'a str> {
+    let body = source.split(&format!("fn {function}(")).nth(1).unwrap_or_else(|| panic!("there is no fn {function}"));
+    body.split("\n    }\n").next().unwrap().split('"').skip(1).step_by(2).collect()
+}
+
+/// The types of events as they are on the wire, each with its fields.
+fn events(source: &str) -> Vec<(String, BTreeSet<String>)> {
+    let wire = source.split("enum Wire<'a> {").nth(1).unwrap().split("\n}").next().unwrap();
+    let variants = wire.lines().filter_map(|line| line.trim().split_once(" { "));
+    let fields = |list: &str| {
+        let fields = list.split(", ").filter_map(|field| field.split_once(": "));
+        fields.map(|(name, _)| name.to_owned()).chain(["type".to_owned()]).collect()
+    };
+    variants.map(|(variant, list)| (variant.to_lowercase(), fields(list))).collect()
+}
+
+#[test]
+fn every_type_of_event_is_in_the_protocol_with_an_example_that_has_just_its_fields() {
+    let page = read("docs/protocol.md");
+    let events = events(&read("src/chat/event.rs"));
+    assert!(events.len() > 10, "{events:?}");
+    let mut shown = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with('{')) {
+        let example: BTreeMap<String, Value> =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let kind = example["type"].as_str().unwrap().to_owned();
+        let Some((_, fields)) = events.iter().find(|(known, _)| *known == kind) else { panic!("no event is a {kind}") };
+        assert_eq!(&example.into_keys().collect::<BTreeSet<_>>(), fields, "the example of {kind}");
+        shown.insert(kind);
+    }
+    let headings = page.lines().filter_map(|line| line.strip_prefix("### `"));
+    let explained: Vec<&str> =
+        headings.flat_map(|line| line.split(':').next().unwrap().split('`').step_by(2)).collect();
+    for (kind, _) in &events {
+        assert!(shown.contains(kind), "docs/protocol.md has no example of {kind}");
+        assert!(explained.contains(&kind.as_str()), "docs/protocol.md has no section for {kind}");
+    }
+}
+
+#[test]
+fn every_error_code_is_in_the_protocol_s_table_and_every_one_in_the_table_exists() {
+    let page = read("docs/protocol.md");
+    let section = page.split("### `error`").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
+    let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
+    assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
+    let source = read("src/chat/problem.rs");
+    assert_eq!(explained, quoted_in_function(&source, "code").into_iter().collect());
+}
+
+#[test]
+fn every_command_is_in_the_protocol_s_table_and_every_one_in_the_table_exists() {
+    let page = read("docs/protocol.md");
+    let section = page.split("### Commands").nth(1).unwrap().split("\n#").next().unwrap();
+    let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
+    let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
+    let help = roomd::chat::command::HELP.lines().filter_map(|line| line.split(" - ").next());
+    assert_eq!(explained, help.filter(|usage| usage.starts_with('/') && !usage.starts_with("//")).collect());
+}
+
+#[test]
+fn every_ending_is_in_the_operating_guide_and_its_close_in_the_protocol() {
+    let source = read("src/ending.rs");
+    let guide = read("docs/operating.md");
+    let section = guide.split("The endings, as they are counted").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
+    let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
+    assert_eq!(explained, quoted_in_function(&source, "name").into_iter().collect());
+    let page = read("docs/protocol.md");
+    for ending in [Ending::TooSlow, Ending::Silent, Ending::MessageTooSlow, Ending::TooManyRooms, Ending::ShutDown] {
+        let (code, words) = (ending.close_code().unwrap(), ending.to_string());
+        let is_row = |line: &str| line.starts_with(&format!("| {code} |")) && line.contains(&format!("`{words}`"));
+        assert!(page.lines().any(is_row), "docs/protocol.md has no row for {code} {words}");
+    }
+}
+
+#[test]
+fn every_reason_against_a_room_s_name_is_in_the_protocol_with_its_words() {
+    let page = read("docs/protocol.md");
+    let bad = ["", "/", ".", " a"].map(RoomName::parse).into_iter().chain([RoomName::from_path_segment("%FF")]);
+    let mut sentences: Vec<String> = bad.map(|bad| bad.unwrap_err().to_string()).collect();
+    for odd in ['\u{7}', '\u{202E}', '\u{200B}', '\u{A0}', '\u{E000}'] {
+        let sentence = RoomName::parse(&odd.to_string()).unwrap_err().to_string();
+        let (_, kind) = sentence.trim_end_matches('.').split_once(" contain ").unwrap();
+        sentences.push(kind.to_owned());
+    }
+    for sentence in sentences {
+        assert!(page.contains(&format!("`{sentence}`")), "docs/protocol.md does not have: {sentence}");
+    }
+}
+
+#[test]
+fn every_file_in_the_tables_of_the_read_me_exists_and_every_source_is_in_one() {
+    let page = read("README.md");
+    let named: BTreeSet<String> =
+        table_rows(&page).iter().flat_map(|row| in_backticks(&row[0]).map(str::to_owned).collect::<Vec<_>>()).collect();
+    for name in named.iter().filter(|name| name.starts_with("src/")) {
+        assert!(root().join(name).exists(), "README.md names {name}");
+    }
+    for source in files_below("src", ".rs") {
+        let path = source.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let is_named = named.iter().any(|name| *name == path || name.ends_with('/') && path.starts_with(name.as_str()));
+        // The map itself.
+        assert!(is_named || path == "src/lib.rs", "README.md does not name {path}");
+    }
+}
+
 #[test]
 fn links_between_the_documents_lead_somewhere() {
     let mut documents = files_below("docs", ".md");
     documents.extend(["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    let mut faults = Vec::new();
     for document in documents {
-        let text = fs::read_to_string(&document).unwrap();
+        let text = without_code(&fs::read_to_string(&document).unwrap());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if link.starts_with("http") {
                 continue;
             }
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
-            assert!(target.exists(), "{}: {link} leads nowhere", document.display());
-            if !anchor.is_empty() {
-                let headings = fs::read_to_string(&target).unwrap();
-                let found = headings.lines().filter(|line| line.starts_with('#')).any(|line| anchor_of(line) == anchor);
-                assert!(found, "{}: {link} names no heading", document.display());
+            let Ok(page) = fs::read(&target).or_else(|error| if target.is_dir() { Ok(Vec::new()) } else { Err(error) })
+            else {
+                faults.push(format!("{}: {link} leads nowhere", document.display()));
+                continue;
+            };
+            let headings = without_code(&String::from_utf8_lossy(&page));
+            let mut anchors = headings.lines().filter(|line| line.starts_with('#')).map(anchor_of);
+            if !anchor.is_empty() && !anchors.any(|heading| heading == anchor) {
+                faults.push(format!("{}: {link} names no heading", document.display()));
             }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A page without its fenced blocks: in code, what looks like a link or a heading is none.
+fn without_code(page: &str) -> String {
+    let mut is_code = false;
+    let words = page.split_inclusive('\n').filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    words.collect()
 }
 
 /// As repository browsers make them: lower case, blanks to hyphens, other marks dropped.

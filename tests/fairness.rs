@@ -24,13 +24,13 @@ fn who_floods_a_room_does_not_make_the_next_speaker_wait_for_it() {
     // Numbers with more digits make a message a little longer.
     let at_most = |count: u64| count * (one_message + 4);
     let first = heard(&mut room);
-    assert!(first > 32 * one_message, "both have been heard: {first} bytes in the first turn");
-    assert!(first < at_most(33) + one_message, "the flood has had more than its share: {first} bytes");
+    assert!(first > 16 * one_message, "both have been heard: {first} bytes in the first turn");
+    assert!(first < at_most(17) + one_message, "the flood has had more than its share: {first} bytes");
     // And nothing of it is lost.
     let mut flood = first;
-    for _ in 0..500 / 32 {
+    for _ in 0..500 / 16 {
         let turn = heard(&mut room);
-        assert!(turn <= at_most(32));
+        assert!(turn <= at_most(16));
         flood += turn;
     }
     assert!(flood >= 501 * one_message, "{flood} bytes");

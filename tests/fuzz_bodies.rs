@@ -167,7 +167,7 @@ fn frames() -> Vec<Vec<u8>> {
 
 /// Two bytes of options, then what happens: see `World::happens`.
 fn scripts() -> Vec<Vec<u8>> {
-    let plots: [&[u8]; 13] = [
+    let plots: [&[u8]; 17] = [
         // Somebody connects, asks for the room, says something, leaves.
         &[0, 1, 0, 2, 0, 2, b'h', b'i', 14, 3, 11, 14],
         // Three in the room: they talk in turn, one is slow, one is cut off.
@@ -192,9 +192,17 @@ fn scripts() -> Vec<Vec<u8>> {
         &[11, 0, 2, 0, 1, b'a', 2, 11, 10, 0, 14, 10, 0, 14, 10, 1, 14, 12, 200, 14],
         // One after another comes in, and before each of them somebody speaks.
         &[2, 0, 1, b'a', 0, 1, 0, 2, 0, 1, b'b', 0, 1, 0, 2, 0, 1, b'c', 0, 1, 0, 18, 0, 1, b'd', 14],
+        // Names and rooms: somebody takes one, somebody else wants it, somebody moves, and they look back.
+        &[6, 0, 1, 22, 0, 2, 22, 0, 3, 6, 1, 5, 14, 2, 0, 1, b'a', 6, 6, 8, 6, 4, 0, 6, 7, 1, 6, 3, 7, 14],
+        // The same while the history takes its time.
+        &[13, 1, 6, 0, 1, 22, 1, 5, 2, 0, 1, b'a', 6, 1, 5, 14, 0, 1, 8, 1, 1, 1, 13, 1, 14, 6, 1, 4, 14],
+        // Privates to one who reads, to one who does not, to oneself and to nobody.
+        &[27, 0, 6, 9, 9, 22, 0, 1, 6, 2, 9, 6, 2, 9, 22, 2, 9, 6, 2, 3, 14, 26, 5, 14],
+        // Somebody comes back by an id that joins on, with a name, and by one of the future.
+        &[2, 0, 1, b'a', 2, 0, 1, b'b', 0, 1, 8, 0, 1, 2, 14, 0, 1, 8, 0, 0, 3, 14, 8, 6, 5, 0, 14],
         // Faults of each kind.
         &[2, 15, 3, 1, 2, 3, 18, 16, 255, 4, 1, 1, 34, 14, 8, 0, 0, 14],
     ];
-    let options = [[0, 3], [1, 1], [5, 5], [10, 7], [16, 9], [25, 13], [3, 15], [12, 11]];
+    let options = [[0, 3], [1, 1], [5, 5], [10, 7], [16, 9], [25, 13], [3, 15], [12, 11], [32, 3], [96, 1]];
     plots.iter().flat_map(|plot| options.map(|options| [&options, *plot].concat())).collect()
 }

@@ -51,6 +51,10 @@ fn messages(tab: &mut Tab) -> Vec<(String, String)> {
     serde_json::from_value(rows).unwrap()
 }
 
+fn texts(tab: &mut Tab) -> Vec<String> {
+    messages(tab).into_iter().map(|(_, text)| text).collect()
+}
+
 fn my_name(tab: &mut Tab) -> String {
     tab.text("document.querySelector('#me').textContent")
 }
@@ -182,6 +186,10 @@ struct Watch {
     globals: BTreeSet<String>,
 }
 
+const LINKS_ARE_SAFE: &str = "[...document.querySelectorAll('#log a')].every((link) =>
+    ['http:', 'https:'].includes(link.protocol) && link.target === '_blank' && link.rel === 'noopener noreferrer nofollow'
+    && link.getAttributeNames().sort().join() === 'href,rel,target,title')";
+
 const GLOBALS: &str = "Object.getOwnPropertyNames(window)";
 
 impl Watch {
@@ -203,7 +211,9 @@ impl Watch {
         let tags =
             "[...new Set([...document.querySelectorAll('#log *')].map((element) => element.tagName))].sort().join()";
         let tags = tab.text(tags);
-        assert!(tags.split(',').all(|tag| ["BDI", "BUTTON", "DIV", "LI", "TIME"].contains(&tag)), "{tags}");
+        let plain = ["A", "BDI", "BUTTON", "CODE", "DIV", "LI", "TIME"];
+        assert!(tags.split(',').all(|tag| plain.contains(&tag)), "{tags}");
+        assert_eq!(tab.evaluate(LINKS_ARE_SAFE), true);
         let attributes = "[...document.querySelectorAll('*')].some((element) =>
             element.getAttributeNames().some((name) => name.startsWith('on')))";
         assert_eq!(tab.evaluate(attributes), false);
@@ -236,7 +246,7 @@ fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
     say(&mut tab, HOSTILE[0]);
     wait_for_messages(&mut tab, HOSTILE.len() + 1);
 
-    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
+    let texts = texts(&mut tab);
     assert_eq!(texts[..HOSTILE.len()], *HOSTILE);
     assert_eq!(texts[HOSTILE.len()], HOSTILE[0]);
     watch.nothing_happened(&mut tab, &daemon.address);
@@ -322,8 +332,7 @@ fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
 
     for (index, text) in HOSTILE.iter().enumerate() {
         let me = format!("me {text}");
-        let fields =
-            json!({ "type": "welcome", "room": text, "online": text, "users": [text], "last": text, "name": me });
+        let fields = json!({ "type": "welcome", "online": text, "users": [text], "last": text, "name": me });
         tell(&mut socket, &fields);
         tell(&mut socket, &json!({ "type": "message", "room": text, "name": text, "mess": text, "time": text }));
         tell(&mut socket, &json!({ "type": "join", "name": text, "mess": text, "online": text }));
@@ -335,7 +344,6 @@ fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
         );
         tell(&mut socket, &json!({ "type": text, "name": text, "mess": text, "to": text }));
         wait_for_messages(&mut tab, index + 1);
-        tab.wait_for(&format!("document.querySelector('#room').textContent === {}", quoted(text)));
         tab.wait_for(&format!("document.querySelector('#me').textContent === {}", quoted(&me)));
     }
 
@@ -345,9 +353,38 @@ fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
         |part: &str| format!("[...document.querySelectorAll('#log {part}')].map((element) => element.textContent)");
     let twice: Vec<_> = HOSTILE.iter().flat_map(|text| [*text, *text]).collect();
     assert_eq!(tab.evaluate(&part(".system.error .what")), json!(twice));
-    let named: Vec<_> =
-        HOSTILE.iter().flat_map(|text| [text.to_string(), format!("{text}:"), format!("{text}:")]).collect();
-    assert_eq!(tab.evaluate(&part(".system .who")), json!(named), "a join, and two events of unknown types");
+    let named: Vec<_> = HOSTILE.iter().flat_map(|text| [format!("{text}:"), format!("{text}:")]).collect();
+    assert_eq!(tab.evaluate(&part(".system .who")), json!(named), "two events of unknown types");
+    let joined = "[...document.querySelectorAll('#log .what')].filter((what) => what.textContent.endsWith(' joined'))
+        .map((what) => what.querySelector('bdi').textContent)";
+    assert_eq!(tab.evaluate(joined), json!(HOSTILE));
+
+    // What else the server may say. (None of it is ours, for our name is another one by now.)
+    for (index, text) in HOSTILE.iter().enumerate() {
+        tell(&mut socket, &json!({ "type": "private", "name": text, "mess": text, "to": text, "time": text }));
+        tell(&mut socket, &json!({ "type": "action", "name": text, "mess": text, "room": text }));
+        tell(&mut socket, &json!({ "type": "rename", "name": text, "mess": text, "from": text }));
+        tell(&mut socket, &json!({ "type": "users", "name": text, "mess": text, "users": [text], "online": 2 }));
+        tell(&mut socket, &json!({ "type": "help", "name": text, "mess": format!("/new {text}\n{text}") }));
+        tell(&mut socket, &json!({ "type": "leave", "name": text, "mess": text, "online": text }));
+        let old = json!({ "type": text, "id": 1000 - index, "name": text, "mess": text, "time": text });
+        tell(
+            &mut socket,
+            &json!({ "type": "history", "room": "lobby", "name": text, "mess": text, "before": 2000, "messages": [old, text] }),
+        );
+        wait_for_messages(&mut tab, HOSTILE.len() + 3 * (index + 1));
+    }
+    let texts = |which: &str| part(&format!("{which} .text"));
+    assert_eq!(tab.evaluate(&texts(".private")), json!(HOSTILE));
+    assert_eq!(tab.evaluate(&texts(".action")), json!(HOSTILE));
+
+    // A room may be called anything, and is a part of the address.
+    for text in HOSTILE.iter().chain(&["../..", "//evil.invalid/", "lobby"]) {
+        tell(&mut socket, &json!({ "type": "welcome", "room": text, "name": "me" }));
+        tab.wait_for(&format!("document.querySelector('#room').textContent === {}", quoted(text)));
+        tell(&mut socket, &json!({ "type": "message", "name": text, "mess": text }));
+        wait_for_messages(&mut tab, 1);
+    }
 
     watch.nothing_happened(&mut tab, &impostor.address);
 
@@ -464,9 +501,58 @@ fn a_page_comes_back_by_itself_when_the_daemon_was_killed_and_started_again() {
     assert_eq!(tab.text("document.querySelector('#text').value"), "while it is away", "it waits for its writer");
     tab.press("Enter");
     assert_eq!(listener.message(), "while it is away");
-    wait_for_messages(&mut tab, 2);
-    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
-    assert_eq!(texts, ["before", "while it is away"], "what was said before is still to be read");
+    tab.wait_for("document.querySelector('#log').innerText.includes('while it is away')");
+    assert_eq!(texts(&mut tab), ["while it is away"], "what the new one does not know has ids that mean nothing now");
+    assert_eq!(tab.evaluate("document.querySelectorAll('.system.rule').length"), 1, "and the reader is told so");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_daemon_that_was_started_again_and_has_said_more_by_now_is_not_taken_for_the_one_before() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let address = daemon.address.clone();
+    let mut browser = Browser::start();
+    let mut tab = browser.open_with(&format!("http://{address}/"), CUTTABLE);
+    tab.wait_for("document.body.dataset.state === 'open'");
+    chatter(&mut daemon.open("/?quiet=1"), &mut tab, 0, 3);
+
+    tab.evaluate("window.away = true");
+    drop(daemon);
+    let daemon = Daemon::start_without_address(&["--listen", &address, "--no-rate-limit"]);
+    let mut other = daemon.open("/?quiet=1");
+    for line in 1..=5 {
+        other.send_text(&format!("another line {line}"));
+        other.message();
+    }
+    tab.evaluate("window.away = false");
+    wait_for_notice(&mut tab, "Earlier messages are no longer kept on the server");
+    let others: Vec<String> = (1..=5).map(|line| format!("another line {line}")).collect();
+    assert_eq!(texts(&mut tab), others, "all of the new ones, and none of the old");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_message_that_could_not_be_kept_goes_back_to_its_writer_and_older_ones_that_cannot_be_read_are_no_matter() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let mut socket = Impostor::open(impostor.visitor());
+    let unavailable =
+        json!({ "type": "error", "name": "roomd", "code": "history-unavailable", "mess": "It cannot be kept." });
+    let mut in_use = welcome("Tourist 1");
+    in_use["last"] = json!(7);
+    tell(&mut socket, &in_use);
+    tell(&mut socket, &json!({ "type": "message", "id": 7, "name": "Tourist 9", "mess": "seven", "time": 7 }));
+    assert_eq!(socket.read().unwrap(), Message::text("/history 7"));
+    tell(&mut socket, &unavailable);
+
+    say(&mut tab, "to be kept");
+    assert_eq!(socket.read().unwrap(), Message::text("to be kept"));
+    tell(&mut socket, &unavailable);
+    wait_for_notice(&mut tab, "It cannot be kept.");
+    assert_eq!(tab.text(VALUE), "to be kept");
+    assert_eq!(tab.evaluate("document.querySelectorAll('.system.error').length"), 1, "nobody had asked for the older");
 }
 
 #[test]
@@ -497,8 +583,23 @@ fn a_page_that_missed_something_is_shown_it_once_and_in_order_when_it_comes_back
         tell(&mut socket, &message(id, text));
     }
     wait_for_messages(&mut tab, 4);
-    let texts: Vec<String> = messages(&mut tab).into_iter().map(|(_, text)| text).collect();
-    assert_eq!(texts, ["one", "two", "three", "four"]);
+    assert_eq!(texts(&mut tab), ["one", "two", "three", "four"]);
+    let again = format!("ws://{}/?since=2", impostor.address);
+    assert_eq!(tab.requests().last(), Some(&again), "it asked for what it had not seen");
+    drop(socket);
+
+    // This time, what came after the fourth is no longer kept.
+    let mut socket = Impostor::open(impostor.visitor());
+    back["last"] = json!(60);
+    tell(&mut socket, &back);
+    tell(
+        &mut socket,
+        &json!({ "type": "reset", "room": "lobby", "last": 60, "name": "lobby", "mess": "no longer kept" }),
+    );
+    tell(&mut socket, &message(59, "fifty-nine"));
+    tell(&mut socket, &message(60, "sixty"));
+    tab.wait_for("document.querySelectorAll('.system.rule').length === 1");
+    assert_eq!(texts(&mut tab), ["fifty-nine", "sixty"], "it begins afresh, and says so");
 }
 
 #[test]
@@ -530,6 +631,7 @@ fn chatter(other: &mut Raw, tab: &mut Tab, before: usize, count: usize) {
 
 /// Scrolls, and waits for the end of it: browsers scroll smoothly, so a position means little until it has come to rest.
 fn and_let_it_rest(tab: &mut Tab, scroll: impl FnOnce(&mut Tab)) {
+    drawn(tab); // the end of an earlier scroll is told with the frame, and must not be taken for the end of this one
     tab.evaluate(
         "window.rested = false;
          document.querySelector('#view').addEventListener('scrollend', () => { window.rested = true; }, { once: true })",
@@ -575,6 +677,21 @@ fn the_room_stays_at_its_end_unless_somebody_reads_further_up() {
     tab.wait_for(AT_END);
 }
 
+/// Where the person in front of the page looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    Here,
+    Elsewhere,
+}
+
+fn look(tab: &mut Tab, where_to: Looking) {
+    tab.evaluate(&format!(
+        "Object.defineProperty(document, 'hidden', {{ configurable: true, value: {} }});
+         document.dispatchEvent(new Event('visibilitychange'))",
+        where_to == Looking::Elsewhere
+    ));
+}
+
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn the_title_counts_what_was_said_while_nobody_looked() {
@@ -583,22 +700,455 @@ fn the_title_counts_what_was_said_while_nobody_looked() {
     let mut tab = enter(&mut browser, &daemon.address);
     let mut other = daemon.open("/?quiet=1");
     chatter(&mut other, &mut tab, 0, 1);
-    assert_eq!(tab.text("document.title"), "roomd");
+    assert_eq!(tab.text("document.title"), "lobby · roomd");
 
-    let look = |tab: &mut Tab, hidden: bool| {
-        tab.evaluate(&format!(
-            "Object.defineProperty(document, 'hidden', {{ configurable: true, value: {hidden} }});
-             document.dispatchEvent(new Event('visibilitychange'))"
-        ));
-    };
-    look(&mut tab, true);
+    look(&mut tab, Looking::Elsewhere);
     chatter(&mut other, &mut tab, 1, 2);
-    tab.wait_for("document.title === '(2) roomd'");
+    tab.wait_for("document.title === '(2) lobby · roomd'");
     drop(other); // somebody leaves, which is nothing to read
     tab.wait_for("document.querySelector('#log').lastElementChild.matches('.system')");
-    assert_eq!(tab.text("document.title"), "(2) roomd");
-    look(&mut tab, false);
-    assert_eq!(tab.text("document.title"), "roomd");
+    assert_eq!(tab.text("document.title"), "(2) lobby · roomd");
+    look(&mut tab, Looking::Here);
+    assert_eq!(tab.text("document.title"), "lobby · roomd");
+}
+
+const VALUE: &str = "document.querySelector('#text').value";
+
+/// Opens the page of a room and waits until it is there.
+fn enter_room(browser: &mut Browser, address: &str, room: &str) -> Tab {
+    let mut tab = browser.open(&format!("http://{address}/r/{room}"));
+    tab.wait_for("document.body.dataset.state === 'open' && document.querySelector('#me').textContent !== ''");
+    tab
+}
+
+/// Takes another name as people do who have read the help.
+fn take_name(tab: &mut Tab, name: &str) {
+    say(tab, &format!("/nick {name}"));
+    tab.wait_for(&format!("document.querySelector('#me').textContent === {}", quoted(name)));
+}
+
+/// Waits until a line that is no message says this.
+fn wait_for_notice(tab: &mut Tab, text: &str) {
+    let text = quoted(text);
+    tab.wait_for(&format!("[...document.querySelectorAll('.system')].some((line) => line.textContent === {text})"));
+}
+
+/// Waits until the list of people reads like this.
+fn wait_for_people(tab: &mut Tab, names: &[&str]) {
+    let names = json!(names);
+    tab.wait_for(&format!(
+        "JSON.stringify([...document.querySelectorAll('#names button')].map((button) => button.dataset.name).sort())
+           === JSON.stringify({names}.sort())"
+    ));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn two_rooms_do_not_hear_each_other() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut lobby = enter(&mut browser, &daemon.address);
+    let mut other = enter_room(&mut browser, &daemon.address, "%E6%B1%89");
+    assert_eq!(other.text("document.querySelector('#room').textContent"), "汉");
+    assert_eq!(other.text("document.title"), "汉 · roomd");
+
+    say(&mut lobby, "only in the lobby");
+    say(&mut other, "only elsewhere");
+    for (tab, text) in [(&mut lobby, "only in the lobby"), (&mut other, "only elsewhere")] {
+        wait_for_messages(tab, 1);
+        assert_eq!(texts(tab), [text]);
+    }
+    // A second message of the same room comes later than anything from the other could.
+    say(&mut lobby, "still alone");
+    wait_for_messages(&mut lobby, 2);
+    assert_eq!(texts(&mut lobby), ["only in the lobby", "still alone"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn one_goes_to_another_room_and_back_without_loading_the_page_again() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), CUTTABLE);
+    tab.wait_for("document.body.dataset.state === 'open'");
+    tab.evaluate("window.notReloaded = true");
+    say(&mut tab, "in the lobby");
+    wait_for_messages(&mut tab, 1);
+
+    let arrived = |tab: &mut Tab, room: &str, path: &str| {
+        tab.wait_for(&format!("document.querySelector('#room').textContent === {}", quoted(room)));
+        assert_eq!(tab.text("location.pathname"), path);
+    };
+    say(&mut tab, "/join Tea & 茶");
+    arrived(&mut tab, "Tea & 茶", "/r/Tea%20%26%20%E8%8C%B6");
+    tab.wait_for("document.querySelectorAll('.message').length === 0");
+    say(&mut tab, "in the tea room");
+    wait_for_messages(&mut tab, 1);
+
+    tab.evaluate("history.back()");
+    arrived(&mut tab, "lobby", "/");
+    tab.wait_for("document.querySelector('.text')?.textContent === 'in the lobby'");
+    tab.evaluate("history.forward()");
+    arrived(&mut tab, "Tea & 茶", "/r/Tea%20%26%20%E8%8C%B6");
+    tab.wait_for("document.querySelector('.text')?.textContent === 'in the tea room'");
+    assert_eq!(tab.evaluate("window.notReloaded"), true);
+
+    // A room that cannot be is not in the address either.
+    say(&mut tab, "/join a/b");
+    tab.wait_for("document.querySelector('.system.error') !== null");
+    arrived(&mut tab, "Tea & 茶", "/r/Tea%20%26%20%E8%8C%B6");
+
+    // Back while there is no connection: it is made to the room of the address.
+    tab.evaluate("window.away = true; sockets.at(-1).close()");
+    tab.wait_for("document.body.dataset.state === 'waiting'");
+    tab.evaluate("history.back()");
+    tab.wait_for("location.pathname === '/'");
+    tab.evaluate("window.away = false");
+    arrived(&mut tab, "lobby", "/");
+    wait_for_notice(&mut tab, "You are in lobby now, as Tourist 2");
+    assert_eq!(texts(&mut tab), ["in the lobby"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_rename_is_seen_by_the_other_tab_and_remembered_for_the_next_visit() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut one = enter(&mut browser, &daemon.address);
+    let mut two = enter(&mut browser, &daemon.address);
+    let (first, second) = (my_name(&mut one), my_name(&mut two));
+
+    one.click("#self");
+    one.wait_for("document.querySelector('#settings').open");
+    one.type_text("Änne");
+    one.press("Enter");
+    one.wait_for("document.querySelector('#me').textContent === 'Änne' && !document.querySelector('#settings').open");
+    wait_for_notice(&mut one, "You are now called Änne");
+    wait_for_notice(&mut two, &format!("{first} is now called Änne"));
+    wait_for_people(&mut two, &["Änne", &second]);
+
+    // A name that is taken is refused where it was asked for.
+    two.click("#self");
+    two.type_text("änne");
+    two.press("Enter");
+    two.wait_for("document.querySelector('#naming-problem').textContent !== ''");
+    two.press("Escape");
+    assert_eq!(my_name(&mut two), second);
+
+    one.evaluate("location.reload()");
+    one.wait_for("document.querySelector('#me')?.textContent === 'Änne'");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_private_message_reaches_one_and_is_marked() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut ann = enter(&mut browser, &daemon.address);
+    let mut bob = enter(&mut browser, &daemon.address);
+    let mut eve = enter(&mut browser, &daemon.address);
+    for (tab, name) in [(&mut ann, "Ann A."), (&mut bob, "Bob"), (&mut eve, "Eve")] {
+        take_name(tab, name);
+    }
+    wait_for_people(&mut ann, &["Ann A.", "Bob", "Eve"]);
+    ann.resize(1100, 700, Device::Desk); // wide enough for the list to stand beside the room
+
+    ann.click("#names button[data-name=Bob]");
+    assert_eq!(ann.text(VALUE), "/msg \"Bob\" ");
+    ann.type_text("between us");
+    ann.press("Enter");
+    for (tab, mark) in [(&mut ann, "to Bob, private"), (&mut bob, "from Ann A., private")] {
+        wait_for_messages(tab, 1);
+        assert_eq!(messages(tab), [(mark.to_owned(), "between us".to_owned())]);
+        assert_eq!(tab.evaluate("document.querySelector('.message').matches('.private')"), true);
+    }
+
+    // The answer begins at the name of the one who wrote, spaces and all.
+    bob.click(".private .name");
+    assert_eq!(bob.text(VALUE), "/msg \"Ann A.\" ");
+    bob.type_text("I see");
+    bob.press("Enter");
+    wait_for_messages(&mut ann, 2);
+    say(&mut bob, "and this is for all");
+    wait_for_messages(&mut eve, 1);
+    assert_eq!(texts(&mut eve), ["and this is for all"]);
+}
+
+/// Keeps the page's sockets, so that a test can cut them; and lets no new one reach the daemon while `away` is set.
+const CUTTABLE: &str = "window.sockets = []; window.away = false;
+    window.WebSocket = class extends WebSocket {
+      constructor(url) { super(window.away ? url.replace(/^(ws:..[^/]*).*/, '$1/nowhere/at/all') : url); sockets.push(this); }
+    };";
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_reader_who_was_away_sees_one_unbroken_stream() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut browser = Browser::start();
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), CUTTABLE);
+    tab.wait_for("document.body.dataset.state === 'open'");
+    let mut other = daemon.open("/?quiet=1");
+    chatter(&mut other, &mut tab, 0, 3);
+    take_name(&mut tab, "Reader");
+
+    // More than a newcomer is shown, so that only the number of the last message seen can have brought them.
+    tab.evaluate("window.away = true; sockets.at(-1).close()");
+    tab.wait_for("document.body.dataset.state === 'waiting'");
+    tab.type_text("typed on the train");
+    for line in 4..=120 {
+        other.send_text(&format!("line {line}"));
+    }
+    tab.evaluate("window.away = false");
+    wait_for_messages(&mut tab, 120);
+    let all: Vec<String> = (1..=120).map(|line| format!("line {line}")).collect();
+    assert_eq!(texts(&mut tab), all, "each once, in order, and none is missing");
+    tab.wait_for("document.querySelector('#me').textContent === 'Reader'");
+    assert_eq!(tab.text(VALUE), "typed on the train");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn scrolling_up_brings_older_messages_in_pages_and_keeps_the_place() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut other = daemon.open("/?quiet=1");
+    for line in 1..=130 {
+        other.send_text(&format!("line {line}"));
+    }
+    // The messages come back to the one who said them: after the last, all are there.
+    while other.message() != "line 130" {}
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    wait_for_messages(&mut tab, 50);
+    tab.wait_for(AT_END);
+    assert_eq!(texts(&mut tab)[0], "line 81");
+
+    let place = "[...document.querySelectorAll('.message')].find((message) => message.textContent.includes('line 81'))
+        .getBoundingClientRect().top - document.querySelector('#view').getBoundingClientRect().top";
+    tab.evaluate("document.querySelector('#view').scrollTop = 0");
+    wait_for_messages(&mut tab, 100);
+    drawn(&mut tab);
+    let shift = tab.evaluate(place).as_f64().unwrap();
+    assert!((-200.0..200.0).contains(&shift), "line 81 was at the top, and is there still: {shift}");
+
+    tab.evaluate("document.querySelector('#view').scrollTop = 0");
+    wait_for_messages(&mut tab, 130);
+    tab.evaluate("document.querySelector('#view').scrollTop = 0");
+    tab.wait_for("document.querySelector('#older').checkVisibility()");
+    assert_eq!(tab.text("document.querySelector('#older').textContent"), "This is the beginning of this room");
+    let all: Vec<String> = (1..=130).map(|line| format!("line {line}")).collect();
+    assert_eq!(texts(&mut tab), all);
+    assert_eq!(tab.evaluate("document.querySelectorAll('.day').length"), 1, "one day, one line about it");
+}
+
+/// As in the settings, where a list opens that belongs to the browser and not to the page.
+fn choose_language(tab: &mut Tab, language: &str) {
+    tab.evaluate(&format!(
+        "(() => {{ const list = document.querySelector('#language'); list.value = {}; list.dispatchEvent(new Event('change')) }})()",
+        quoted(language)
+    ));
+    assert_eq!(tab.text("document.documentElement.lang"), language);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn the_page_speaks_english_and_chinese() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = browser.open_with(
+        &format!("http://{}/", daemon.address),
+        "Object.defineProperty(navigator, 'languages', { get: () => ['zh-CN', 'en'] })",
+    );
+    tab.wait_for("document.querySelector('#status-more').textContent === '1 人在线'");
+    assert_eq!(tab.text("document.documentElement.lang"), "zh-Hans");
+    assert_eq!(tab.text("document.querySelector('#send').textContent"), "发送");
+    assert_eq!(tab.text("document.querySelector('#text').placeholder"), "发消息到 lobby");
+    assert_eq!(tab.text("document.querySelector('#view').getAttribute('aria-label')"), "消息");
+    say(&mut tab, "/msg Nobody hello");
+    wait_for_notice(&mut tab, "房间里没有叫这个名字的人。");
+
+    // The other language at once, in what stands there already, and still after the page was loaded again.
+    choose_language(&mut tab, "en");
+    assert_eq!(tab.text("document.querySelector('#send').textContent"), "Send");
+    assert_eq!(tab.text("document.querySelector('#text').placeholder"), "Message lobby");
+    assert_eq!(tab.text("document.querySelector('#status-more').textContent"), "1 person");
+    let chinese = "[...document.querySelectorAll('body *')].filter((element) => element.checkVisibility())
+        .map((element) => element.innerText).join()";
+    let seen = tab.text(chinese);
+    assert!(!seen.contains("消息") && !seen.contains("房间"), "{seen}");
+    tab.evaluate("location.reload()");
+    tab.wait_for("document.querySelector('#status-more')?.textContent === '1 person'");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn commands_and_names_complete() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut other = enter(&mut browser, &daemon.address);
+    take_name(&mut other, "Grace \"G\" H");
+    wait_for_people(&mut tab, &["Grace \"G\" H", "Tourist 1"]);
+    let offered = "[...document.querySelectorAll('#suggestions li')].map((row) => row.textContent.split(' ')[0])";
+
+    tab.click("#text");
+    tab.type_text("/");
+    assert_eq!(tab.evaluate(offered), json!(["/nick", "/join", "/msg", "/me", "/who", "/help"]));
+    tab.press("ArrowDown");
+    tab.press("ArrowUp");
+    tab.press("Escape");
+    assert_eq!(tab.text(VALUE), "/", "Escape takes the offer away, and nothing else");
+    tab.type_text("m");
+    assert_eq!(tab.evaluate(offered), json!(["/msg", "/me"]));
+    tab.press("Enter");
+    assert_eq!(tab.text(VALUE), "/msg ");
+    tab.type_text("gr");
+    tab.press("Tab");
+    assert_eq!(tab.text(VALUE), r#"/msg "Grace \"G\" H" "#, "as the server reads it");
+    tab.type_text("hello");
+    tab.press("Enter");
+    wait_for_messages(&mut other, 1);
+
+    tab.type_text("ask gra");
+    tab.press("Tab");
+    assert_eq!(tab.text(VALUE), "ask Grace \"G\" H ");
+    tab.press("Enter");
+    wait_for_messages(&mut other, 2);
+    other.wait_for("document.querySelectorAll('.message.mention').length === 1");
+
+    // What begins no name leaves Tab to the browser.
+    tab.type_text("xyz");
+    tab.press("Tab");
+    assert_eq!(tab.text("document.activeElement.id"), "send");
+
+    say(&mut other, "/help");
+    other.wait_for("document.querySelectorAll('.help-row').length >= 6");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn the_emoji_picker_inserts_where_one_types() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    tab.type_text("ab");
+    tab.evaluate("document.querySelector('#text').setSelectionRange(1, 1)");
+    tab.click("#emoji-open");
+    tab.click("#emoji button:nth-child(2)");
+    assert_eq!(tab.text(VALUE), "a😄b");
+    assert_eq!(tab.text("document.activeElement.id"), "text");
+    assert_eq!(tab.evaluate("document.querySelector('#emoji').hidden"), true);
+    tab.press("Enter");
+    wait_for_messages(&mut tab, 1);
+    assert_eq!(texts(&mut tab), ["a😄b"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn all_of_it_goes_by_keyboard_alone() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut other = enter(&mut browser, &daemon.address);
+    wait_for_people(&mut tab, &["Tourist 1", "Tourist 2"]);
+    tab.resize(1100, 700, Device::Desk);
+    let walk_to = |tab: &mut Tab, selector: &str| {
+        for _ in 0..12 {
+            tab.press("Tab");
+            if tab.evaluate(&format!("document.activeElement.matches({})", quoted(selector))) == true {
+                let ring = tab.text("getComputedStyle(document.activeElement).outlineStyle");
+                assert_ne!(ring, "none", "one sees where one is: {selector}");
+                return;
+            }
+        }
+        panic!("Tab does not reach {selector}");
+    };
+
+    walk_to(&mut tab, "#self");
+    tab.press("Enter");
+    tab.wait_for("document.querySelector('#settings').open");
+    tab.type_text("Keyboarder");
+    tab.press("Enter");
+    tab.wait_for("document.querySelector('#me').textContent === 'Keyboarder'");
+    tab.wait_for("document.activeElement.id === 'text'");
+
+    walk_to(&mut tab, "#names button");
+    tab.press("ArrowDown");
+    tab.press("Enter");
+    assert_eq!(tab.text(VALUE), "/msg \"Tourist 2\" ");
+    assert_eq!(tab.text("document.activeElement.id"), "text");
+    walk_to(&mut tab, "#emoji-open");
+    tab.press("Enter");
+    tab.wait_for("!document.querySelector('#emoji').hidden");
+    tab.press("ArrowRight");
+    tab.press("ArrowDown");
+    tab.press("ArrowUp");
+    tab.press("Enter");
+    assert_eq!(tab.text("document.activeElement.id"), "text");
+    tab.press("Enter");
+    wait_for_messages(&mut other, 1);
+    assert_eq!(messages(&mut other), [("from Keyboarder, private".to_owned(), "😄".to_owned())]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_link_is_a_link_only_for_http_and_https() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let rows = [
+        ("see https://example.com/a?b=c#d.", json!(["https://example.com/a?b=c#d"])),
+        ("(HTTP://Example.com/a_(b))", json!(["HTTP://Example.com/a_(b)"])),
+        (
+            "看https://example.com/汉，好吗？http://example.org。",
+            json!(["https://example.com/汉", "http://example.org"]),
+        ),
+        ("javascript:alert(1) data:text/html,x ftp://example.com file:///etc/passwd www.example.com", json!([])),
+        ("https://bank.example@evil.example/ http://", json!([])),
+    ];
+    for (index, (text, links)) in rows.iter().enumerate() {
+        say(&mut tab, text);
+        wait_for_messages(&mut tab, index + 1);
+        let last = "[...[...document.querySelectorAll('.message')].at(-1).querySelectorAll('a')]
+            .map((link) => link.textContent)";
+        assert_eq!(tab.evaluate(last), *links, "{text}");
+        assert_eq!(texts(&mut tab)[index], *text, "and the text is as it was");
+    }
+    assert_eq!(tab.evaluate(LINKS_ARE_SAFE), true);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn notifications_are_off_until_asked_for_and_then_come_for_what_is_meant_for_one() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let stand_in = "window.told = []; window.asked = 0;
+        window.Notification = class extends EventTarget {
+          static permission = 'default';
+          static requestPermission() { asked += 1; return Promise.resolve(Notification.permission = 'granted'); }
+          constructor(title, { body }) { super(); told.push([title, body]); }
+        };";
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), stand_in);
+    tab.wait_for("document.body.dataset.state === 'open'");
+    take_name(&mut tab, "Ann");
+    let mut other = daemon.open("/?quiet=1");
+    look(&mut tab, Looking::Elsewhere);
+    other.send_text("Ann, are you there?");
+    wait_for_messages(&mut tab, 1);
+    assert_eq!(tab.evaluate("[told, asked]"), json!([[], 0]), "nobody has asked for it");
+
+    look(&mut tab, Looking::Here);
+    tab.click("#self");
+    tab.click("#notify");
+    tab.wait_for("asked === 1 && document.querySelector('#notify').checked");
+    tab.press("Escape");
+    look(&mut tab, Looking::Elsewhere);
+    // One after the other: a private message has no place in the order of the room.
+    for (index, text) in ["Anna is somebody else", "but ANN is meant", "/msg Ann and so is this"].iter().enumerate() {
+        other.send_text(text);
+        wait_for_messages(&mut tab, index + 2);
+    }
+    let bodies = tab.evaluate("told.map(([, body]) => body)");
+    assert_eq!(bodies, json!(["but ANN is meant", "and so is this"]));
 }
 
 /// A morning among tourists, as the pictures show it: who says what, `0` being the page itself.
@@ -608,25 +1158,30 @@ const MORNING: &[(usize, &str)] = &[
     (3, "早上好！我们在南门等你们，旁边有一家很好吃的早餐店 🥢"),
     (0, "太好了，我们十分钟后到！"),
     (0, "They are waiting at the south gate, and there is breakfast"),
-    (1, "Say no more, I am on my way 🏃"),
+    (1, "/me is on the way 🏃"),
     (2, "South gate… is that this side of the river?"),
     (3, "过了桥往右走，看到那棵大榕树就到了 🌳"),
     (2, "Over the bridge, right, big tree. 谢谢！"),
-    (0, "See you under the big tree 🥟"),
+    (3, "/msg Mei 给你留了一份 🥟"),
+    (0, "See you under the big tree"),
 ];
 
 /// Lets the page and three more tourists talk, each after having heard the one before.
-fn lively_room(daemon: &Daemon, tab: &mut Tab) -> Vec<Raw> {
-    let mut guests: Vec<Raw> = (1..=3).map(|_| daemon.open("/?quiet=1")).collect();
-    tab.wait_for("document.querySelector('#status-more').textContent === '4 people'");
+fn lively_room(daemon: &Daemon, browser: &mut Browser) -> (Tab, Vec<Raw>) {
+    let named = "localStorage.setItem('roomd.name', 'Mei')";
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), named);
+    tab.wait_for("document.querySelector('#me').textContent === 'Mei'");
+    let names = ["Jonas", "Leyla", "%E5%B0%8F%E6%9E%97"];
+    let mut guests: Vec<Raw> = names.iter().map(|name| daemon.open(&format!("/?quiet=1&name={name}"))).collect();
+    wait_for_people(&mut tab, &["Mei", "Jonas", "Leyla", "小林"]);
     for (index, (who, text)) in MORNING.iter().enumerate() {
         match who {
-            0 => say(tab, text),
+            0 => say(&mut tab, text),
             guest => guests[guest - 1].send_text(text),
         }
-        wait_for_messages(tab, index + 1);
+        wait_for_messages(&mut tab, index + 1);
     }
-    guests
+    (tab, guests)
 }
 
 /// Waits until the browser has drawn what there is now.
@@ -642,9 +1197,8 @@ fn drawn(tab: &mut Tab) {
 fn on_a_phone_nothing_reaches_over_the_edge() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
-    let mut tab = enter(&mut browser, &daemon.address);
+    let (mut tab, mut guests) = lively_room(&daemon, &mut browser);
     tab.resize(360, 640, Device::Phone);
-    let mut guests = lively_room(&daemon, &mut tab);
     let address = format!("https://example.com/{}", "a/".repeat(200));
     let long = ["W".repeat(400), "汉".repeat(400), address, "👩‍👩‍👧‍👦".repeat(60)];
     for text in &long {
@@ -654,11 +1208,31 @@ fn on_a_phone_nothing_reaches_over_the_edge() {
     tab.type_text(&"M".repeat(300));
     drawn(&mut tab);
 
+    nothing_is_outside(&mut tab);
+    tab.evaluate("document.querySelector('#text').value = ''");
+    for (open, close) in [
+        ("document.querySelector('#people-open').click()", "document.querySelector('#people-close').click()"),
+        ("document.querySelector('#emoji-open').click()", "document.querySelector('#emoji-open').click()"),
+        ("document.querySelector('#self').click()", "document.querySelector('#settings-close').click()"),
+    ] {
+        tab.evaluate(open);
+        drawn(&mut tab);
+        nothing_is_outside(&mut tab);
+        tab.evaluate(close);
+    }
+    tab.click("#text");
+    tab.type_text("/");
+    drawn(&mut tab);
+    assert_eq!(tab.evaluate("document.querySelector('#suggestions').checkVisibility()"), true);
+    nothing_is_outside(&mut tab);
+}
+
+/// Neither scrolls sideways, nor lies beyond an edge, where it could not be scrolled to, but not be read either.
+fn nothing_is_outside(tab: &mut Tab) {
     assert_eq!(tab.evaluate("innerWidth"), 360);
     for element in ["document.documentElement", "document.body", "document.querySelector('#view')"] {
         assert_eq!(tab.evaluate(&format!("{element}.scrollWidth <= {element}.clientWidth")), true, "{element} scrolls");
     }
-    // What is cut off cannot be scrolled to, but cannot be read either.
     let outside = "[...document.querySelectorAll('body *')].filter((element) => element.checkVisibility())
         .filter((element) => { const { left, right } = element.getBoundingClientRect(); return left < 0 || right > 360; })
         .map((element) => `${element.tagName} ${element.className}`)";
@@ -675,32 +1249,41 @@ fn screenshots() -> PathBuf {
 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
-fn pictures_of_a_lively_room_are_taken_wide_and_narrow_light_and_dark() {
+fn pictures_of_a_lively_room_are_taken_wide_and_narrow_light_and_dark_and_in_chinese() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
-    let mut tab = enter(&mut browser, &daemon.address);
-    let _guests = lively_room(&daemon, &mut tab);
+    let (mut tab, _guests) = lively_room(&daemon, &mut browser);
     let directory = screenshots();
 
     let mut grounds = BTreeSet::new();
-    for (shape, width, height, device) in [("wide", 1100, 700, Device::Desk), ("narrow", 390, 780, Device::Phone)] {
-        for scheme in ["light", "dark"] {
-            tab.resize(width, height, device);
-            tab.prefer_colours(scheme);
-            drawn(&mut tab);
-            tab.wait_for(AT_END);
-            grounds.insert(tab.text("getComputedStyle(document.body).backgroundColor"));
+    let wide = (1100, 700, Device::Desk);
+    let narrow = (390, 780, Device::Phone);
+    for (picture, (width, height, device), scheme, language) in [
+        ("wide-light", wide, "light", "en"),
+        ("wide-dark", wide, "dark", "en"),
+        ("narrow-light", narrow, "light", "en"),
+        ("narrow-dark", narrow, "dark", "en"),
+        ("wide-chinese", wide, "light", "zh-Hans"),
+    ] {
+        tab.resize(width, height, device);
+        tab.prefer_colours(scheme);
+        choose_language(&mut tab, language);
+        // The list of people goes when the screen gets narrow, and comes back by itself.
+        tab.wait_for(&format!("document.querySelector('#people').hidden === {}", device == Device::Phone));
+        tab.wait_for("document.getAnimations().length === 0"); // colours change softly
+        drawn(&mut tab);
+        tab.wait_for(AT_END);
+        grounds.insert(tab.text("getComputedStyle(document.body).backgroundColor"));
 
-            let picture = tab.screenshot();
-            fs::write(directory.join(format!("{shape}-{scheme}.png")), &picture).expect("the picture can be kept");
-            let (signature, rest) = picture.split_at(8);
-            assert_eq!(signature, b"\x89PNG\r\n\x1a\n");
-            let number = |at: usize| u32::from_be_bytes(*rest[at..].first_chunk().unwrap());
-            let dots = if device == Device::Phone { 2 } else { 1 };
-            assert_eq!((number(8), number(12)), (width * dots, height * dots), "its header says its size");
-            // One colour all over would take some 5 kB.
-            assert!(picture.len() > 20_000, "{shape}-{scheme} shows nothing: {} bytes", picture.len());
-        }
+        let bytes = tab.screenshot();
+        fs::write(directory.join(format!("{picture}.png")), &bytes).expect("the picture can be kept");
+        let (signature, rest) = bytes.split_at(8);
+        assert_eq!(signature, b"\x89PNG\r\n\x1a\n");
+        let number = |at: usize| u32::from_be_bytes(*rest[at..].first_chunk().unwrap());
+        let dots = if device == Device::Phone { 2 } else { 1 };
+        assert_eq!((number(8), number(12)), (width * dots, height * dots), "its header says its size");
+        // One colour all over would take some 5 kB.
+        assert!(bytes.len() > 20_000, "{picture} shows nothing: {} bytes", bytes.len());
     }
     assert_eq!(grounds.len(), 2, "light is not dark: {grounds:?}");
 }

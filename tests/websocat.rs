@@ -159,6 +159,39 @@ fn a_quiet_connection_answers_one_question_with_one_line() {
 
 #[test]
 #[ignore = "needs websocat: tests/run installs it and runs this"]
+fn a_script_that_comes_back_prints_what_it_missed_before_its_own_words() {
+    let daemon = Daemon::start(&[]);
+    let room = url(&daemon, "/r/%E6%B1%89?quiet=1");
+    let first = Websocat::run(&["-t", &room], "one\n");
+    let last = json(first.lines.last().unwrap())["id"].as_u64().unwrap();
+    Websocat::run(&["-t", &room], "two\n/me waves\n");
+    let back = Websocat::run(&["-t", &format!("{room}&since={last}")], "three\n");
+    assert!(back.status.success(), "{:?}", back.complaints);
+    let texts: Vec<_> = back.lines.iter().map(|line| text_of(json(line))).collect();
+    assert_eq!(texts, ["two", "waves", "three"]);
+    let ids: Vec<_> = back.lines.iter().map(|line| json(line)["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [last + 1, last + 2, last + 3]);
+}
+
+#[test]
+#[ignore = "needs websocat: tests/run installs it and runs this"]
+fn a_command_from_a_script_is_answered_with_one_line() {
+    let daemon = Daemon::start(&[]);
+    let mut ann = daemon.open("/?name=Ann");
+    ann.event("welcome");
+    let outcome = Websocat::run(&["-1", &url(&daemon, "?quiet=1&name=Bot")], "/who\n");
+    assert!(outcome.status.success(), "{:?}", outcome.complaints);
+    assert_eq!(outcome.lines.len(), 1, "{:?}", outcome.lines);
+    assert_eq!(json(&outcome.lines[0])["users"], serde_json::json!(["Ann", "Bot"]));
+    // To one member, with spaces and quotes as a shell passes them on.
+    let outcome = Websocat::run(&["-1", &url(&daemon, "?quiet=1&name=Bot")], "/msg \"ann\" the build is green\n");
+    assert_eq!(json(&outcome.lines[0])["type"], "private");
+    let heard = ann.event("private");
+    assert_eq!((&heard["name"], &heard["mess"]), (&"Bot".into(), &"the build is green".into()));
+}
+
+#[test]
+#[ignore = "needs websocat: tests/run installs it and runs this"]
 fn every_listener_gets_every_line_once_and_in_order() {
     const LISTENERS: usize = 12;
     const TALKERS: usize = 3;

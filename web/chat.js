@@ -1,21 +1,25 @@
-// The page's one script: it joins the room whose address the page has, shows what is said there and sends what is typed.
+// The page's main script: it joins the room whose address the page has, shows what is said there and sends what is typed.
 //
-// It is read from the top: numbers, what the page remembers, start(), and then five chapters in the order in which
-// a message travels: the link to the server, the events that come in, the lines on the screen, the box one types in,
-// and the words around it (state, title). The wire itself is one rule: lines of text go out, JSON objects come in.
+// It is read from the top: numbers, what the page remembers, start(), and then the chapters in the order in which
+// a message travels: the link to the server, the events that come in, what goes out, and the words around it (state,
+// title, settings). The screen is in timeline.js, the people in people.js, the box in composer.js, every sentence in
+// words.js. The wire itself is one rule: lines of text go out, JSON objects come in.
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
+import { COMMANDS, emptyBox, giveBack, hint, insert, prepareComposer, whisperTo } from '/composer.js';
+import { prepareEmoji } from '/emoji.js';
+import { keep, recall } from '/memory.js';
+import {
+  addPerson, forgetSpeakers, namesToSuggest, noteSpeaker, preparePeople, removePerson, renamePerson, setOnline, setPeople,
+} from '/people.js';
+import {
+  addLine, addOlder, addSystem, clearTimeline, followEnd, forgetRequest, learnPast, prepareTimeline, setPast,
+} from '/timeline.js';
+import { chooseLanguage, language, prepareWords, put, putAttribute, putText, words } from '/words.js';
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Numbers: each limit has its one home here.
-
-const MAX_LINES = 1000; // the page may stay open for weeks: older lines are dropped, so that memory stays bounded
-const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would close the connection instead of answering
-const LONG_TEXT_CHARS = 1500; // longer texts are folded, or one pasted file would push everybody else off the screen
-const LONG_TEXT_LINES = 20;
-const GROUP_MS = 5 * 60_000; // one person's messages stand together under one name and time, but not for longer than this
-const NEAR_END_PX = 40; // this close to the end counts as reading the end
-const HUES = 12; // as many .hue-N classes are in style.css
 
 const FIRST_WAIT_MS = 500; // reconnecting: the longest first wait; it doubles with each failure ...
 const LONGEST_WAIT_MS = 30_000; // ... up to this
@@ -24,8 +28,20 @@ const FULL_SERVER_FAILURES = 5; // a full server is asked again as if we had fai
 const STEADY_MS = 10_000; // a connection that held this long was a good one: the waits start small again
 const OPENING_MS = 10_000; // browsers try for minutes to reach a host that swallows packets; a person does not
 const ANSWER_MS = 20_000; // we spoke, and heard nothing at all since: the connection is dead, though nobody told us
-const REPLAY_MS = 2_000; // the history follows the welcome at once; after this long there is no more of it to come
-const FLUSH_MS = 16; // lines are put on the screen in batches, about once per frame
+const REPLAY_MS = 2_000; // the past follows the welcome at once; after this long there is no more of it to come
+
+// Errors that are about a command, and which it may have been. All others are about a message.
+const COMMAND_ERRORS = new Map([
+  ['unknown-command', /^/],
+  ['bad-arguments', /^/],
+  ['bad-name', /^\/nick/],
+  ['name-taken', /^\/nick/],
+  ['name-too-similar', /^\/nick/],
+  ['no-such-name', /^\/msg/],
+  ['bad-room', /^\/join/],
+  ['too-many-rooms', /^\/join/],
+  ['slow-down', /^\/(nick|join)/],
+]);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What the page remembers.
@@ -40,42 +56,45 @@ const link = { socket: null, state: 'connecting', failures: 0, heardAt: 0, retry
 // All timers by name, so that setting one again replaces it and none is forgotten.
 const timers = new Map();
 
-// The room as far as we have seen it. `last` is the newest id at our welcome: up to it messages are history, beyond it news.
-const room = { name: roomFromAddress(), welcomed: false, last: 0, newest: 0, spoken: false };
+// The room as far as we have seen it. `last` is the newest id at our welcome: up to it messages are the past, beyond it
+// news. `first` is `last` at our first welcome here. `note` is to be said when the past is on the screen.
+const room = { name: roomFromAddress(), welcomed: false, last: 0, first: 0, newest: 0, spoken: false, note: '' };
 
-// Who we are, and who we were on the connection before: the server names each connection anew.
-const me = { name: '', before: '' };
+// Who we are, and who we have been in this room. `wanted` is the name somebody chose; others are given anew each time.
+const me = { name: '', all: new Set(), wanted: recall('name'), asking: false };
 
 // What was sent and has not come back yet. `doubtful`: the connection broke meanwhile, so it may or may not have arrived.
-const outbox = { sent: [], doubtful: [], lastWasCommand: false };
+const outbox = { sent: [], doubtful: [], command: '', asksWho: 0 };
 
-// The screen. `pending` lines are not in the document yet; `group` is the first message of the newest group in it.
-const screen = { pending: [], group: null, day: '', follow: true, lastTop: 0, aim: Infinity, newer: 0, unread: 0 };
-
-const encoder = new TextEncoder();
-const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+let unread = 0;
 
 // One line for each type of event; a new one is added here and nowhere else.
 // (A Map, since a plain object would also answer to "constructor" and its like.)
 const handlers = new Map([
   ['welcome', onWelcome],
-  ['message', onMessage],
-  ['join', (event) => onPresence(event, 'joined')],
-  ['leave', (event) => onPresence(event, 'left')],
-  ['online', onOnline],
+  ['message', onSpoken],
+  ['action', onSpoken],
+  ['private', onPrivate],
+  ['join', onJoin],
+  ['leave', onLeave],
+  ['online', ({ online }) => setOnline(online)],
+  ['rename', onRename],
+  ['users', onUsers],
+  ['help', onHelp],
+  ['history', onHistory],
+  ['reset', onReset],
   ['error', onError],
 ]);
 
 start();
 
 function start() {
-  page.room.textContent = room.name;
-  page.example.textContent = `websocat ${roomUrl()}`;
-  showTitle();
-  prepareComposer();
-  prepareView();
+  prepareWords();
+  preparePeople({ pickName: whisperTo, askWho });
+  prepareTimeline({ wantOlder, pickName: (name) => name !== me.name && whisperTo(name) });
+  prepareComposer({ submit, names: namesToSuggest });
+  prepareEmoji(page['emoji-open'], page.emoji, insert, () => page.text.focus());
+  prepareSettings();
   if (!window.WebSocket) {
     sayUnsupported();
     return;
@@ -94,9 +113,15 @@ function prepareLink() {
   });
 
   // A person who comes back to the page, or a network that comes back to the machine, should not have to wait for a timer.
-  document.addEventListener('visibilitychange', () => document.hidden || wake());
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    unread = 0;
+    showTitle();
+    wake();
+  });
   window.addEventListener('pageshow', wake);
   window.addEventListener('online', wake);
+  window.addEventListener('popstate', () => moveTo(roomFromAddress()));
 
   // Leave politely; and a page with an open socket could not be kept for the browser's back button.
   window.addEventListener('pagehide', () => {
@@ -105,26 +130,33 @@ function prepareLink() {
   });
 }
 
-// The room has the path of the page, on the page's own host: whoever could load the page can reach the room.
-function roomUrl() {
+// On the page's own host: whoever could load the page can reach the room.
+function roomUrl(name) {
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  return `${scheme}//${location.host}${location.pathname === '/' ? '' : location.pathname}`;
+  return `${scheme}//${location.host}${pathOf(name)}`;
 }
 
+// With the name we had, and from where we have read: so the stream goes on as if nothing had happened.
 function connect() {
   abandon();
   setState('connecting');
-  say('Connecting…');
+  say('connecting');
 
-  const socket = new WebSocket(roomUrl());
+  // Somebody may have gone back to another room meanwhile, or have been on the way there when the connection broke.
+  if (roomFromAddress() !== room.name) enterRoom(roomFromAddress());
+  const query = new URLSearchParams();
+  if (me.wanted) query.set('name', me.wanted);
+  if (room.newest > 0) query.set('since', room.newest);
+  const socket = new WebSocket([roomUrl(room.name), query].filter(String).join('?'));
+  me.asking = me.wanted !== '';
   link.socket = socket;
   // Each listener asks first whether its socket is still the one in use.
   const current = (handle) => (event) => socket === link.socket && handle(event);
   socket.addEventListener('open', current(onOpen));
   socket.addEventListener('message', current(onFrame));
-  socket.addEventListener('close', current((event) => onLost(closeReason(event), event.code)));
+  socket.addEventListener('close', current(onClose));
   // There is no 'error' listener: it would tell nothing, and 'close' always follows.
-  after('opening', OPENING_MS, () => onLost('The server does not answer.'));
+  after('opening', OPENING_MS, () => onLost('no-answer'));
 }
 
 function onOpen() {
@@ -132,29 +164,33 @@ function onOpen() {
   link.heardAt = Date.now();
   after('steady', STEADY_MS, () => (link.failures = 0));
   setState('open');
-  say('Online');
-  if (page.hint.textContent) hint(page.text.value ? 'Connected: it can be sent now.' : '');
+  say('online');
+  if (page.hint.textContent) hint(page.text.value ? 'can-send' : '');
 }
 
-function onLost(reason, code = 0) {
+// Why the server closed, in words, for the codes that mean something to a person. Its own reason may say more.
+function onClose({ code, reason }) {
+  if (reason) onLost('close-reason', code, { reason });
+  else onLost({ 1000: 'goodbye', 1001: 'close-1001', 1008: 'close-1008', 1009: 'close-1009', 1013: 'close-1013' }[code], code);
+}
+
+function onLost(key, code = 0, values = {}) {
   const wasOpen = link.state === 'open';
   abandon();
-  if (outbox.doubtful.length > 0) {
-    hint('The connection broke before your last message came back. If it got lost, it will be put back here.');
-  }
+  if (outbox.doubtful.length > 0) hint('doubtful');
 
   // 1000 is an orderly goodbye. Coming back by ourselves would be rude, so a person has to ask for it.
   if (code === 1000) {
     setState('closed');
-    say(reason ?? 'The server ended the connection.');
+    say(key, values);
     return;
   }
-  waitAndReconnect(reason || (wasOpen ? 'Connection lost.' : 'The server cannot be reached.'), code);
+  waitAndReconnect(key ?? (wasOpen ? 'lost' : 'unreachable'), values, code);
 }
 
 // The waits are rolled, not fixed: when a server restarts, all its pages lose it in the same instant and must not all
 // come back in the same instant. Rolling between zero and the limit ("full jitter") spreads them best.
-function waitAndReconnect(reason, code) {
+function waitAndReconnect(key, values, code) {
   if (code === 1013) link.failures = Math.max(link.failures, FULL_SERVER_FAILURES);
   const limit = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** link.failures);
   const wait = Math.max(SHORTEST_WAIT_MS, Math.random() * limit);
@@ -162,14 +198,13 @@ function waitAndReconnect(reason, code) {
   link.retryAt = Date.now() + wait;
 
   setState('waiting');
-  say(reason);
+  say(key, values);
   after('retry', wait, connect);
   countDown();
 }
 
 function countDown() {
-  const seconds = Math.max(1, Math.ceil((link.retryAt - Date.now()) / 1000));
-  sayMore(`Reconnecting in ${seconds} s`);
+  put(page['status-more'], 'retry-in', { n: Math.max(1, Math.ceil((link.retryAt - Date.now()) / 1000)) });
   after('countdown', 1000, countDown);
 }
 
@@ -188,18 +223,8 @@ function abandon() {
   link.socket = null;
   if (socket) socket.close();
   outbox.doubtful.push(...outbox.sent);
-  outbox.sent = [];
-}
-
-// Why the server closed, in words, for the codes that mean something to a person.
-function closeReason({ code, reason }) {
-  const words = {
-    1001: 'The server is going down',
-    1008: 'The server closed the connection',
-    1013: 'The server is full',
-  }[code];
-  if (!reason) return words && `${words}.`;
-  return `${words ?? 'The server closed the connection'} (${reason}).`;
+  Object.assign(outbox, { sent: [], command: '', asksWho: 0 });
+  forgetRequest();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -210,351 +235,246 @@ function onFrame({ data }) {
   const event = parse(data);
   if (!event) return;
 
-  // Ids rise by one in each room, whatever type of event carries them.
+  // Ids rise in each room. What is not beyond the newest is on the screen already.
   if (Number.isSafeInteger(event.id)) {
-    if (event.id <= room.newest) return; // the history is repeated after a reconnect: this one is on the screen already
-    if (room.newest > 0 && event.id > room.newest + 1) sayMissed(event.id - room.newest - 1);
+    if (event.id <= room.newest) return;
     room.newest = event.id;
   }
   const handle = handlers.get(event.type) ?? onUnknown;
   handle(event);
+  if (timers.has('replay') && room.newest >= room.last && outbox.doubtful.length === 0) onReplayOver();
 }
 
 // Returns an event whose name and mess are strings, or null: a page must not fall over because a server is odd.
 function parse(data) {
   try {
-    const event = JSON.parse(data);
-    if (event === null || typeof event !== 'object') return null;
-    return { ...event, name: asText(event.name), mess: asText(event.mess) };
+    return asEvent(JSON.parse(data));
   } catch {
     return null;
   }
 }
 
-function onWelcome(event) {
-  const again = room.welcomed;
-  room.welcomed = true;
-  room.last = Number.isSafeInteger(event.last) ? event.last : room.newest;
-  if (event.room) room.name = asText(event.room);
-  if (room.last < room.newest) startOver();
-
-  me.before = me.name;
-  me.name = event.name;
-  page.me.textContent = me.name;
-  page.self.hidden = false;
-  page.room.textContent = room.name;
-  showOnline(event.online);
-
-  if (!again && event.mess) addSystem(event.mess);
-  if (again && me.name !== me.before) addSystem(`You are back, as ${me.name}`);
-  showEmpty();
-  after('replay', REPLAY_MS, onReplayOver);
+function asEvent(event) {
+  if (event === null || typeof event !== 'object') return null;
+  return { ...event, name: asText(event.name), mess: asText(event.mess) };
 }
 
-// The room's newest id is older than what we have seen: the server has restarted and forgotten, and counts from one again.
-// (If it has already counted past our newest id, nobody can tell; then some messages are taken for known ones.)
+// The first event of a connection; or the answer to /join, and then the address follows, so that it can be copied and gone
+// back from.
+function onWelcome(event) {
+  const before = me.name;
+  me.name = event.name;
+  const last = Number.isSafeInteger(event.last) ? event.last : room.newest;
+  const name = asText(event.room) || room.name;
+  if (name !== room.name) enterRoom(name);
+  if (name !== roomFromAddress()) history.pushState(null, '', pathOf(name));
+  const again = room.welcomed;
+  // The newest id is older than what we have seen: the server has restarted and forgotten.
+  const forgotten = last < room.newest;
+  if (forgotten) startOver();
+  if (!again || forgotten) room.first = last;
+  if (room.newest === 0) setPast('unknown'); // nobody could say from where to go on, so there may be a gap
+  room.welcomed = true;
+  room.last = last;
+
+  me.all.add(me.name);
+  if (me.name === me.wanted) me.asking = false;
+  page.me.textContent = me.name;
+  setPeople(event.users, event.online, me.name);
+
+  if (again && me.name !== before) addSystem('back', { name: me.name });
+  showEmpty();
+  learnPastSoon();
+}
+
+// Another room, without another page. What was sent in the one before will not come back in this one.
+function enterRoom(name) {
+  forgetRoom();
+  forgetSpeakers();
+  outbox.sent = [];
+  Object.assign(room, { name, welcomed: false, note: 'moved' });
+  showRoom();
+}
+
+// What we have seen does not join on to what is kept: the newest messages follow, as if we had just come.
+function onReset() {
+  if (room.newest === 0) return; // the welcome said so already
+  startOver();
+  room.first = room.last;
+  learnPastSoon();
+}
+
 function startOver() {
-  room.newest = 0;
-  me.name = ''; // names are given out anew as well: the same name may be somebody else's by now
-  addSystem('the server restarted', '', 'restart');
+  forgetRoom();
+  room.note = 'reset';
+}
+
+// Elsewhere, or after a restart of the server, a name that was ours may be somebody else's.
+function forgetRoom() {
+  clearTimeline();
+  me.all = new Set([me.name]);
+  Object.assign(room, { newest: 0, spoken: false });
+  page.view.setAttribute('aria-busy', 'true');
+}
+
+function learnPastSoon() {
+  after('replay', REPLAY_MS, onReplayOver);
 }
 
 // By now the room has shown what it got. What is still missing never arrived, and goes back to the one who wrote it.
 function onReplayOver() {
+  cancel('replay');
   page.view.setAttribute('aria-busy', 'false');
+  if (room.note) addSystem(room.note, { room: room.name, name: me.name }, { flavour: 'rule' });
+  room.note = '';
+  learnPast(room.last > 0); // a room in which nothing had been said when we came has no past
   const lost = outbox.doubtful;
   outbox.doubtful = [];
-  if (lost.length > 0) giveBack(lost, 'This did not reach the room. It can be sent again.');
-  else if (link.state === 'open' && !page.text.value) hint('');
+  if (lost.length > 0) giveBack(lost, 'undelivered');
+  else if (link.state === 'open' && !page.text.value) hint();
 }
 
-function onMessage(event) {
+function onSpoken(event) {
   const replayed = event.id <= room.last;
-  // In a replay, what is new to us and has our former name is what we sent just before the connection broke.
-  const mine = event.name !== '' && event.name === (replayed ? me.before : me.name);
-  if (mine) (replayed ? outbox.doubtful : outbox.sent).shift(); // messages come back in the order in which they were sent
-
+  const line = lineOf(event, replayed);
+  // Messages come back in the order in which they were sent. (An action was a command, for which nobody waits.)
+  if (line.mine && event.type === 'message') (replayed ? outbox.doubtful : outbox.sent).shift();
   room.spoken = true;
   showEmpty();
-  const isNews = !mine && !(replayed && me.before === '');
-  if (isNews && document.hidden) {
-    screen.unread += 1;
-    showTitle();
+  noteSpeaker(event.name);
+  line.isNews = !line.mine && event.id > room.first;
+  announce(line);
+  addLine(line);
+}
+
+function onPrivate(event) {
+  const mine = event.name === me.name;
+  const line = { kind: 'private', time: asTime(event.time), name: event.name, to: asText(event.to), text: event.mess, mine };
+  line.isNews = !mine;
+  announce(line);
+  addLine(line);
+}
+
+// In what is past, a name may have been somebody else's: ours is what we said since we came, or said under a chosen name.
+function lineOf(event, isPast) {
+  const mine = event.name !== '' && (isPast
+    ? event.name === me.wanted || (event.id > room.first && me.all.has(event.name))
+    : event.name === me.name);
+  const kind = event.type === 'action' ? 'action' : 'message';
+  const mention = !mine && me.name !== '' && isSaidIn(event.mess, me.name);
+  return { kind, id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews: false, mention };
+}
+
+function onJoin(event) {
+  if (event.name === me.name) return setOnline(event.online); // our own coming we know
+  addPerson(event.name, event.online);
+  // What was our own is only the connection before this one, noticed late.
+  if (!me.all.has(event.name)) addSystem('joined', { name: event.name });
+}
+
+function onLeave(event) {
+  removePerson(event.name, event.online);
+  if (!me.all.has(event.name)) addSystem('left', { name: event.name });
+  // The name we asked for was held by another: mostly by our own connection before this one. Now it is free.
+  if (me.asking && event.name === me.wanted) link.socket.send(`/nick ${me.wanted}`);
+}
+
+function onRename(event) {
+  const from = asText(event.from);
+  renamePerson(from, event.name);
+  if (from !== me.name) {
+    addSystem('renamed', { from, name: event.name });
+    return;
   }
-  addLine({ kind: 'message', id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews });
+  me.name = event.name;
+  me.all.add(me.name);
+  me.asking = false;
+  page.me.textContent = me.name;
+  wantName(me.name);
+  if (page.settings.open) page.settings.close();
+  addSystem('renamed-me', { name: me.name });
 }
 
-function onPresence(event, verb) {
-  showOnline(event.online);
-  // Our own coming we know, and our own going is only the connection before this one, noticed late.
-  if (event.name === me.name || event.name === me.before) return;
-  addSystem(verb, event.name);
+function onUsers(event) {
+  setPeople(event.users, event.online, me.name);
+  if (outbox.asksWho > 0) {
+    outbox.asksWho -= 1; // the page itself had asked, to fill its list
+    return;
+  }
+  const users = Array.isArray(event.users) ? event.users.map(asText) : [];
+  const more = Number.isSafeInteger(event.online) && event.online > users.length;
+  const separator = language() === 'en' ? ', ' : '、';
+  // Each name is its own island of direction: these marks do for plain text what <bdi> does for elements.
+  const names = users.map((name) => `\u2068${name}\u2069`).join(separator);
+  addSystem(more ? 'who-more' : 'who', { n: event.online, names });
 }
 
-function onOnline(event) {
-  showOnline(event.online);
+// The commands we know, in the reader's language; and what a newer server may know beyond them, in its own words.
+function onHelp(event) {
+  const news = event.mess.split('\n').filter((line) => {
+    const command = /^\s*\/(\w+)/.exec(line)?.[1];
+    return command && command !== 'history' && !COMMANDS.includes(command); // the page itself asks for history
+  });
+  addLine({ kind: 'help', rows: [...COMMANDS.map((command) => ({ command })), ...news.map((text) => ({ text }))] });
+}
+
+function onHistory(event) {
+  if (asText(event.room) !== room.name) return; // asked for in the room before this one
+  const events = (Array.isArray(event.messages) ? event.messages : []).map(asEvent);
+  const older = events.filter((one) => one && Number.isSafeInteger(one.id) && one.id < event.before);
+  // Whoever says that there is more, but sends nothing, would be asked for ever.
+  addOlder(older.map((one) => lineOf(one, true)), event.more === true && older.length > 0);
 }
 
 function onError(event) {
-  addSystem(event.mess || asText(event.code), '', 'error');
-  // If it was about a message, the one who wrote it gets it back to better it. After a command it is not about a message.
-  if (outbox.sent.length > 0 && !outbox.lastWasCommand) giveBack([outbox.sent.shift()], 'The server did not take this.');
+  const code = asText(event.code);
+  if (code === 'history-unavailable' && forgetRequest('none')) return; // the page had asked; else it is about a message
+  if (code === 'since-in-future' || code === 'bad-since') return; // our own doing: the welcome has told us enough
+  if (code === 'bad-name' && me.asking) wantName(''); // it would be asked for in vain each time
+
+  if (page.settings.open && COMMAND_ERRORS.get(code)?.test('/nick')) {
+    put(page['naming-problem'], `error-${code}`, {}, event.mess);
+    return;
+  }
+  addSystem(`error-${code}`, {}, { sentence: event.mess, flavour: 'error' });
+  const about = COMMAND_ERRORS.get(code);
+  // We did not get there, so the address should not say so.
+  if (about?.test('/join') && roomFromAddress() !== room.name) history.replaceState(null, '', pathOf(room.name));
+  // If it was about a message, the one who wrote it gets it back to better it; the same for a command that was mistyped.
+  if (about && outbox.command && about.test(outbox.command) && !page.text.value) giveBack([outbox.command], 'not-taken');
+  if (!about && !outbox.command && outbox.sent.length > 0) giveBack([outbox.sent.shift()], 'not-taken');
+  outbox.command = '';
 }
 
 // A newer server may say things this page has no picture for. Every event has a name and a mess: these it can show.
 function onUnknown(event) {
-  showOnline(event.online);
-  if (event.mess) addSystem(event.mess, event.name ? `${event.name}:` : '');
-}
-
-function sayMissed(count) {
-  addSystem(count === 1 ? '1 message is not shown here' : `${count} messages are not shown here`, '', 'gap');
+  setOnline(event.online);
+  if (event.mess) addSystem('', {}, { sentence: event.mess, who: event.name ? `${event.name}:` : '' });
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The screen: lines are collected, put into the document in batches, and the oldest dropped.
-
-function prepareView() {
-  page.view.addEventListener('scroll', noticeScroll, { passive: true });
-  page.view.addEventListener('wheel', noticeWish, { passive: true });
-  page.view.addEventListener('keydown', noticeWish);
-  page.newer.addEventListener('click', () => {
-    followEnd();
-    page.view.focus(); // this button vanishes too; and the box would call up the keyboard of a phone
-  });
-
-  // The keyboard of a phone, a turned screen or a growing box take room away: stay at the end if we were there.
-  const observer = new ResizeObserver(() => screen.follow && scrollToEnd());
-  observer.observe(page.view);
-  observer.observe(page.log);
-
-  document.addEventListener('visibilitychange', () => {
-    if (document.hidden) return;
-    screen.unread = 0;
-    showTitle();
-  });
-}
-
-function addSystem(text, name = '', flavour = '') {
-  addLine({ kind: 'system', text, name, flavour });
-}
-
-// A busy room brings hundreds of lines a second. Each on its own would make the browser lay out the page each time;
-// together they cost one layout. A timer does it and not requestAnimationFrame, which stands still in a hidden tab.
-function addLine(line) {
-  screen.pending.push(line);
-  if (screen.pending.length > 2 * MAX_LINES) screen.pending.splice(0, MAX_LINES); // they would be dropped anyway
-  if (!timers.has('flush')) after('flush', FLUSH_MS, flush);
-}
-
-function flush() {
-  noticeScroll();
-  const lines = screen.pending.slice(-MAX_LINES);
-  screen.pending = [];
-
-  const fragment = document.createDocumentFragment();
-  for (const line of lines) fragment.append(...elementsOf(line));
-  page.log.append(fragment);
-  dropOldest();
-
-  if (screen.follow) scrollToEnd();
-  else screen.newer += lines.filter((line) => line.isNews).length;
-  showNewer();
-}
-
-// One line is one element, or two when a new day begins with it.
-function elementsOf(line) {
-  if (line.kind === 'system') {
-    screen.group = null; // what comes next begins a new group
-    return [systemElement(line)];
-  }
-  const day = dayFormat.format(line.time);
-  const newDay = day !== screen.day;
-  const grouped = !newDay && belongsTo(screen.group, line);
-  screen.day = day;
-  if (!grouped) screen.group = line;
-  const message = messageElement(line, grouped);
-  return newDay ? [create('li', 'day', day), message] : [message];
-}
-
-// Measured from the group's first message: its time stands for all of them, so it must not grow too old.
-function belongsTo(first, line) {
-  return first !== null && first.name === line.name && first.mine === line.mine && line.time - first.time < GROUP_MS;
-}
-
-// <li class="message"><div class="head"> name, time </div><div class="bubble"> text </div></li>
-function messageElement(line, grouped) {
-  const item = create('li', 'message');
-  if (line.id !== undefined) item.dataset.id = line.id;
-  item.classList.toggle('mine', line.mine);
-  item.classList.toggle('grouped', grouped);
-
-  // Name and time are in every message, though shown only once per group: a screen reader reads messages one by one.
-  const head = create('div', 'head');
-  head.append(create('bdi', `name ${hueOf(line.name)}`, line.name), ' ', timeElement(line.time));
-
-  const text = create('div', 'text', line.text);
-  text.dir = 'auto'; // Arabic and Hebrew begin at the right, and cannot turn around what stands beside them
-  const bubble = create('div', 'bubble');
-  bubble.append(text);
-  if (isLong(line.text)) bubble.append(unfoldButton(text));
-
-  item.append(head, bubble);
-  return item;
-}
-
-function timeElement(time) {
-  const element = create('time', '', clockFormat.format(time));
-  element.dateTime = time.toISOString();
-  element.title = exactFormat.format(time);
-  return element;
-}
-
-function systemElement({ text, name, flavour }) {
-  const item = create('li', `system ${flavour}`.trim());
-  if (name) item.append(create('bdi', 'who', name), ' ');
-  item.append(create('bdi', 'what', text));
-  return item;
-}
-
-function isLong(text) {
-  return text.length > LONG_TEXT_CHARS || text.split('\n', LONG_TEXT_LINES + 1).length > LONG_TEXT_LINES;
-}
-
-function unfoldButton(text) {
-  const button = create('button', 'unfold', 'Show all');
-  button.type = 'button';
-  button.setAttribute('aria-expanded', 'false');
-  text.classList.add('folded');
-  button.addEventListener('click', () => {
-    const folded = text.classList.toggle('folded');
-    button.textContent = folded ? 'Show all' : 'Show less';
-    button.setAttribute('aria-expanded', String(!folded));
-    if (!folded) screen.follow = false; // whoever unfolds a text wants to read it from its beginning
-  });
-  return button;
-}
-
-// The same name has the same colour on every screen and every day, without anybody keeping a list: it is a hash (FNV-1a).
-function hueOf(name) {
-  let hash = 0x811c9dc5;
-  for (const unit of encoder.encode(name)) hash = Math.imul(hash ^ unit, 0x01000193);
-  return `hue-${((hash ^ (hash >>> 15)) >>> 0) % HUES}`;
-}
-
-// Dropping lines above must not move what somebody is reading. The browser could hold it in place (scroll anchoring),
-// but not every browser does, so it is switched off in the style sheet and done here for all of them.
-function dropOldest() {
-  let excess = page.log.childElementCount - MAX_LINES;
-  if (excess <= 0) return;
-  const fixed = page.log.lastElementChild;
-  const before = fixed.getBoundingClientRect().top;
-  while (excess-- > 0) page.log.firstElementChild.remove();
-  // The first message left may have stood under a name that is gone now.
-  page.log.querySelector('.message')?.classList.remove('grouped');
-  page.view.scrollTop += fixed.getBoundingClientRect().top - before;
-  screen.lastTop = page.view.scrollTop;
-}
-
-// A move upwards means "I want to read", a move down to the end "go on". Where the end is says nothing by itself: it moves
-// away with every new line. A room that fits on the screen has nothing to scroll, and so is always at its end.
-function noticeScroll() {
-  const { scrollTop, scrollHeight, clientHeight } = page.view;
-  const bottom = scrollTop + clientHeight;
-  const goal = Math.min(screen.aim, scrollHeight - NEAR_END_PX);
-  if (scrollTop < screen.lastTop && bottom < scrollHeight - 1) screen.follow = false;
-  else if (scrollTop > screen.lastTop && bottom >= goal) screen.follow = true;
-  if (scrollHeight <= clientHeight) screen.follow = true;
-  screen.lastTop = scrollTop;
-  if (screen.follow) screen.newer = 0;
-  showNewer();
-}
-
-// The wheel and the keys scroll smoothly, which takes a moment, and a busy room does not wait. Upwards, the next lines would
-// pull the reader back in the first frame, again and again. Downwards, the end would be further off on arrival, again and
-// again. So the wish counts, and not only the move: up is up, and the end is the end there was when somebody set out for it.
-function noticeWish(event) {
-  const up = event.deltaY < 0 || ['ArrowUp', 'PageUp', 'Home'].includes(event.key);
-  const down = event.deltaY > 0 || ['ArrowDown', 'PageDown', 'End'].includes(event.key);
-  if (up && page.view.scrollTop > 0) screen.follow = false;
-  if (up) screen.aim = Infinity;
-  if (down) screen.aim = page.view.scrollHeight - page.view.clientHeight / 4; // lines come while the browser prepares, too
-}
-
-function followEnd() {
-  screen.follow = true;
-  screen.newer = 0;
-  scrollToEnd();
-  showNewer();
-}
-
-// At once and not smoothly: in a busy room a smooth scroll would never arrive.
-function scrollToEnd() {
-  page.view.scrollTop = page.view.scrollHeight;
-  screen.lastTop = page.view.scrollTop;
-}
-
-function showNewer() {
-  page.newer.hidden = screen.newer === 0;
-  page.newer.textContent = screen.newer === 1 ? '1 new message ↓' : `${screen.newer} new messages ↓`;
-}
-
-// The hint for a silent room waits for the welcome, which knows whether a history is about to follow.
-function showEmpty() {
-  page.empty.hidden = room.spoken || !room.welcomed || room.last > 0;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The composer: the box one types in.
-
-function prepareComposer() {
-  page.composer.addEventListener('submit', (event) => {
-    event.preventDefault();
-    send();
-  });
-  page.text.addEventListener('keydown', onKey);
-  page.text.addEventListener('input', () => {
-    fitBox();
-    hint(tooLong(page.text.value));
-  });
-  fitBox(); // a browser may have put back what was typed before a reload
-
-  // With a mouse there is a keyboard beside it. On a phone the focus would throw the keyboard over the room.
-  if (matchMedia('(pointer: fine)').matches) page.text.focus();
-}
-
-// Enter sends, Shift+Enter does not. While an input method is composing (as for Chinese or Japanese), Enter picks a word;
-// Safari reports that last Enter as no longer composing, but keeps the old code 229 for it.
-function onKey(event) {
-  const composing = event.isComposing || event.keyCode === 229;
-  if (event.key !== 'Enter' || event.shiftKey || composing) return;
-  event.preventDefault();
-  send();
-}
+// What goes out.
 
 // Sends what is in the box as it is. Nothing is shown yet: the message is on the screen when the room has it, and so sends
 // it back. Until we are connected it stays in the box; it is never queued, since minutes later it may be out of place.
-function send() {
-  const text = page.text.value;
-  if (text.trim() === '') return;
-  const complaint = link.state === 'open' ? tooLong(text) : 'Not connected yet: your text stays here until it can be sent.';
-  if (complaint) {
-    hint(complaint);
+function submit(text) {
+  if (link.state !== 'open') {
+    hint('too-early');
     return;
   }
   link.socket.send(text);
   remember(text);
-  page.text.value = '';
-  fitBox();
-  hint('');
+  emptyBox();
+  hint();
   followEnd();
   page.text.focus();
 }
 
 // A message comes back to its sender, a command does not; so only messages can be waited for. "//x" is the message "/x".
 function remember(text) {
-  outbox.lastWasCommand = text.startsWith('/') && !text.startsWith('//');
-  if (outbox.lastWasCommand) return;
+  const isCommand = text.startsWith('/') && !text.startsWith('//');
+  outbox.command = isCommand ? text : '';
+  if (isCommand) return;
   outbox.sent.push(text);
   if (!timers.has('answer')) awaitAnswer();
 }
@@ -564,34 +484,118 @@ function remember(text) {
 function awaitAnswer() {
   after('answer', ANSWER_MS, () => {
     if (outbox.sent.length === 0) return;
-    if (Date.now() - link.heardAt >= ANSWER_MS) onLost('The server does not answer.');
+    if (Date.now() - link.heardAt >= ANSWER_MS) onLost('no-answer');
     else awaitAnswer();
   });
 }
 
-// Puts texts back into the box, before what has been typed there meanwhile.
-function giveBack(texts, why) {
-  page.text.value = [...texts, page.text.value].filter((text) => text !== '').join('\n');
-  fitBox();
-  hint(why);
+// Back and forth through the rooms one has been in: the address has changed already.
+function moveTo(name) {
+  if (name === room.name) return;
+  if (link.state === 'open') link.socket.send(`/join ${name}`);
+  else connect();
 }
 
-// The limit is in bytes, since that is what travels: 65,536 Latin letters, but 21,845 Chinese characters.
-function tooLong(text) {
-  if (text.length * 3 <= MAX_MESSAGE_BYTES) return ''; // no UTF-16 unit needs more than three bytes: no need to count
-  const bytes = encoder.encode(text).length;
-  if (bytes <= MAX_MESSAGE_BYTES) return '';
-  return `This is too long: ${bytes.toLocaleString()} bytes, and the most is ${MAX_MESSAGE_BYTES.toLocaleString()}.`;
+// Nothing is on the screen: then all there is, is older than what comes next.
+function wantOlder(before = room.newest + 1) {
+  if (link.state === 'open') link.socket.send(`/history ${before}`);
+  else forgetRequest();
 }
 
-// As high as the text in it; the style sheet says where that ends.
-function fitBox() {
-  page.text.style.height = 'auto';
-  page.text.style.height = `${page.text.scrollHeight}px`;
+function askWho() {
+  if (link.state !== 'open' || outbox.asksWho > 0) return;
+  outbox.asksWho += 1;
+  link.socket.send('/who');
 }
 
-function hint(text) {
-  if (page.hint.textContent !== text) page.hint.textContent = text;
+// ---------------------------------------------------------------------------------------------------------------------
+// Settings: a name, a language, notifications.
+
+function prepareSettings() {
+  page.self.addEventListener('click', () => {
+    page['new-name'].value = me.name;
+    putText(page['naming-problem'], '');
+    putText(page['notify-problem'], '');
+    page.settings.showModal();
+    page['new-name'].select();
+  });
+  page['settings-close'].addEventListener('click', () => page.settings.close());
+  // A click beside the dialog is on its backdrop, which is the dialog itself.
+  page.settings.addEventListener('click', ({ target }) => target === page.settings && page.settings.close());
+  page.settings.addEventListener('close', () => page.text.focus());
+
+  page.naming.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const name = page['new-name'].value.trim();
+    putText(page['naming-problem'], '');
+    if (name === me.name || name === '') page.settings.close();
+    else if (link.state === 'open') link.socket.send(`/nick ${name}`); // the dialog closes when the room has agreed
+    else {
+      wantName(name); // asked for when we are connected
+      page.settings.close();
+    }
+  });
+
+  page.language.value = language();
+  page.language.addEventListener('change', () => {
+    chooseLanguage(page.language.value);
+    showTitle();
+  });
+  page.notify.checked = mayNotify();
+  page.notify.addEventListener('change', switchNotify);
+}
+
+function wantName(name) {
+  me.wanted = name;
+  keep('name', name);
+}
+
+// The browser is asked only when somebody has asked us: a question on arrival is refused, and rightly.
+async function switchNotify() {
+  putText(page['notify-problem'], '');
+  keep('notify', page.notify.checked ? 'on' : '');
+  if (!page.notify.checked) return;
+  const answer = window.Notification ? await Notification.requestPermission() : 'denied';
+  if (answer === 'granted') return;
+  page.notify.checked = false;
+  keep('notify', '');
+  put(page['notify-problem'], 'notify-denied');
+}
+
+function mayNotify() {
+  return recall('notify') === 'on' && window.Notification?.permission === 'granted';
+}
+
+// Somebody who looks elsewhere is told: by the title of everything, by a notification of what is meant for them.
+function announce(line) {
+  if (!line.isNews || !document.hidden) return;
+  unread += 1;
+  showTitle();
+  if (!mayNotify() || !(line.mention || line.kind === 'private')) return;
+  const title = line.kind === 'private' ? words('whisper-from', { name: line.name }) : `${line.name} · ${room.name}`;
+  try {
+    const notification = new Notification(title, { body: line.text.slice(0, 200), icon: '/icon.svg', tag: room.name });
+    notification.addEventListener('click', () => {
+      window.focus();
+      notification.close();
+    });
+  } catch {
+    // On phones a page may ask for permission but not notify by itself. The title still counts.
+  }
+}
+
+// As a word and not within one: "Ann" is not in "Anna". Chinese has no spaces between words, so there any place counts.
+function isSaidIn(text, name) {
+  const letter = /(?!\p{Script=Han})[\p{L}\p{N}_]/u;
+  const low = text.toLowerCase();
+  const sought = name.toLowerCase();
+  for (let at = low.indexOf(sought); at >= 0; at = low.indexOf(sought, at + 1)) {
+    const [before, after] = [low[at - 1] ?? ' ', low[at + sought.length] ?? ' '];
+    const joinsBefore = letter.test(before) && letter.test(sought[0]);
+    const joinsAfter = letter.test(after) && letter.test(sought.at(-1));
+    if (!joinsBefore && !joinsAfter) return true;
+  }
+  return false;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -604,50 +608,42 @@ function setState(state) {
   page.status.dataset.state = state;
   page.send.disabled = state !== 'open';
   page.retry.hidden = state !== 'waiting' && state !== 'closed';
-  page.text.placeholder = placeholder(state);
+  showRoom();
 }
 
-function placeholder(state) {
-  if (state === 'open') return `Message ${room.name}`;
-  return state === 'connecting' ? 'Connecting…' : 'Not connected';
+// The first half is announced to a screen reader; what stands in the second changes often and is not.
+function say(key, values = {}) {
+  put(page['status-what'], key, values);
+  putText(page['status-more'], '');
 }
 
-// `what` is announced to a screen reader; `more` beside it changes often and is not.
-function say(what, more = '') {
-  page['status-what'].textContent = what;
-  sayMore(more);
+// The hint for a silent room waits for the welcome, which knows whether a history is about to follow.
+function showEmpty() {
+  page.empty.hidden = room.spoken || !room.welcomed || room.last > 0;
 }
 
-function sayMore(more) {
-  page['status-more'].textContent = more;
-}
-
-function showOnline(online) {
-  if (!Number.isSafeInteger(online) || link.state !== 'open') return;
-  sayMore(online === 1 ? '1 person' : `${online.toLocaleString()} people`);
+function showRoom() {
+  page.room.textContent = room.name;
+  const key = { open: 'message-to', connecting: 'connecting' }[link.state] ?? 'not-connected';
+  putAttribute(page.text, 'placeholder', key, { room: room.name });
+  page.example.textContent = `websocat ${roomUrl(room.name)}`;
+  showTitle();
 }
 
 function showTitle() {
-  document.title = screen.unread > 0 ? `(${screen.unread}) roomd` : 'roomd';
+  document.title = `${unread > 0 ? `(${unread}) ` : ''}${room.name} · roomd`;
 }
 
 function sayUnsupported() {
   setState('unsupported');
-  say('Not connected');
+  say('not-connected');
   page.text.disabled = true; // nothing that is typed here could ever be sent
-  page.alarm.textContent = 'This browser has no WebSocket, which this chat room needs. Please use a newer browser.';
+  put(page.alarm, 'unsupported');
   page.alarm.hidden = false;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Small helpers.
-
-function create(tag, className, text = '') {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
-}
+// Timers, and what came as JSON.
 
 function after(name, ms, action) {
   cancel(name);
@@ -680,8 +676,13 @@ function asTime(ms) {
 function roomFromAddress() {
   const raw = location.pathname.replace(/^\/r\//, '').replace(/^\//, '');
   try {
-    return decodeURIComponent(raw) || 'lobby';
+    return decodeURIComponent(raw).normalize('NFC') || 'lobby';
   } catch {
     return raw;
   }
+}
+
+function pathOf(name) {
+  // Half a character would be an exception; no server sends one that speaks UTF-8.
+  return name === 'lobby' ? '/' : `/r/${encodeURIComponent(name.replace(/\p{Surrogate}/gu, '\uFFFD'))}`;
 }

@@ -3,10 +3,24 @@
 //! Every event has `name` and `mess`, the two keys of the PHP program, so that its page, which prints `name: mess`, has
 //! something sensible to print for each. Richer clients look at `type` first.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::name::Name;
+use super::command::HELP;
+use super::name::{DAEMON, Name};
+use super::problem::Problem;
+use super::room_name::RoomName;
+
+/// The manner of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Said.
+    Message,
+    /// Done: `/me waves`.
+    Action,
+}
 
 /// Something that was said, borrowed from the history that gave it its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +29,10 @@ pub struct Message<'a> {
     pub id: u64,
     /// When it was said: milliseconds since 1970, UTC.
     pub unix_ms: u64,
+    /// In which manner.
+    pub kind: Kind,
     /// Who said it.
-    pub name: Name,
+    pub name: &'a Name,
     /// What was said.
     pub text: &'a str,
 }
@@ -26,18 +42,29 @@ pub struct Message<'a> {
 pub enum Event<'a> {
     /// Somebody spoke.
     Message(Message<'a>),
-    /// Somebody came; `online` counts them already.
+    /// Somebody spoke to one member alone. Both are told.
+    Private {
+        /// Who spoke.
+        from: &'a Name,
+        /// To whom.
+        to: &'a Name,
+        /// When: milliseconds since 1970, UTC.
+        unix_ms: u64,
+        /// What was said.
+        text: &'a str,
+    },
+    /// Somebody came.
     Join {
         /// Who.
-        name: Name,
-        /// Members now.
+        name: &'a Name,
+        /// Members now, the newcomer among them.
         online: usize,
     },
-    /// Somebody left; `online` no longer counts them.
+    /// Somebody left.
     Leave {
         /// Who.
-        name: Name,
-        /// Members now.
+        name: &'a Name,
+        /// Members now, without the one who left.
         online: usize,
     },
     /// How many are here, where comings and goings are too many to tell.
@@ -45,10 +72,17 @@ pub enum Event<'a> {
         /// Members now.
         online: usize,
     },
-    /// The first event on a connection.
+    /// Somebody took another name.
+    Rename {
+        /// What they were called until now.
+        from: &'a Name,
+        /// What they are called.
+        to: &'a Name,
+    },
+    /// The first event in a room.
     Welcome {
         /// The newcomer's own name.
-        name: Name,
+        name: &'a Name,
         /// Members now, the newcomer among them.
         online: usize,
         /// The first names as a JSON array, at most [`super::room::MAX_USERS_LISTED`].
@@ -56,64 +90,102 @@ pub enum Event<'a> {
         /// The id of the newest message; 0 before the first.
         last: u64,
     },
+    /// Who is here.
+    Users {
+        /// Members now.
+        online: usize,
+        /// As in the welcome.
+        users: &'a RawValue,
+    },
+    /// What can be asked for.
+    Help,
+    /// A part of the past.
+    History {
+        /// All of it has ids below this.
+        before: u64,
+        /// The messages as a JSON array of events, oldest first.
+        messages: &'a RawValue,
+        /// How many they are.
+        count: usize,
+        /// Whether there are older ones.
+        more: bool,
+    },
+    /// What the client has is not the stream that follows: it is to start afresh.
+    Reset {
+        /// The id of the newest message; 0 before the first.
+        last: u64,
+    },
     /// Something could not be done, and why; to the one who tried.
-    Error(ErrorCode),
-}
-
-/// Why something could not be done: stable words for programs, a sentence for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// A binary message in a chat room.
-    BinaryNotAccepted,
-}
-
-impl ErrorCode {
-    /// The `code` of the error event. Never changed once released.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            ErrorCode::BinaryNotAccepted => "binary-not-accepted",
-        }
-    }
-
-    fn sentence(self) -> &'static str {
-        match self {
-            ErrorCode::BinaryNotAccepted => "This room takes text messages only.",
-        }
-    }
+    Error(Problem),
 }
 
 /// The wire form: fields in the order in which they are written.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Wire<'a> {
-    Message { id: u64, time: u64, room: &'a str, name: Name, mess: &'a str },
-    Join { room: &'a str, online: usize, name: Name, mess: &'a str },
-    Leave { room: &'a str, online: usize, name: Name, mess: &'a str },
+    Message { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
+    Action { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
+    Private { time: u64, to: &'a Name, name: &'a Name, mess: &'a str },
+    Join { room: &'a str, online: usize, name: &'a Name, mess: &'a str },
+    Leave { room: &'a str, online: usize, name: &'a Name, mess: &'a str },
     Online { room: &'a str, online: usize, name: &'a str, mess: &'a str },
-    Welcome { room: &'a str, online: usize, users: &'a RawValue, last: u64, name: Name, mess: &'a str },
+    Rename { room: &'a str, from: &'a Name, name: &'a Name, mess: &'a str },
+    Welcome { room: &'a str, online: usize, users: &'a RawValue, last: u64, name: &'a Name, mess: &'a str },
+    Users { room: &'a str, online: usize, users: &'a RawValue, name: &'a str, mess: &'a str },
+    Help { name: &'a str, mess: &'a str },
+    History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
+    Reset { room: &'a str, last: u64, name: &'a str, mess: &'a str },
     Error { code: &'a str, name: &'a str, mess: &'a str },
 }
 
 impl Event<'_> {
     /// Appends the event of `room` to `out` as one JSON object.
-    pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
-        let sentence;
+    pub fn write_json(self, room: &RoomName, out: &mut Vec<u8>) {
+        let room = room.as_str();
+        let sentence: Cow<'_, str>;
         let wire = match self {
-            Event::Message(Message { id, unix_ms, name, text }) => {
-                Wire::Message { id, time: unix_ms, room, name, mess: text }
+            Event::Message(Message { id, unix_ms: time, kind: Kind::Message, name, text: mess }) => {
+                Wire::Message { id, time, room, name, mess }
             }
+            Event::Message(Message { id, unix_ms: time, kind: Kind::Action, name, text: mess }) => {
+                Wire::Action { id, time, room, name, mess }
+            }
+            Event::Private { from, to, unix_ms, text } => Wire::Private { time: unix_ms, to, name: from, mess: text },
             Event::Join { name, online } => Wire::Join { room, online, name, mess: "joined the room" },
             Event::Leave { name, online } => Wire::Leave { room, online, name, mess: "left the room" },
             Event::Online { online } => {
-                sentence = format!("{online} online");
+                sentence = format!("{online} online").into();
                 Wire::Online { room, online, name: room, mess: &sentence }
             }
+            Event::Rename { from, to } => {
+                sentence = format!("was {from} until now").into();
+                Wire::Rename { room, from, name: to, mess: &sentence }
+            }
             Event::Welcome { name, online, users, last } => {
-                sentence = format!("welcome to {room}, {online} online");
+                sentence = format!("welcome to {room}, {online} online").into();
                 Wire::Welcome { room, online, users, last, name, mess: &sentence }
             }
-            Event::Error(code) => Wire::Error { code: code.code(), name: "roomd", mess: code.sentence() },
+            Event::Users { online, users } => {
+                sentence = format!("{online} online").into();
+                Wire::Users { room, online, users, name: room, mess: &sentence }
+            }
+            Event::Help => Wire::Help { name: DAEMON, mess: HELP },
+            Event::History { before, messages, count, more } => {
+                sentence = match count {
+                    0 => format!("nothing before message {before}"),
+                    1 => format!("one message before message {before}"),
+                    _ => format!("{count} messages before message {before}"),
+                }
+                .into();
+                Wire::History { room, before, more, messages, name: room, mess: &sentence }
+            }
+            Event::Reset { last } => {
+                Wire::Reset { room, last, name: room, mess: "some messages are no longer kept; starting afresh" }
+            }
+            Event::Error(problem) => {
+                sentence = problem.sentence();
+                Wire::Error { code: problem.code(), name: DAEMON, mess: &sentence }
+            }
         };
         // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
         // missing, which is better than a daemon that is gone.
@@ -122,26 +194,53 @@ impl Event<'_> {
     }
 }
 
+/// Events that are JSON already, as one JSON array.
+#[must_use]
+pub fn json_array<'a>(events: impl Iterator<Item = &'a [u8]>) -> Box<RawValue> {
+    let mut array = vec![b'['];
+    for event in events {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        array.extend_from_slice(event);
+    }
+    array.push(b']');
+    // They were written here, so they are JSON; were it otherwise, there would be none.
+    let array = String::from_utf8(array).ok().and_then(|array| RawValue::from_string(array).ok());
+    array.unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn json(event: Event<'_>) -> String {
         let mut out = Vec::new();
-        event.write_json("lobby", &mut out);
+        event.write_json(&RoomName::lobby(), &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 
     /// The wire form is a promise; this is its golden copy.
     #[test]
     fn each_event_is_the_json_that_was_promised() {
-        let name = Name::tourist(5);
-        let users = serde_json::value::to_raw_value(&[Name::tourist(1), name]).unwrap();
-        let message = Message { id: 17, unix_ms: 1_763_817_427_123, name, text: "hi" };
+        let name = &Name::tourist(5);
+        let other = &Name::chosen("王小明").unwrap();
+        let users = &*serde_json::value::to_raw_value(&[other, name]).unwrap();
+        let message = Message { id: 17, unix_ms: 1_763_817_427_123, kind: Kind::Message, name, text: "hi" };
+        let past = json(Event::Message(message));
+        let messages = &*json_array([past.as_bytes()].into_iter());
         let rows = [
             (
                 Event::Message(message),
                 r#"{"type":"message","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"hi"}"#,
+            ),
+            (
+                Event::Message(Message { kind: Kind::Action, text: "waves", ..message }),
+                r#"{"type":"action","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"waves"}"#,
+            ),
+            (
+                Event::Private { from: name, to: other, unix_ms: 1_763_817_427_123, text: "hi" },
+                r#"{"type":"private","time":1763817427123,"to":"王小明","name":"Tourist 5","mess":"hi"}"#,
             ),
             (
                 Event::Join { name, online: 2 },
@@ -156,12 +255,28 @@ mod tests {
                 r#"{"type":"online","room":"lobby","online":120,"name":"lobby","mess":"120 online"}"#,
             ),
             (
-                Event::Welcome { name, online: 2, users: &users, last: 16 },
-                r#"{"type":"welcome","room":"lobby","online":2,"users":["Tourist 1","Tourist 5"],"last":16,"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
+                Event::Rename { from: name, to: other },
+                r#"{"type":"rename","room":"lobby","from":"Tourist 5","name":"王小明","mess":"was Tourist 5 until now"}"#,
             ),
             (
-                Event::Error(ErrorCode::BinaryNotAccepted),
-                r#"{"type":"error","code":"binary-not-accepted","name":"roomd","mess":"This room takes text messages only."}"#,
+                Event::Welcome { name, online: 2, users, last: 16 },
+                r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
+            ),
+            (
+                Event::Users { online: 2, users },
+                r#"{"type":"users","room":"lobby","online":2,"users":["王小明","Tourist 5"],"name":"lobby","mess":"2 online"}"#,
+            ),
+            (
+                Event::History { before: 18, messages, count: 1, more: false },
+                r#"{"type":"history","room":"lobby","before":18,"more":false,"messages":[{"type":"message","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"hi"}],"name":"lobby","mess":"one message before message 18"}"#,
+            ),
+            (
+                Event::Reset { last: 16 },
+                r#"{"type":"reset","room":"lobby","last":16,"name":"lobby","mess":"some messages are no longer kept; starting afresh"}"#,
+            ),
+            (
+                Event::Error(Problem::NoSuchName),
+                r#"{"type":"error","code":"no-such-name","name":"roomd","mess":"Nobody in this room has that name."}"#,
             ),
         ];
         for (event, expected) in rows {
@@ -170,9 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn an_array_of_events_is_json_also_when_it_is_empty() {
+        assert_eq!(json_array(std::iter::empty()).get(), "[]");
+        assert_eq!(json_array([b"{}".as_slice(), b"{}"].into_iter()).get(), "[{},{}]");
+    }
+
+    #[test]
+    fn help_is_one_event_that_names_the_commands() {
+        let help: serde_json::Value = serde_json::from_str(&json(Event::Help)).unwrap();
+        assert_eq!((&help["type"], &help["name"]), (&"help".into(), &"roomd".into()));
+        assert!(help["mess"].as_str().unwrap().contains("/nick NAME"));
+    }
+
+    #[test]
     fn what_is_said_stays_data_whatever_it_looks_like() {
         let text = "\",\"type\":\"welcome\",\"x\":\"\u{0}\n\u{2028}</script>汉字😀";
-        let message = Message { id: 1, unix_ms: 2, name: Name::tourist(3), text };
+        let message = Message { id: 1, unix_ms: 2, kind: Kind::Message, name: &Name::tourist(3), text };
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(&json(Event::Message(message)));
         assert_eq!(parsed.ok().and_then(|value| value["mess"].as_str().map(str::to_owned)).as_deref(), Some(text));
     }

@@ -1,14 +1,24 @@
 //! The chat room: who is in it, what they said, what each of them is told.
 //!
-//! Reading order: [`name`] (what members are called), [`event`] (what the room hears, as JSON), [`room`] (who is in
-//! it, and when their coming and going is news).
+//! Reading order: [`command`] (what a line means), [`text`] (which characters names are made of), [`name`] (what members
+//! are called), [`room_name`] (what rooms are called), [`roster`] (who holds which name), [`event`] (what the room hears,
+//! as JSON), [`problem`] (why something cannot be done), [`room`] (who is in it, and when that is news).
 //!
 //! No frame, no socket, no clock: a room could be served over plain lines as well.
 
+pub mod command;
 pub mod event;
 pub mod name;
+pub mod problem;
 pub mod room;
+pub mod room_name;
+pub mod roster;
+pub mod text;
 
-pub use event::{Event, Message};
+pub use command::Spoken;
+pub use event::{Event, Kind, Message};
 pub use name::Name;
+pub use problem::Problem;
 pub use room::{Room, Seat};
+pub use room_name::RoomName;
+pub use roster::Roster;

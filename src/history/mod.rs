@@ -4,51 +4,172 @@
 //! nobody ever sees a message that is then lost, everybody sees the same order, and a newcomer knows just where the
 //! past that is read from here ends and the stream of the present begins.
 //!
-//! Comings and goings take the same way, though they are not kept: they are what a message must not overtake. Who said
-//! something and left is still there when it is delivered.
+//! Comings, goings and new names take the same way, though they are not kept: they are what a message must not overtake.
+//! Who said something and left is still there when it is delivered.
 
+pub mod database;
 pub mod memory;
+mod schema;
+pub mod sqlite;
 
-use crate::chat::{Message, Name};
+use crate::chat::{Kind, Message, Name, RoomName};
 
-/// Something that happened in the room, on its way in. `M` tells the hub which connection it was.
+/// A room, by the number that its owner has given it while it is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomKey(pub u32);
+
+/// Something that happens in a room, on its way in. `M` tells the hub which connection it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry<'a, M> {
     /// A message. It has no id yet.
     Said {
-        /// Who.
-        name: Name,
+        /// Whose connection: it is told if this cannot be kept.
+        speaker: M,
+        /// Who, at that time.
+        name: &'a Name,
         /// When: milliseconds since 1970, UTC.
         unix_ms: u64,
+        /// In which manner.
+        kind: Kind,
         /// What.
         text: &'a str,
     },
     /// A member came in.
     Came(M),
+    /// A member took another name.
+    Renamed(M),
     /// A member left, or is gone.
     Went(M),
 }
 
-/// The same on its way back: it has happened.
+/// What comes back, room by room in the order in which it went in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Committed<'a, M> {
-    /// A message, with its id.
+pub enum Outcome<'a, M> {
+    /// The room is ready to be used.
+    Opened {
+        /// The id of the newest message that it ever had; 0 if it never had one.
+        last_id: u64,
+        /// The newest messages, oldest first.
+        newest: Vec<Stored>,
+    },
+    /// A message has happened.
     Said(Message<'a>),
+    /// A message could not be kept, and so has not happened.
+    Refused(M),
     /// A member came in.
     Came(M),
+    /// A member took another name.
+    Renamed(M),
     /// A member left, or is gone.
     Went(M),
+    /// What [`History::read`] was asked for.
+    Read {
+        /// Who asked.
+        reader: M,
+        /// What for.
+        wanted: Wanted,
+        /// The messages; nothing if they cannot be read now.
+        page: Option<Page>,
+    },
 }
 
-/// Where messages get their number and their place. The hub calls [`History::append`] as it reads, then
-/// [`History::committed`] until it is empty.
-///
-/// This is the seam for other stores. One that writes to a disk gives back in a later turn what was appended in this
-/// one; the hub must not rely on more than the order.
-pub trait History<M> {
-    /// Takes one entry.
-    fn append(&mut self, entry: Entry<'_, M>);
+/// Older messages, as they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those after this id, the oldest of them first.
+    After(u64),
+    /// Those before this id, the newest of them first.
+    Before(u64),
+}
 
-    /// The next entry that has happened, in the order in which they were appended.
-    fn committed(&mut self) -> Option<Committed<'_, M>>;
+/// A part of the past.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Oldest first, ids rising by one.
+    pub messages: Vec<Stored>,
+    /// There are more of those that were asked for.
+    pub more: bool,
+}
+
+/// A message that was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Rises by one from message to message of a room.
+    pub id: u64,
+    /// When it was said: milliseconds since 1970, UTC.
+    pub unix_ms: u64,
+    /// In which manner.
+    pub kind: Kind,
+    /// Who said it.
+    pub name: Name,
+    /// What was said.
+    pub text: Box<str>,
+}
+
+impl Stored {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_message(&self) -> Message<'_> {
+        Message { id: self.id, unix_ms: self.unix_ms, kind: self.kind, name: &self.name, text: &self.text }
+    }
+}
+
+/// How much one [`History::read`] gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of text, about; a message that alone is longer comes all the same.
+    pub bytes: usize,
+}
+
+/// Where messages get their number and their place.
+///
+/// Each turn the hub calls [`History::append`] as it reads, then [`History::next`] until it is empty. A store that writes
+/// to a disk gives back in a later turn what was appended in this one; the hub relies on the order in a room, and on
+/// nothing more.
+pub trait History<M> {
+    /// A room comes into use. [`Outcome::Opened`] comes back before anything else of it.
+    fn open(&mut self, room: RoomKey, name: &RoomName);
+
+    /// Nobody is in the room any more. What is still under way of it, its opening or an answer to one who is gone, must
+    /// not come back any more: the next room may be given the same number.
+    fn forget(&mut self, room: RoomKey);
+
+    /// Takes one entry.
+    fn append(&mut self, room: RoomKey, entry: Entry<'_, M>);
+
+    /// Asks for older messages. The answer comes when it comes, in no order with the entries but this: whatever has come
+    /// back before it is in it, and whatever comes back after it is not.
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M);
+
+    /// The next of what has happened.
+    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, M>)>;
+
+    /// Whether there may be more to read than the room's newest messages.
+    fn reach(&self) -> Reach;
+
+    /// Whether it has fallen so far behind that nobody should say more for now.
+    fn pressure(&self) -> Pressure;
+
+    /// Once a turn: a chance to throw away what is too old.
+    fn tick(&mut self, unix_ms: u64);
+}
+
+/// How far back a history can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It has nothing but what the rooms themselves keep.
+    NewestOnly,
+    /// It has older messages, too.
+    Older,
+}
+
+/// How a history keeps up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// It takes what is said.
+    Low,
+    /// It has fallen behind.
+    High,
 }

@@ -14,8 +14,20 @@ use super::response::{Response, Status};
 pub enum Asset {
     /// `index.html`.
     Index,
-    /// `chat.js`.
+    /// `chat.js`, the one script that the page names; it asks for the others.
     Script,
+    /// `composer.js`.
+    Composer,
+    /// `emoji.js`.
+    Emoji,
+    /// `memory.js`.
+    Memory,
+    /// `people.js`.
+    People,
+    /// `timeline.js`.
+    Timeline,
+    /// `words.js`.
+    Words,
     /// `style.css`.
     Style,
     /// `icon.svg`.
@@ -29,6 +41,12 @@ impl Asset {
         match self {
             Asset::Index => "index.html",
             Asset::Script => "chat.js",
+            Asset::Composer => "composer.js",
+            Asset::Emoji => "emoji.js",
+            Asset::Memory => "memory.js",
+            Asset::People => "people.js",
+            Asset::Timeline => "timeline.js",
+            Asset::Words => "words.js",
             Asset::Style => "style.css",
             Asset::Icon => "icon.svg",
         }
@@ -37,7 +55,13 @@ impl Asset {
     fn media_type(self) -> &'static str {
         match self {
             Asset::Index => "text/html; charset=utf-8",
-            Asset::Script => "text/javascript; charset=utf-8",
+            Asset::Script
+            | Asset::Composer
+            | Asset::Emoji
+            | Asset::Memory
+            | Asset::People
+            | Asset::Timeline
+            | Asset::Words => "text/javascript; charset=utf-8",
             Asset::Style => "text/css; charset=utf-8",
             Asset::Icon => "image/svg+xml",
         }
@@ -47,6 +71,12 @@ impl Asset {
         match self {
             Asset::Index => include_bytes!("../../web/index.html"),
             Asset::Script => include_bytes!("../../web/chat.js"),
+            Asset::Composer => include_bytes!("../../web/composer.js"),
+            Asset::Emoji => include_bytes!("../../web/emoji.js"),
+            Asset::Memory => include_bytes!("../../web/memory.js"),
+            Asset::People => include_bytes!("../../web/people.js"),
+            Asset::Timeline => include_bytes!("../../web/timeline.js"),
+            Asset::Words => include_bytes!("../../web/words.js"),
             Asset::Style => include_bytes!("../../web/style.css"),
             Asset::Icon => include_bytes!("../../web/icon.svg"),
         }
@@ -97,7 +127,7 @@ fn client_has(etag: &str, head: &Head<'_>) -> bool {
     })
 }
 
-/// Nothing but our own three files and our own socket: whatever a message holds, the browser runs none of it.
+/// Nothing but our own files and our own socket: whatever a message holds, the browser runs none of it.
 ///
 /// `'self'` covers the WebSocket of the same host in current browsers; older ones (Safari before 15.4) want it named.
 fn content_security_policy(head: &Head<'_>) -> String {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::response::{Response, Status};
+use crate::chat::room_name::BadRoomName;
 use crate::websocket::handshake::VERSION;
 
 /// Why a request gets no page and no WebSocket.
@@ -36,6 +37,8 @@ pub enum Refusal {
     Method,
     /// Nothing lives at that path.
     NotFound,
+    /// No room can be called so.
+    NoSuchRoom(BadRoomName),
     /// A page of another site asks (RFC 6455 section 10.2).
     Origin,
     /// A WebSocket handshake in HTTP/1.0 (section 4.2.1, point 1).
@@ -91,7 +94,7 @@ impl Refusal {
             Refusal::HttpVersion => Status::HttpVersion,
             Refusal::BodyNotWanted => Status::ContentTooLarge,
             Refusal::Method | Refusal::UpgradeNeedsGet => Status::MethodNotAllowed,
-            Refusal::NotFound => Status::NotFound,
+            Refusal::NotFound | Refusal::NoSuchRoom(_) => Status::NotFound,
             Refusal::Origin => Status::Forbidden,
             Refusal::VersionHeaderMissing | Refusal::WebSocketVersion | Refusal::WebSocketOnly => {
                 Status::UpgradeRequired
@@ -142,6 +145,7 @@ impl fmt::Display for Refusal {
             Refusal::MalformedBodyLength => "Content-Length is not a number, or Transfer-Encoding is used.",
             Refusal::Method => "Only GET and HEAD are answered here.",
             Refusal::NotFound => "Nothing lives at this address. The chat room is at /.",
+            Refusal::NoSuchRoom(bad) => return bad.fmt(f),
             Refusal::Origin => {
                 "A page of another site may not connect here. To allow it, start roomd with --origin and that site's address."
             }

@@ -5,6 +5,7 @@ use super::origin::OriginPolicy;
 use super::page::{Asset, Pages};
 use super::refusal::Refusal;
 use super::response::{Response, Status};
+use crate::chat::RoomName;
 use crate::websocket::handshake::{self, Upgrade};
 
 /// What this daemon serves, besides the chat itself.
@@ -28,12 +29,26 @@ pub enum EchoService {
 }
 
 /// What a WebSocket connection is connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The chat room.
-    Room(Audience),
+    /// A chat room.
+    Room(Visit),
     /// Every message comes back as it is.
     Echo,
+}
+
+/// What somebody asks for on coming to a room. Whether it can be had is for the room to say: one who asks for a name that
+/// is taken is let in all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// Which room.
+    pub room: RoomName,
+    /// How much of its stream.
+    pub audience: Audience,
+    /// `?name=`: under which name.
+    pub name: Option<Box<str>>,
+    /// `?since=`: the id of the last message that the visitor has.
+    pub since: Option<Box<str>>,
 }
 
 /// How much of a room's stream a member is sent.
@@ -41,7 +56,7 @@ pub enum Endpoint {
 pub enum Audience {
     /// Welcome, history, presence and messages.
     Everything,
-    /// `?quiet=1`: messages, and errors of one's own.
+    /// `?quiet=1`: what is said, and answers to what one asks.
     MessagesOnly,
 }
 
@@ -85,27 +100,53 @@ impl Route {
 
 fn endpoint(path: &str, query: &str, echo: EchoService) -> Result<Endpoint, Refusal> {
     match path {
-        "/" | "/r/lobby" => Ok(Endpoint::Room(audience(query))),
         "/echo" if echo == EchoService::On => Ok(Endpoint::Echo),
-        _ => Err(Refusal::NotFound),
+        _ => Ok(Endpoint::Room(visit(room(path)?, query))),
     }
 }
 
-fn audience(query: &str) -> Audience {
-    let quiet = form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "quiet" && value == "1");
-    if quiet { Audience::MessagesOnly } else { Audience::Everything }
+/// The room that a path names: the root is the lobby.
+fn room(path: &str) -> Result<RoomName, Refusal> {
+    if path == "/" {
+        return Ok(RoomName::lobby());
+    }
+    let segment = path.strip_prefix("/r/").ok_or(Refusal::NotFound)?;
+    RoomName::from_path_segment(segment).map_err(Refusal::NoSuchRoom)
+}
+
+/// If a key is there more than once, the first counts.
+fn visit(room: RoomName, query: &str) -> Visit {
+    let mut visit = Visit { room, audience: Audience::Everything, name: None, since: None };
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "quiet" if value == "1" => visit.audience = Audience::MessagesOnly,
+            "name" => {
+                visit.name.get_or_insert_with(|| value.into());
+            }
+            "since" => {
+                visit.since.get_or_insert_with(|| value.into());
+            }
+            _ => {}
+        }
+    }
+    visit
 }
 
 fn answer(path: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal> {
     match path {
-        "/" | "/r/lobby" => site.pages.response(Asset::Index, head),
         "/chat.js" => site.pages.response(Asset::Script, head),
+        "/composer.js" => site.pages.response(Asset::Composer, head),
+        "/emoji.js" => site.pages.response(Asset::Emoji, head),
+        "/memory.js" => site.pages.response(Asset::Memory, head),
+        "/people.js" => site.pages.response(Asset::People, head),
+        "/timeline.js" => site.pages.response(Asset::Timeline, head),
+        "/words.js" => site.pages.response(Asset::Words, head),
         "/style.css" => site.pages.response(Asset::Style, head),
         "/icon.svg" => site.pages.response(Asset::Icon, head),
         // Answered from inside the turn: when the loop stands still, so does this.
         "/healthz" => Ok(Response::text(Status::Ok, "ok\n")),
         "/echo" if site.echo == EchoService::On => Err(Refusal::WebSocketOnly),
-        _ => Err(Refusal::NotFound),
+        _ => room(path).and_then(|_| site.pages.response(Asset::Index, head)),
     }
 }
 
@@ -142,10 +183,28 @@ mod tests {
 
     #[test]
     fn quiet_is_asked_for_by_its_value_1_anywhere_in_the_query() {
+        let audience = |query| visit(RoomName::lobby(), query).audience;
         assert_eq!(audience("name=x&quiet=1"), Audience::MessagesOnly);
         assert_eq!(audience("quiet=%31"), Audience::MessagesOnly);
         for query in ["", "quiet", "quiet=0", "quiet=11", "unquiet=1"] {
             assert_eq!(audience(query), Audience::Everything, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_the_last_message_are_taken_as_they_are_written() {
+        let visit = visit(RoomName::lobby(), "name=%E7%8E%8B+2&since=17&name=other&since=");
+        assert_eq!((visit.name.as_deref(), visit.since.as_deref()), (Some("王 2"), Some("17")));
+    }
+
+    #[test]
+    fn a_room_is_what_stands_behind_the_r_in_any_script() {
+        assert_eq!(room("/"), Ok(RoomName::lobby()));
+        assert_eq!(room("/r/lobby"), Ok(RoomName::lobby()));
+        assert_eq!(room("/r/%E6%B1%89").map(|name| name.to_string()).as_deref(), Ok("汉"));
+        assert_eq!(room("/x"), Err(Refusal::NotFound));
+        for path in ["/r/", "/r/a/b", "/r/%00", "/r/%ff", &format!("/r/{}", "x".repeat(65))] {
+            assert!(matches!(room(path), Err(Refusal::NoSuchRoom(_))), "{path}");
         }
     }
 }

@@ -27,6 +27,8 @@ impl CloseCode {
     pub const POLICY: CloseCode = CloseCode(1008);
     /// The message is too big to be handled.
     pub const MESSAGE_TOO_BIG: CloseCode = CloseCode(1009);
+    /// The daemon has no room for it now.
+    pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
 
     /// Takes a code from the wire.
     ///
@@ -52,6 +54,34 @@ impl CloseCode {
 impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What a close code means, in a few words: also those that must never be on the wire (section 7.4).
+#[must_use]
+pub fn meaning(code: u16) -> &'static str {
+    match code {
+        1000 => "normal closure",
+        1001 => "going away",
+        1002 => "protocol error",
+        1003 => "a kind of data that is not accepted",
+        1004 => "reserved",
+        1005 => "in books only: there was no code",
+        1006 => "in books only: there was no Close",
+        1007 => "the payload is not what its type says",
+        1008 => "a house rule was broken",
+        1009 => "the message is too big",
+        1010 => "the client needs an extension that it was not given",
+        1011 => "the server has failed",
+        1012 => "the service restarts",
+        1013 => "try again later",
+        1014 => "bad gateway",
+        1015 => "in books only: the TLS handshake has failed",
+        0..=999 => "not used",
+        1016..=2999 => "reserved for WebSocket itself",
+        3000..=3999 => "registered by a library",
+        4000..=4999 => "private use",
+        5000.. => "not used",
     }
 }
 

@@ -12,7 +12,7 @@
 //! a slow frame once for every read, and finds a bad character only when the last byte has come.
 
 use super::close::Close;
-use super::frame::{FrameHeader, MAX_HEADER_BYTES, Opcode};
+use super::frame::{FrameHeader, MAX_HEADER_BYTES, Opcode, Sender};
 use super::mask;
 use super::utf8::Utf8Text;
 use super::violation::Violation;
@@ -120,7 +120,7 @@ enum MessagePayload {
 }
 
 impl Decoder {
-    /// Takes the next event off the front of `input`.
+    /// Takes the next event of a client off the front of `input`.
     ///
     /// # Errors
     /// The rule that the peer broke. The connection has failed and nothing more may be decoded (section 7.1.7).
@@ -129,11 +129,25 @@ impl Decoder {
         input: &'a mut Input<'_>,
         limits: &MessageLimits,
     ) -> Result<Received<'a>, Violation> {
+        self.decode_from(Sender::Client, input, limits)
+    }
+
+    /// As [`Decoder::decode`], also for the frames of a server. One decoder is for one sender.
+    ///
+    /// # Errors
+    /// The rule that the sender broke.
+    #[inline]
+    pub fn decode_from<'a>(
+        &'a mut self,
+        sender: Sender,
+        input: &'a mut Input<'_>,
+        limits: &MessageLimits,
+    ) -> Result<Received<'a>, Violation> {
         self.forget_delivered();
         let frame = match self.unfinished.as_ref().and_then(|unfinished| unfinished.frame) {
             Some(frame) => frame,
             None => {
-                let Some(header) = self.next_header(input)? else { return Ok(Received::Starved) };
+                let Some(header) = self.next_header(sender, input)? else { return Ok(Received::Starved) };
                 self.check_in_context(&header, limits)?;
                 FrameInProgress { header, received: 0 }
             }
@@ -196,10 +210,10 @@ impl Decoder {
     }
 
     /// The next header, or `None` when it is cut: then all of the input is taken and kept.
-    fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, Violation> {
+    fn next_header(&mut self, sender: Sender, input: &mut Input<'_>) -> Result<Option<FrameHeader>, Violation> {
         let kept = self.unfinished.as_ref().map_or(0, |unfinished| usize::from(unfinished.cut_header_len));
         if kept == 0
-            && let Some((header, header_len)) = FrameHeader::parse(input.rest())?
+            && let Some((header, header_len)) = FrameHeader::parse_from(sender, input.rest())?
         {
             input.take(header_len);
             return Ok(Some(header));
@@ -212,7 +226,7 @@ impl Decoder {
         let unfinished = self.unfinished.get_or_insert_default();
         let mut bytes = unfinished.cut_header;
         bytes[kept..kept + fresh].copy_from_slice(&input.rest()[..fresh]);
-        match FrameHeader::parse(&bytes[..kept + fresh])? {
+        match FrameHeader::parse_from(sender, &bytes[..kept + fresh])? {
             Some((header, header_len)) => {
                 input.take(header_len - kept);
                 unfinished.cut_header_len = 0;

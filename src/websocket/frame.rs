@@ -68,7 +68,24 @@ impl Opcode {
     }
 }
 
-/// The header of a client's frame, checked as far as one frame can be checked by itself.
+/// Whose frame it is: a client masks every one of its frames, a server none (section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Its frames are masked.
+    Client,
+    /// Its frames are not.
+    Server,
+}
+
+impl Sender {
+    /// Who sends a frame that begins with these bytes, if it is sent rightly; `None` before the second byte.
+    #[must_use]
+    pub fn of(frame: &[u8]) -> Option<Sender> {
+        frame.get(1).map(|second| if second & MASK == 0 { Sender::Server } else { Sender::Client })
+    }
+}
+
+/// The header of a frame, checked as far as one frame can be checked by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     /// This frame ends its message.
@@ -77,12 +94,12 @@ pub struct FrameHeader {
     pub opcode: Opcode,
     /// Bytes of payload that follow: a claim, not yet a fact.
     pub payload_len: u64,
-    /// XORed over the payload by the client.
+    /// XORed over the payload by the client. Zeros for a frame that is not masked: they change nothing.
     pub masking_key: [u8; 4],
 }
 
 impl FrameHeader {
-    /// Reads a header from the beginning of `bytes`; gives it with its own length, or `None` while bytes are missing.
+    /// Reads the header of a client's frame from the beginning of `bytes`; gives it with its own length, or `None` while bytes are missing.
     ///
     /// Faults are found at the earliest byte that shows them, so that a peer cannot hold a connection open with a frame
     /// that can no longer become valid.
@@ -90,6 +107,15 @@ impl FrameHeader {
     /// # Errors
     /// The [`Violation`] that the bytes so far prove.
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
+        FrameHeader::parse_from(Sender::Client, bytes)
+    }
+
+    /// As [`FrameHeader::parse`], also for frames of a server, such as our own.
+    ///
+    /// # Errors
+    /// The [`Violation`] that the bytes so far prove.
+    #[inline]
+    pub fn parse_from(sender: Sender, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         // 5.2: reserved bits are 0 unless an extension was negotiated, and we negotiate none.
         if first & RESERVED != 0 {
@@ -104,7 +130,8 @@ impl FrameHeader {
 
         let Some(&second) = bytes.get(1) else { return Ok(None) };
         // 5.1: a server closes the connection upon a frame that is not masked.
-        if second & MASK == 0 {
+        let is_masked = second & MASK != 0;
+        if sender == Sender::Client && !is_masked {
             return Err(Violation::Unmasked);
         }
         let short_len = second & LENGTH;
@@ -136,6 +163,9 @@ impl FrameHeader {
             len => (u64::from(len), 2),
         };
 
+        if !is_masked {
+            return Ok(Some((FrameHeader { fin, opcode, payload_len, masking_key: [0; 4] }, key_at)));
+        }
         let Some(&masking_key) = bytes.get(key_at..).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
         Ok(Some((FrameHeader { fin, opcode, payload_len, masking_key }, key_at + 4)))
     }
@@ -170,6 +200,32 @@ pub fn append_text_with(out: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u
     out[start..start + header_len].copy_from_slice(&header[..header_len]);
 }
 
+/// The length of the header that begins with these bytes, also of one that is cut or at fault; `None` before the second
+/// byte, which says it.
+#[must_use]
+pub fn header_len(frame: &[u8]) -> Option<usize> {
+    let second = frame.get(1)?;
+    let key_at = match second & LENGTH {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    Some(if second & MASK == 0 { key_at } else { key_at + 4 })
+}
+
+/// The first of the frames in a run of whole frames of ours, and what is behind it; `None` at the end of the run.
+#[must_use]
+pub fn split_first_of_ours(frames: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header_len, payload_len) = lengths_of_ours(frames)?;
+    frames.split_at_checked(header_len + payload_len)
+}
+
+/// The payload of one whole frame of ours, which has no masking key (section 5.1).
+#[must_use]
+pub fn payload_of_ours(frame: &[u8]) -> &[u8] {
+    lengths_of_ours(frame).and_then(|(header_len, _)| frame.get(header_len..)).unwrap_or_default()
+}
+
 /// The end of the last frame that has begun before `offset`, in a run of whole frames of ours.
 ///
 /// Used when a queue is cut short: what the socket has begun to send must be finished, or the peer reads the next header
@@ -188,13 +244,18 @@ pub fn boundary_at_or_before(frames: &[u8], offset: usize) -> usize {
 /// Where frames of ours begin and end: never cut, never masked.
 fn boundaries(frames: &[u8]) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(0), |&start: &usize| {
-        // `get` keeps even a mistake here harmless.
-        let (header_len, payload_len) = match frames.get(start + 1)? & LENGTH {
-            126 => (4, big_endian(frames.get(start + 2..start + 4)?)),
-            127 => (10, big_endian(frames.get(start + 2..start + 10)?)),
-            len => (2, usize::from(len)),
-        };
+        let (header_len, payload_len) = lengths_of_ours(frames.get(start..)?)?;
         Some(start + header_len + payload_len)
+    })
+}
+
+/// Of the frame of ours that `bytes` begin with: the lengths of its header and of its payload.
+fn lengths_of_ours(bytes: &[u8]) -> Option<(usize, usize)> {
+    // `get` keeps even a mistake here harmless.
+    Some(match bytes.get(1)? & LENGTH {
+        126 => (4, big_endian(bytes.get(2..4)?)),
+        127 => (10, big_endian(bytes.get(2..10)?)),
+        len => (2, usize::from(len)),
     })
 }
 

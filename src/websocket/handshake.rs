@@ -1,6 +1,8 @@
 //! The opening handshake (RFC 6455 section 4.2): is this request a proper WebSocket handshake, and the answer to one
 //! that is.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
@@ -10,7 +12,7 @@ use crate::http::Refusal;
 
 /// Section 1.3: appended to the client's key before hashing. A server that does not speak WebSocket would not do that,
 /// which is all the hash proves.
-const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+pub const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The only version there is (section 4.1).
 pub const VERSION: &str = "13";
@@ -66,13 +68,17 @@ impl Upgrade {
             None => return Err(Refusal::VersionHeaderMissing),
         }
         let key = head.only("Sec-WebSocket-Key")?.ok_or(Refusal::KeyHeaderMissing)?;
-        if KEY_DECODER.decode(key).map(|nonce| nonce.len()) != Ok(16) {
-            return Err(Refusal::KeyNot16Bytes);
-        }
+        decode_key(key).map_err(|_| Refusal::KeyNot16Bytes)?;
         for value in head.all("Sec-WebSocket-Extensions") {
             check_extensions(value)?;
         }
-        Ok(Upgrade { accept: accept_key(key) })
+        Ok(Upgrade::with_key(key))
+    }
+
+    /// The answer to a key, when all else is in order.
+    #[must_use]
+    pub fn with_key(key: &str) -> Upgrade {
+        Upgrade { accept: accept_key(key) }
     }
 
     /// The 101 (section 4.2.2, point 5).
@@ -90,10 +96,44 @@ impl Upgrade {
     }
 }
 
+/// What is wrong with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It is not base64.
+    NotBase64,
+    /// It is base64 of another number of bytes than 16. Carries that number.
+    Length(usize),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyFault::NotBase64 => f.write_str("it is not base64"),
+            KeyFault::Length(1) => f.write_str("it is base64 of 1 byte, not of 16"),
+            KeyFault::Length(count) => write!(f, "it is base64 of {count} bytes, not of 16"),
+        }
+    }
+}
+
+/// Section 4.1, point 7: the 16 random bytes that a key stands for. Nothing is done with them but to be there.
+///
+/// # Errors
+/// [`KeyFault`].
+pub fn decode_key(key: &str) -> Result<[u8; 16], KeyFault> {
+    let bytes = KEY_DECODER.decode(key).map_err(|_| KeyFault::NotBase64)?;
+    bytes.as_slice().try_into().map_err(|_| KeyFault::Length(bytes.len()))
+}
+
 /// Section 4.2.2, point 5.4: the key as it was sent, not decoded, with the GUID behind it, hashed and encoded.
 #[must_use]
 pub fn accept_key(key: &str) -> String {
-    STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+    STANDARD.encode(accept_digest(key))
+}
+
+/// The SHA-1 of a key with the GUID behind it.
+#[must_use]
+pub fn accept_digest(key: &str) -> [u8; 20] {
+    Sha1::new().chain_update(key).chain_update(GUID).finalize().into()
 }
 
 /// Section 9.1: an offer that does not follow the grammar fails the handshake, even though all offers are declined.

@@ -3,7 +3,7 @@
 //! Reading order: [`handshake`] (how an HTTP request becomes a WebSocket), [`frame`] (the header on the wire, and the
 //! frames we send), [`decoder`] (bytes into messages, however they were cut), [`mask`] and [`utf8`] (its two
 //! helpers with a rule of their own), [`close`] (codes and the body of a Close frame), [`violation`] (every way a peer
-//! can break the rules, and what it is told).
+//! can break the rules, and what it is told), [`layout`] (a frame drawn bit by bit, for people).
 //!
 //! Nothing here knows a socket, a clock or a chat room.
 
@@ -11,6 +11,7 @@ pub mod close;
 pub mod decoder;
 pub mod frame;
 pub mod handshake;
+pub mod layout;
 pub mod mask;
 pub mod utf8;
 pub mod violation;

@@ -63,6 +63,24 @@ impl Violation {
             Violation::MessageTooBig | Violation::TooManyFragments => CloseCode::MESSAGE_TOO_BIG,
         }
     }
+
+    /// The section of RFC 6455 that has the rule.
+    #[must_use]
+    pub fn section(self) -> &'static str {
+        match self {
+            Violation::Unmasked => "5.1",
+            Violation::ReservedBits
+            | Violation::UnknownOpcode(_)
+            | Violation::LengthNotMinimal
+            | Violation::LengthTopBit => "5.2",
+            Violation::ContinuationWithoutStart | Violation::MessageInsideMessage => "5.4",
+            Violation::ControlTooLong | Violation::ControlFragmented => "5.5",
+            Violation::CloseBodyTooShort | Violation::CloseReasonNotUtf8 => "5.5.1",
+            Violation::CloseCodeInvalid(_) => "7.4",
+            Violation::TextNotUtf8 => "8.1",
+            Violation::MessageTooBig | Violation::TooManyFragments => "10.4",
+        }
+    }
 }
 
 /// The words go into the Close frame's reason and into the log; short enough for the 123 bytes a reason may have.

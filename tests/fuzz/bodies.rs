@@ -16,11 +16,12 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomd::chat::RoomName;
 use roomd::history::memory::Memory;
-use roomd::history::{Committed, Entry, History};
+use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::http::origin::AllowedOrigin;
 use roomd::http::response::BodyWanted;
-use roomd::http::route::{Audience, EchoService, Endpoint, Site};
+use roomd::http::route::{Audience, EchoService, Endpoint, Site, Visit};
 use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
@@ -600,15 +601,50 @@ impl Drop for ScriptedSocket {
 struct GatedHistory {
     inner: Memory<PeerId>,
     is_open: Rc<Cell<bool>>,
+    under_way: usize,
+    forgotten: Rc<Cell<u64>>,
 }
 
+/// Behind a shut gate, more than this is too much.
+const MOST_UNDER_WAY: usize = 6;
+
 impl History<PeerId> for GatedHistory {
-    fn append(&mut self, entry: Entry<'_, PeerId>) {
-        self.inner.append(entry);
+    fn open(&mut self, room: RoomKey, name: &RoomName) {
+        self.inner.open(room, name);
     }
 
-    fn committed(&mut self) -> Option<Committed<'_, PeerId>> {
-        if self.is_open.get() { self.inner.committed() } else { None }
+    fn forget(&mut self, room: RoomKey) {
+        self.forgotten.set(self.forgotten.get() + 1);
+        self.inner.forget(room);
+    }
+
+    fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+        self.under_way += 1;
+        self.inner.append(room, entry);
+    }
+
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
+        self.inner.read(room, wanted, size, reader);
+    }
+
+    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+        if !self.is_open.get() {
+            return None;
+        }
+        self.under_way = 0;
+        self.inner.next()
+    }
+
+    fn reach(&self) -> Reach {
+        self.inner.reach()
+    }
+
+    fn pressure(&self) -> Pressure {
+        if self.under_way > MOST_UNDER_WAY { Pressure::High } else { self.inner.pressure() }
+    }
+
+    fn tick(&mut self, unix_ms: u64) {
+        self.inner.tick(unix_ms);
     }
 }
 
@@ -625,6 +661,8 @@ struct World {
     gate: Rc<Cell<bool>>,
     /// The gate was opened: as a waker would, it asks for a turn.
     is_woken: bool,
+    /// Rooms that the history was told to forget.
+    forgotten: Rc<Cell<u64>>,
     /// Whether the gate was ever shut.
     was_gated: bool,
     clients: Vec<Client>,
@@ -635,6 +673,9 @@ const MOST_CLIENTS: usize = 8;
 /// Bytes that one client may send: far more than any queue here may hold, and few enough for many cases a second.
 const MOST_BYTES: usize = 6_000;
 const ANY_ORIGIN: bool = false;
+const START_UNIX_MS: u64 = 1_763_817_427_123;
+/// Of a room in which somebody speaks before time has passed.
+const FIRST_ID: u64 = START_UNIX_MS * 1_000;
 
 /// A few clients and all that can happen to them. Each byte of the input is something that happens.
 pub fn connection(data: &[u8]) {
@@ -682,15 +723,24 @@ impl World {
             kept: Kept { messages: if has_history { 5 } else { 0 }, bytes: 800 },
             replay_messages: 5,
             presence_members: if options & 8 != 0 { 2 } else { 100 },
+            max_rooms: if options & 32 != 0 { 1 } else { 2 },
+            change_rate: (options & 64 != 0).then_some(Rate { burst: 2, per_second: 1 }),
             ..Limits::default()
         };
         let gate = Rc::new(Cell::new(true));
-        let history = Box::new(GatedHistory { inner: Memory::new(), is_open: Rc::clone(&gate) });
+        let forgotten = Rc::default();
+        let history = Box::new(GatedHistory {
+            inner: Memory::new(),
+            is_open: Rc::clone(&gate),
+            under_way: 0,
+            forgotten: Rc::clone(&forgotten),
+        });
         World {
             hub: Hub::new(limits, site(true, ANY_ORIGIN), history),
             limits,
             gate,
             is_woken: false,
+            forgotten,
             was_gated: false,
             clients: Vec::new(),
             now_ms: 0,
@@ -705,7 +755,8 @@ impl World {
         match what & 0x0f {
             0 => self.connect(),
             1 => self.send(nth, &any_request(script)),
-            2..=6 => {
+            6 => self.send(nth, &command(script)),
+            2..=5 => {
                 let mut bytes = Vec::new();
                 append_client_frame(script, &mut bytes);
                 self.send(nth, &bytes);
@@ -756,7 +807,7 @@ impl World {
 
     fn now(&self) -> Now {
         let moment = Moment::START + Duration::from_millis(self.now_ms);
-        Now { moment, unix_ms: 1_763_817_427_123 + self.now_ms }
+        Now { moment, unix_ms: START_UNIX_MS + self.now_ms }
     }
 
     fn deadline_ms(&self) -> Option<u64> {
@@ -829,9 +880,9 @@ impl World {
 
     /// A reader may owe its limit and what one turn brings on top of it. A shut gate lets many turns come at once.
     fn check_memory(&self) {
-        // The smallest frame is 7 bytes and makes an event of some 130. A turn deals with one read and what was left of
+        // A frame of 7 bytes makes an event of some 130; one of 11 may ask for help, which is 600. A turn deals with one read and what was left of
         // another, of each connection.
-        let turn_bytes = (self.hub.connections() + 2) * 2 * self.limits.read_budget_bytes * 20;
+        let turn_bytes = (self.hub.connections() + 2) * 2 * self.limits.read_budget_bytes * 60;
         let replay_bytes = 5 * 150 + 6 * 500 + 1_000;
         let most = self.hub.connections() * (self.limits.max_queue_bytes + turn_bytes + replay_bytes);
         let queued = self.hub.queued_bytes();
@@ -878,7 +929,7 @@ impl World {
         if self.limits.rate.is_some() {
             return;
         }
-        let mut newest = Vec::new();
+        let mut newest: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for client in &self.clients {
             let pipe = client.pipe.borrow();
             if pipe.is_dropped {
@@ -889,15 +940,16 @@ impl World {
             let wire = client.wire(&self.limits);
             if !pipe.is_shut && !pipe.is_finished && !pipe.is_reset && wire.is_everything() && !wire.has_closed {
                 assert_eq!(wire.own_messages, wire.said, "what was said has been heard");
-                newest.push(wire.newest_id);
+                newest.entry(wire.room).or_default().push(wire.newest_id);
             }
         }
-        newest.dedup();
-        assert!(newest.len() <= 1, "all have heard the newest message: {newest:?}");
+        let is_same = |ids: &Vec<u64>| ids.iter().all(|id| *id == ids[0]);
+        assert!(newest.values().all(is_same), "all in a room have heard the newest message: {newest:?}");
     }
 
     /// The end of all things, one way or another; then nothing may be left.
     fn end(mut self, way: u8) {
+        let has_forgotten = self.forgotten.get() > 0;
         self.set_gate(true);
         for nth in 0..self.clients.len() {
             match way {
@@ -928,8 +980,10 @@ impl World {
         for client in &self.clients {
             assert!(client.pipe.borrow().is_dropped);
             for (id, message) in client.wire(&self.limits).messages {
-                let known = history.entry(id).or_insert_with(|| message.clone());
-                assert_eq!(*known, message, "two have heard different things as message {id}");
+                let known = history.entry(id.clone()).or_insert_with(|| message.clone());
+                // A room that was forgotten may begin anew in the same moment: here the clock stands still.
+                let is_known = *known == message || has_forgotten;
+                assert!(is_known, "two have heard different things as message {id:?}: {known:?}, {message:?}");
             }
         }
     }
@@ -941,8 +995,19 @@ fn any_request(script: &mut Script<'_>) -> Vec<u8> {
         0..=3 => request("GET", "/"),
         4 => request("GET", "/r/lobby?quiet=1"),
         5 | 6 => request("GET", "/echo"),
-        7 => request("GET", "/nowhere"),
-        8 => request("POST", "/"),
+        7 => request(script.one_of(&["GET", "POST"]), "/nowhere"),
+        8 => {
+            let room = script.one_of(&["/", "/r/den", "/r/%E6%B1%89", "/r/%00"]);
+            let name = script.one_of(&["", "name=Bill", "name=bill&quiet=1", "name=B1ll", "name=roomd"]);
+            let since = match script.byte() % 5 {
+                0 => String::new(),
+                1 => "&since=0".into(),
+                2 => format!("&since={FIRST_ID}"),
+                3 => format!("&since={}", u64::MAX),
+                _ => "&since=x".into(),
+            };
+            request("GET", &format!("{room}?{name}{since}"))
+        }
         9 => b"GET / HTTP/1.1\r\nHost: fuzz\r\n\r\n".to_vec(),
         10 => b"HEAD /healthz HTTP/1.1\r\nHost: fuzz\r\n\r\n".to_vec(),
         11 => b"GET /healthz HTTP/1.0\r\n\r\n".to_vec(),
@@ -961,11 +1026,36 @@ fn any_request(script: &mut Script<'_>) -> Vec<u8> {
     }
 }
 
+/// A line that is a command, or nearly one.
+fn command(script: &mut Script<'_>) -> Vec<u8> {
+    let mut line = script
+        .one_of(&[
+            "/nick ",
+            "/join ",
+            "/msg ",
+            "/me ",
+            "/who",
+            "/help",
+            "/history ",
+            "//",
+            "/nothing ",
+            "/msg \"tourist 1\" ",
+        ])
+        .to_owned();
+    let before = (FIRST_ID + 2).to_string();
+    line += script.one_of(&["", "Bill", "bill", "B1ll", "lobby", "den", "attic", "1", &before, "Bill hi", "a\u{200b}"]);
+    let mut bytes = Vec::new();
+    append_masked(&mut bytes, 0x81, line.as_bytes());
+    bytes
+}
+
 /// What one client has heard, checked by itself, beside what it had said.
 struct Wire {
     audience: Option<Audience>,
-    /// All messages heard, by id: name, text and time.
-    messages: BTreeMap<u64, (String, String, u64)>,
+    /// All messages heard, by room and id: name, text and time.
+    messages: BTreeMap<(String, u64), (String, String, u64)>,
+    /// Where it is, and the newest message that it knows of there.
+    room: String,
     newest_id: u64,
     /// Texts of messages under its own name, in the order heard.
     own_messages: Vec<String>,
@@ -994,6 +1084,7 @@ impl Client {
         let mut wire = Wire {
             audience: None,
             messages: BTreeMap::new(),
+            room: String::new(),
             newest_id: 0,
             own_messages: Vec::new(),
             said: Vec::new(),
@@ -1039,9 +1130,9 @@ impl Client {
         assert!(is_prefix(pongs, pings), "a Pong without its Ping");
         match endpoint {
             Endpoint::Echo => check_echo(&frames, heard),
-            Endpoint::Room(audience) => {
+            Endpoint::Room(Visit { audience, since, .. }) => {
                 wire.audience = Some(audience);
-                wire.hear_room(&frames, audience, limits);
+                wire.hear_room(&frames, audience, since.is_some(), limits);
                 if wire.is_everything() {
                     assert!(is_prefix(wire.own_messages.iter(), wire.said.iter()), "others' words, or a wrong order");
                 }
@@ -1069,11 +1160,15 @@ impl Client {
 }
 
 impl Wire {
-    /// Follows a room's stream: no holes, no lies about who is there.
-    fn hear_room(&mut self, frames: &[(u8, Vec<u8>)], audience: Audience, limits: &Limits) {
+    /// Follows the streams of one room after another: no holes, no lies about who is there.
+    fn hear_room(&mut self, frames: &[(u8, Vec<u8>)], audience: Audience, has_since: bool, limits: &Limits) {
+        let is_quiet = audience == Audience::MessagesOnly;
+        let is_told = limits.presence_members == 100;
         let mut own_name = None;
         let mut online = None;
+        let mut welcomes = 0;
         let mut last_of_past = 0;
+        let mut previous: Option<u64> = None;
         for (first_byte, payload) in frames {
             if matches!(first_byte, 0x88..=0x8a) {
                 continue;
@@ -1083,56 +1178,98 @@ impl Wire {
             let event: Value = serde_json::from_slice(payload).expect("an event is JSON");
             let field = |name: &str| event[name].as_str().expect("each event has type, name and mess").to_owned();
             let (kind, name, text) = (field("type"), field("name"), field("mess"));
-            if audience == Audience::Everything && own_name.is_none() {
-                assert_eq!(kind, "welcome", "the first event is the welcome");
-            }
-            let now_online = event["online"].as_u64();
+            assert!(is_quiet || own_name.is_some() || kind == "welcome", "the first event is the welcome");
             let id = event["id"].as_u64();
-            let is_past = kind == "welcome" || id.is_some_and(|id| id <= last_of_past);
-            // Half of a queue is what the past may fill; the larger one has room for any message.
-            let has_some = self.messages.first_key_value().is_some_and(|(id, _)| *id <= last_of_past);
-            let has_past = has_some || (limits.kept.messages > 0 && limits.max_queue_bytes > 4_000);
-            if last_of_past > 0 && has_past && kind != "error" && !is_past {
-                assert!(self.messages.contains_key(&last_of_past), "the past was not told up to the welcome's `last`");
+            // Half of a queue is what the past may fill; the larger one has room for any message. Who asks for what it
+            // has missed may have missed nothing.
+            let has_past = limits.kept.messages > 0 && limits.max_queue_bytes > 4_000 && !(has_since && welcomes == 1);
+            let is_before_present =
+                matches!(&*kind, "welcome" | "reset" | "error") || id.is_some_and(|id| id <= last_of_past);
+            if last_of_past > 0 && has_past && !is_before_present {
+                assert!(previous >= Some(last_of_past), "the past was not told up to the welcome's `last`");
             }
             match kind.as_str() {
                 "welcome" => {
-                    assert!(audience == Audience::Everything && own_name.is_none(), "one welcome");
+                    assert!(!is_quiet, "who is quiet is not welcomed");
+                    welcomes += 1;
                     own_name = Some(name);
-                    online = now_online;
+                    online = event["online"].as_u64();
                     last_of_past = event["last"].as_u64().expect("a welcome names the newest message");
+                    previous = None;
                     self.newest_id = last_of_past;
+                    self.room = field("room");
                 }
-                "message" => {
+                "message" | "action" => {
                     let id = id.expect("a message has an id");
                     let time = event["time"].as_u64().expect("a message has a time");
-                    let previous = self.messages.last_key_value().map(|(id, _)| *id);
-                    match previous {
-                        Some(previous) => assert_eq!(id, previous + 1, "a hole in the stream"),
-                        // The past ends with the newest message of the welcome; the present begins behind it.
-                        None => assert!(id <= self.newest_id + 1 || audience == Audience::MessagesOnly),
+                    let room = field("room");
+                    if !is_quiet {
+                        assert_eq!(room, self.room, "a message of another room");
+                        match previous {
+                            Some(previous) => assert_eq!(id, previous + 1, "a hole in the stream"),
+                            // The past ends with the newest message of the welcome; the present begins behind it. In a
+                            // room in which nothing was said, it begins anywhere.
+                            None => assert!(self.newest_id == 0 || id <= self.newest_id + 1),
+                        }
                     }
                     assert!(!text.is_empty(), "nobody says nothing");
+                    previous = Some(id);
                     self.newest_id = self.newest_id.max(id);
-                    if own_name.as_ref() == Some(&name) {
+                    if own_name.as_ref() == Some(&name) && id > last_of_past {
                         self.own_messages.push(text.clone());
                     }
-                    self.messages.insert(id, (name, text, time));
+                    self.messages.insert((room, id), (name, text, time));
                 }
                 "join" | "leave" | "online" => {
-                    assert_eq!(audience, Audience::Everything, "who asked for messages gets only those");
-                    if limits.presence_members == 100 {
+                    assert!(!is_quiet, "who asked for messages gets only those");
+                    if is_told {
                         let expected = online.map(|before: u64| if kind == "join" { before + 1 } else { before - 1 });
-                        assert_eq!(now_online, expected, "{kind} changes the number of members by one");
-                        online = now_online;
+                        assert_eq!(event["online"].as_u64(), expected, "{kind} changes the number of members by one");
+                        online = expected;
                     }
                 }
-                "error" => assert_eq!(event["code"], "binary-not-accepted"),
+                "rename" => {
+                    let is_own = own_name == event["from"].as_str().map(str::to_owned);
+                    assert!(is_quiet || is_told || is_own || limits.presence_members > 1, "told to too many");
+                    if is_own {
+                        own_name = Some(name);
+                    }
+                }
+                "users" => assert!(!is_told || is_quiet || event["online"].as_u64() == online, "who is there: {event}"),
+                "private" => {
+                    let to = field("to");
+                    assert!(is_quiet || [Some(name), Some(to)].contains(&own_name), "for somebody else: {event}");
+                }
+                "reset" => assert!(has_since && welcomes <= 1 && previous.is_none(), "a reset for no reason"),
+                "history" => {
+                    let ids =
+                        event["messages"].as_array().expect("a page").iter().map(|message| message["id"].as_u64());
+                    assert!(ids.is_sorted_by(|a, b| a.map(|id| id + 1) == *b), "a hole in a page");
+                }
+                "help" => {}
+                "error" => assert!(ERRORS.contains(&event["code"].as_str().unwrap_or_default()), "{event}"),
                 other => panic!("an event of a type that was not promised: {other}"),
             }
         }
     }
 }
+
+/// The errors that were promised. A history in memory is always there.
+const ERRORS: &[&str] = &[
+    "bad-arguments",
+    "bad-name",
+    "bad-room",
+    "bad-since",
+    "binary-not-accepted",
+    "message-too-big",
+    "name-taken",
+    "name-too-similar",
+    "no-such-name",
+    "since-in-future",
+    "slow-down",
+    "too-many-rooms",
+    "unknown-command",
+];
 
 /// `/echo`: what comes back is what was sent, from its beginning on.
 fn check_echo(frames: &[(u8, Vec<u8>)], heard: &[Seen]) {
@@ -1152,6 +1289,7 @@ fn check_close(payload: &[u8], last_word: Option<&Seen>) -> bool {
     let reason = std::str::from_utf8(payload.get(2..).unwrap_or_default()).expect("a reason is text");
     let is_ours = [
         (1001, "the daemon is going down"),
+        (1013, "there are too many rooms already; try again later"),
         (1008, "too slow a reader: too much is waiting to be sent"),
         (1008, "no sign of life since the last ping"),
         (1008, "a message took too long to arrive"),
@@ -1169,7 +1307,7 @@ fn check_close(payload: &[u8], last_word: Option<&Seen>) -> bool {
     true
 }
 
-/// The text that a room makes of an event: a trailing line end does not count, and nothing is not said.
+/// The text that a room makes of an event: a trailing line end does not count, and neither nothing nor a command is said.
 fn said(event: &Seen) -> Option<String> {
     let Seen::Text(text) = event else { return None };
     let text = String::from_utf8(text.clone()).expect("the model has checked it");
@@ -1177,7 +1315,15 @@ fn said(event: &Seen) -> Option<String> {
         Some(line) => line.strip_suffix('\r').unwrap_or(line),
         None => &text,
     };
-    (!text.is_empty()).then(|| text.to_owned())
+    let said = match text.strip_prefix('/') {
+        None => text,
+        Some(escaped) if escaped.starts_with('/') => escaped,
+        Some(command) => {
+            let (word, action) = command.split_once(char::is_whitespace)?;
+            word.eq_ignore_ascii_case("me").then(|| action.trim_start())?
+        }
+    };
+    (!said.is_empty()).then(|| said.to_owned())
 }
 
 fn is_prefix<T: PartialEq>(front: impl Iterator<Item = T>, mut whole: impl Iterator<Item = T>) -> bool {

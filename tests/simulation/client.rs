@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use roomd::hub::{PeerId, Readiness};
-use serde_json::Value;
 
 use crate::dice::Dice;
+use crate::heard::{Heard, Presence};
+use crate::lines;
 use crate::wire::Wire;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +20,19 @@ pub(crate) enum Kind {
     Rubbish,
 }
 
+/// What it asks for in its address.
+#[derive(Default)]
+pub(crate) struct Wish {
+    pub(crate) room: &'static str,
+    pub(crate) name: Option<&'static str>,
+    pub(crate) since: Option<String>,
+}
+
 pub(crate) struct Client {
     pub(crate) id: PeerId,
     pub(crate) kind: Kind,
     pub(crate) number: usize,
+    pub(crate) wish: Wish,
     pub(crate) wire: Rc<RefCell<Wire>>,
     /// Bytes it will send, in whatever pieces.
     pub(crate) outgoing: VecDeque<u8>,
@@ -30,16 +40,17 @@ pub(crate) struct Client {
     pub(crate) is_done: bool,
     /// It reads nothing for now.
     pub(crate) is_stalled: bool,
-    said: usize,
+    /// Messages that it has planned, and all lines that want an answer.
+    pub(crate) said: usize,
+    pub(crate) lines: usize,
+    /// The code of the Close that it has planned.
+    pub(crate) goodbye: Option<u16>,
 
     unparsed: Vec<u8>,
     pub(crate) is_upgraded: bool,
     pub(crate) refusal: Option<String>,
     pub(crate) close_code: Option<u16>,
-    pub(crate) name: Option<String>,
-    /// Ids and texts of messages, in the order in which they came.
-    pub(crate) messages: Vec<(u64, String, String)>,
-    pub(crate) welcome_last: Option<u64>,
+    pub(crate) heard: Heard,
     pub(crate) echoes: Vec<String>,
     pub(crate) echoes_expected: Vec<String>,
     pub(crate) pongs_expected: Vec<Vec<u8>>,
@@ -48,33 +59,42 @@ pub(crate) struct Client {
 
 const FIN: u8 = 0x80;
 
+/// The longest message.
+pub(crate) const MOST_BYTES: usize = 2_000;
+
 impl Client {
-    pub(crate) fn new(id: PeerId, kind: Kind, number: usize, wire: Rc<RefCell<Wire>>, dice: &mut Dice) -> Client {
+    pub(crate) fn new(
+        id: PeerId,
+        (kind, wish, presence): (Kind, Wish, Presence),
+        number: usize,
+        wire: Rc<RefCell<Wire>>,
+        dice: &mut Dice,
+    ) -> Client {
         let mut client = Client {
             id,
             kind,
             number,
+            wish,
             wire,
             outgoing: VecDeque::new(),
             is_done: false,
             is_stalled: false,
             said: 0,
+            lines: 0,
+            goodbye: None,
             unparsed: Vec::new(),
             is_upgraded: false,
             refusal: None,
             close_code: None,
-            name: None,
-            messages: Vec::new(),
-            welcome_last: None,
+            heard: Heard::new(number, kind == Kind::Quiet, presence),
             echoes: Vec::new(),
             echoes_expected: Vec::new(),
             pongs_expected: Vec::new(),
             pongs: 0,
         };
         let path = match kind {
-            Kind::Full => "/",
-            Kind::Quiet => "/?quiet=1",
-            Kind::Echo => "/echo",
+            Kind::Full | Kind::Quiet => client.wish.target(kind),
+            Kind::Echo => "/echo".to_owned(),
             Kind::Rubbish => {
                 let rubbish: Vec<u8> = (0..dice.below(300)).map(|_| dice.below(256) as u8).collect();
                 let starts: [&[u8]; 4] =
@@ -99,9 +119,38 @@ impl Client {
         self.said += 1;
         let filling = ["", "汉字", "😀", "long "][dice.below(4)].repeat(dice.below(60));
         let text = format!("{}:{} {filling}", self.number, self.said);
+        self.lines += 1;
         if self.kind == Kind::Echo {
             self.echoes_expected.push(text.clone());
+        } else if dice.one_in(6) {
+            return self.plan_text(&format!("/me {text}"), dice);
         }
+        self.plan_text(&text, dice);
+    }
+
+    /// Adds a command, a line that nobody hears, or something that is no line at all.
+    pub(crate) fn plan_command(&mut self, tourists: usize, dice: &mut Dice) {
+        self.lines += 1;
+        match dice.below(30) {
+            0 => self.plan_frame(FIN | 2, b"bytes", dice),
+            1 => {
+                self.lines -= 1;
+                self.plan_text("\r\n", dice);
+            }
+            _ => {
+                let tag = format!("{}:p{}", self.number, self.lines);
+                let line = lines::command(&tag, tourists, self.heard.newest_id(), dice);
+                self.plan_text(&line, dice);
+            }
+        }
+    }
+
+    pub(crate) fn plan_line(&mut self, line: &str, dice: &mut Dice) {
+        self.lines += 1;
+        self.plan_text(line, dice);
+    }
+
+    fn plan_text(&mut self, text: &str, dice: &mut Dice) {
         let bytes = text.as_bytes();
         let pieces = 1 + dice.below(4) * usize::from(dice.one_in(3));
         let size = bytes.len().div_ceil(pieces);
@@ -124,7 +173,14 @@ impl Client {
 
     pub(crate) fn plan_close(&mut self, dice: &mut Dice) {
         let body: &[u8] = if dice.one_in(2) { b"" } else { b"\x03\xe8bye" };
+        self.goodbye = Some(if body.is_empty() { 1005 } else { 1000 });
         self.plan_frame(FIN | 8, body, dice);
+        self.is_done = true;
+    }
+
+    /// A message that is longer than any may be.
+    pub(crate) fn plan_too_much(&mut self, dice: &mut Dice) {
+        self.plan_text(&"x".repeat(MOST_BYTES + 1), dice);
         self.is_done = true;
     }
 
@@ -230,24 +286,38 @@ impl Client {
             self.echoes.push(text);
             return;
         }
-        let event: Value = serde_json::from_str(&text).expect("an event is JSON");
-        let word = |key: &str| event[key].as_str().map(str::to_owned).unwrap_or_default();
-        assert!(event["name"].is_string() && event["mess"].is_string(), "{text}");
-        match word("type").as_str() {
-            "welcome" => {
-                assert!(self.kind == Kind::Full && self.name.is_none() && self.messages.is_empty(), "{text}");
-                self.name = Some(word("name"));
-                self.welcome_last = event["last"].as_u64();
-            }
-            "message" => {
-                assert!(self.kind == Kind::Quiet || self.welcome_last.is_some(), "a message before the welcome");
-                self.messages.push((event["id"].as_u64().expect("an id"), word("name"), word("mess")));
-            }
-            "join" | "leave" | "online" => {
-                assert_eq!(self.kind, Kind::Full, "a quiet client hears messages only: {text}");
-                assert_ne!(Some(word("name")), self.name, "nobody is told of their own coming: {text}");
-            }
-            _ => panic!("an event of no known type: {text}"),
+        self.heard.hear(&text);
+    }
+
+    /// The daemon has let go of it, or it of the daemon.
+    pub(crate) fn is_gone(&self) -> bool {
+        let wire = self.wire.borrow();
+        wire.is_closed || wire.is_reset
+    }
+
+    /// Still connected, as far as both sides know.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_upgraded && !self.is_done && self.close_code.is_none() && !self.is_gone()
+    }
+
+    /// It speaks in rooms.
+    pub(crate) fn is_guest(&self) -> bool {
+        matches!(self.kind, Kind::Full | Kind::Quiet)
+    }
+}
+
+impl Wish {
+    fn target(&self, kind: Kind) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(name) = self.name {
+            query.append_pair("name", name);
         }
+        if let Some(since) = &self.since {
+            query.append_pair("since", since);
+        }
+        if kind == Kind::Quiet {
+            query.append_pair("quiet", "1");
+        }
+        format!("/r/{}?{}", lines::escaped(self.room), query.finish())
     }
 }

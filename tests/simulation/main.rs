@@ -6,31 +6,47 @@
 
 mod client;
 mod dice;
+mod heard;
+mod late;
+mod lines;
+mod model;
 mod wire;
+mod witness;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use client::{Client, Kind};
+use client::{Client, Kind, MOST_BYTES, Wish};
 use dice::Dice;
+use heard::Presence;
+use late::LateHistory;
+use model::Model;
+use roomd::history::History;
 use roomd::history::memory::Memory;
 use roomd::http::route::{EchoService, Site};
 use roomd::http::{OriginPolicy, Pages};
-use roomd::hub::{Hub, Readiness};
+use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::Rate;
 use roomd::tail::Kept;
+use roomd::websocket::MessageLimits;
 use wire::{Scripted, Wire};
-
-/// Small, so that slow readers are found out within a run.
-const MAX_QUEUE: usize = 2_000;
+use witness::{Record, Witness};
 
 struct World {
     dice: Dice,
+    limits: Limits,
     hub: Hub<Scripted>,
+    record: Rc<RefCell<Record>>,
+    /// What the late history has not answered yet; always 0 with the other.
+    under_way: Rc<Cell<usize>>,
+    /// Set to make it stuck, for a while.
+    is_stuck: Rc<Cell<bool>>,
+    is_late: bool,
+    is_forgetful: bool,
     clients: Vec<Client>,
     elapsed: Duration,
     /// The wall clock has nothing to do with the other.
@@ -42,19 +58,39 @@ impl World {
         let mut dice = Dice::new(seed);
         let limits = Limits {
             max_connections: 12,
-            max_queue_bytes: MAX_QUEUE,
+            message: MessageLimits { max_message_bytes: MOST_BYTES as u64, ..Limits::default().message },
+            // Small, so that slow readers are found out within a run, and that the past may be too much.
+            max_queue_bytes: *dice.choose(&[2_000, 20_000]),
             read_budget_bytes: 64 + dice.below(4_000),
             write_budget_bytes: 64 + dice.below(8_000),
             rate: dice.one_in(2).then_some(Rate { burst: 5, per_second: 20 }),
-            kept: Kept { messages: 1 + dice.below(60), bytes: 100_000 },
+            change_rate: dice.one_in(2).then_some(Rate { burst: 3, per_second: 1 }),
+            max_rooms: *dice.choose(&[1, 2, 3, 8]),
+            kept: Kept { messages: *dice.choose(&[0, 2, 10, 60]), bytes: *dice.choose(&[2_000, 100_000]) },
             replay_messages: dice.below(30),
-            presence_members: 1 + dice.below(12),
+            presence_members: if dice.one_in(3) { 1 + dice.below(12) } else { 100 },
             ..Limits::default()
         };
         let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::On };
+        let (under_way, is_stuck) = (Rc::default(), Rc::default());
+        let is_late = dice.one_in(2);
+        let is_forgetful = is_late && dice.one_in(3);
+        let inner: Box<dyn History<PeerId>> = if is_late {
+            Box::new(LateHistory::new(Dice::new(!seed), (Rc::clone(&under_way), Rc::clone(&is_stuck)), is_forgetful))
+        } else {
+            Box::new(Memory::new())
+        };
+        let record = Rc::default();
+        let witness = Witness { inner, record: Rc::clone(&record), max_rooms: limits.max_rooms };
         World {
             dice,
-            hub: Hub::new(limits, site, Box::new(Memory::new())),
+            limits,
+            hub: Hub::new(limits, site, Box::new(witness)),
+            record,
+            under_way,
+            is_stuck,
+            is_late,
+            is_forgetful,
             clients: Vec::new(),
             elapsed: Duration::ZERO,
             unix_ms: 1_763_817_427_123,
@@ -67,16 +103,48 @@ impl World {
 
     fn connect(&mut self) {
         let kind = *self.dice.choose(&[Kind::Full, Kind::Full, Kind::Full, Kind::Quiet, Kind::Echo, Kind::Rubbish]);
+        let wish = self.wish();
+        self.connect_as(kind, wish);
+    }
+
+    fn connect_as(&mut self, kind: Kind, wish: Wish) {
         let wire = Rc::new(RefCell::new(Wire { window: 4_000, max_write: 1_000, ..Wire::default() }));
         let id = self.hub.accept(Scripted(Rc::clone(&wire)), "sim".into(), self.now());
         let number = self.clients.len();
-        self.clients.push(Client::new(id, kind, number, wire, &mut self.dice));
+        let presence = if self.limits.presence_members == 100 { Presence::Told } else { Presence::Counted };
+        self.clients.push(Client::new(id, (kind, wish, presence), number, wire, &mut self.dice));
+    }
+
+    fn wish(&mut self) -> Wish {
+        let dice = &mut self.dice;
+        let room = if dice.one_in(2) { "lobby" } else { dice.choose::<&str>(lines::ROOMS) };
+        let mut wish = Wish { room, name: None, since: None };
+        if dice.one_in(3) {
+            wish.name = Some(lines::any_name(dice));
+        }
+        if dice.one_in(2) {
+            wish.since = Some(match dice.below(12) {
+                0 => dice.choose(&["", "x", "-1", "1 2"]).to_string(),
+                1 => dice.choose(&["1000000", "9007199254740992"]).to_string(),
+                2..=3 => dice.below(5).to_string(),
+                4 => dice.below(100).to_string(),
+                // Somebody comes back who was here before.
+                _ => match self.clients.get(dice.below(self.clients.len())).and_then(|client| client.heard.newest()) {
+                    Some((room, id)) => {
+                        wish.room = lines::ROOMS.iter().find(|known| **known == room).expect("no others are asked for");
+                        id.saturating_sub(if dice.one_in(3) { dice.below(40) as u64 } else { 0 }).to_string()
+                    }
+                    None => "0".to_owned(),
+                },
+            });
+        }
+        wish
     }
 
     /// Something happens to somebody, or time passes.
     fn step(&mut self) {
         let action = self.dice.below(100);
-        if self.clients.is_empty() || (action < 6 && self.clients.len() < 30) {
+        if self.clients.is_empty() || (action < 6 && self.clients.len() < 60) {
             return self.connect();
         }
         if action < 16 {
@@ -87,12 +155,22 @@ impl World {
         if action == 16 && self.dice.one_in(10) {
             // The machine slept.
             self.elapsed += Duration::from_secs(self.dice.below(100) as u64);
+            if self.dice.one_in(2) {
+                // And so did everybody who was asked for a sign of life.
+                self.turn();
+                self.elapsed += self.limits.ping_timeout;
+            }
             return;
         }
+        let tourists = self.clients.len();
         let chosen = self.dice.below(self.clients.len());
         let client = &mut self.clients[chosen];
         let dice = &mut self.dice;
         let edge = match action {
+            17..=24 if !client.is_done && client.is_guest() => {
+                client.plan_command(tourists, dice);
+                None
+            }
             17..=44 if !client.is_done && client.kind != Kind::Rubbish => {
                 client.plan_message(dice);
                 None
@@ -106,7 +184,11 @@ impl World {
                 None
             }
             50 if !client.is_done && client.kind != Kind::Rubbish && dice.one_in(2) => {
-                client.plan_violation(dice);
+                if dice.one_in(3) {
+                    client.plan_too_much(dice);
+                } else {
+                    client.plan_violation(dice);
+                }
                 None
             }
             51 if dice.one_in(3) => {
@@ -143,26 +225,17 @@ impl World {
     fn turn(&mut self) {
         let now = self.now();
         self.hub.turn(now);
-        let most = MAX_QUEUE + 200_000;
+        let most = self.limits.max_queue_bytes + 200_000;
         assert!(self.hub.queued_bytes() <= self.hub.connections() * most, "queues grow without bound");
     }
 
     /// Everybody reads and sends what is left, until nothing happens any more.
     fn come_to_rest(&mut self) {
         for _ in 0..20_000 {
-            let mut is_quiet = true;
-            for client in &mut self.clients {
-                client.is_stalled = false;
-                let sent = client.send(usize::MAX);
-                let received = client.receive(1_000_000, &mut self.dice);
-                for edge in [sent, received].into_iter().flatten() {
-                    is_quiet = false;
-                    self.hub.ready(client.id, edge);
-                }
-            }
+            let mut is_quiet = self.exchange();
             self.turn();
             is_quiet &= self.clients.iter().all(|client| client.wire.borrow().to_client.is_empty());
-            if is_quiet && !self.hub.has_work() {
+            if is_quiet && !self.hub.has_work() && self.under_way.get() == 0 {
                 // Whoever rests because of the rate is woken by the clock. A second is less than any timeout.
                 if self.clients.iter().all(|client| client.wire.borrow().to_daemon.is_empty() || client.is_gone())
                     && self.hub.deadline().since(self.now().moment) > Duration::from_millis(250)
@@ -175,31 +248,30 @@ impl World {
         panic!("the hub does not come to rest");
     }
 
-    /// The naive model: a room is one list of messages, and everybody sees a slice of it.
-    fn check(&self) {
-        let mut room: BTreeMap<u64, (String, String)> = BTreeMap::new();
-        for client in &self.clients {
-            for (id, name, text) in &client.messages {
-                let known = room.entry(*id).or_insert_with(|| (name.clone(), text.clone()));
-                assert_eq!(known, &(name.clone(), text.clone()), "message {id} is not the same for everybody");
+    /// Everybody sends what it has and reads what there is. Says whether there was nothing.
+    fn exchange(&mut self) -> bool {
+        let mut is_quiet = true;
+        for client in &mut self.clients {
+            client.is_stalled = false;
+            let sent = client.send(usize::MAX);
+            let received = client.receive(1_000_000, &mut self.dice);
+            for edge in [sent, received].into_iter().flatten() {
+                is_quiet = false;
+                self.hub.ready(client.id, edge);
             }
         }
-        let newest = room.keys().next_back().copied().unwrap_or(0);
+        is_quiet
+    }
+
+    /// Whoever can still ask asks who is there: the answer has to be what it knows.
+    fn ask_who_is_there(&mut self) {
+        for client in self.clients.iter_mut().filter(|client| client.is_guest() && client.is_open()) {
+            client.plan_line("/who", &mut self.dice);
+        }
+    }
+
+    fn check(&self) {
         for client in &self.clients {
-            let ids: Vec<u64> = client.messages.iter().map(|(id, _, _)| *id).collect();
-            assert!(ids.is_sorted_by(|a, b| a + 1 == *b), "client {}: a gap or a repetition: {ids:?}", client.number);
-            // The past ends at `last`, and the present begins right behind it.
-            if let (Some(last), Some(first)) = (client.welcome_last, ids.first()) {
-                assert!(*first <= last + 1, "client {}: nothing between {last} and {first}", client.number);
-            }
-            if client.is_open() && matches!(client.kind, Kind::Full | Kind::Quiet) {
-                let seen = ids.last().copied().or(client.welcome_last).unwrap_or(newest);
-                assert_eq!(
-                    seen, newest,
-                    "client {} ({:?}): the newest messages are missing",
-                    client.number, client.kind
-                );
-            }
             if client.kind == Kind::Echo {
                 let expected = &client.echoes_expected[..client.echoes.len()];
                 assert_eq!(client.echoes, expected, "client {}: its echoes", client.number);
@@ -207,34 +279,87 @@ impl World {
             }
             assert!(!client.is_open() || client.pongs == client.pongs_expected.len(), "a ping without its pong");
         }
-        // Each speaker's messages are there once, in the order in which they were said; and all of them, unless some
-        // message was seen by nobody because everybody was too slow just then.
-        let is_whole = room.len() as u64 == newest;
-        let mut said: HashMap<String, usize> = HashMap::new();
-        for (name, text) in room.values() {
-            let (speaker, rest) = text.split_once(':').expect("number:count");
-            let count: usize = rest.split(' ').next().and_then(|count| count.parse().ok()).expect("a count");
-            let before = said.insert(speaker.to_owned(), count).unwrap_or(0);
-            assert!(before < count, "{name} said them in another order: {count} after {before}");
-            assert!(!is_whole || before + 1 == count, "{name} said something between {before} and {count}");
+        let record = &self.record.borrow();
+        let (limits, is_forgetful, is_late) = (&self.limits, self.is_forgetful, self.is_late);
+        Model { record, limits, is_forgetful, is_late }.check(&self.clients);
+    }
+
+    /// Many come, and others change rooms; they will not have arrived when the end comes.
+    fn rush(&mut self) {
+        for client in self.clients.iter_mut().filter(|client| client.is_guest() && !client.is_gone()) {
+            // These make place for others.
+            if self.dice.one_in(4) {
+                client.is_done = true;
+                client.wire.borrow_mut().is_reset = true;
+                self.hub.ready(client.id, Readiness { readable: true, writable: true, hung_up: true });
+            }
+        }
+        self.exchange();
+        self.turn();
+        for _ in 0..6 {
+            // All that was ever said takes longest to be found.
+            let wish = Wish { since: Some("0".to_owned()), ..self.wish() };
+            self.connect_as(Kind::Full, wish);
+        }
+        for _ in 0..self.dice.below(4) {
+            self.exchange();
+            self.turn();
+        }
+        for client in self.clients.iter_mut().filter(|client| client.is_guest() && client.is_open()) {
+            client.plan_line(&format!("/join {}", self.dice.choose(lines::ROOMS)), &mut self.dice);
+        }
+        self.is_stuck.set(self.dice.one_in(2));
+        for _ in 0..1 + self.dice.below(3) {
+            self.exchange();
+            self.turn();
+        }
+    }
+
+    /// Everybody goes, in the end: because nobody answers any more, or because the daemon says so.
+    fn come_to_an_end(&mut self) {
+        match self.dice.below(4) {
+            0 => self.hub.shut_down(self.now()),
+            1 => self.hub.cut_all(self.now()),
+            // The pings go out, and the silence is noticed.
+            _ => {}
+        }
+        self.exchange();
+        for _ in 0..1_000 {
+            if self.hub.connections() == 0 && self.under_way.get() == 0 && !self.hub.has_work() {
+                break;
+            }
+            self.elapsed += Duration::from_secs(5);
+            self.turn();
+        }
+        self.exchange();
+        assert_eq!(self.hub.connections(), 0, "somebody stays for ever");
+        assert_eq!(self.hub.queued_bytes(), 0);
+        assert!(!self.hub.has_work(), "an empty hub has nothing to do");
+        assert!(self.clients.iter().all(|client| client.wire.borrow().is_closed));
+        let endings: u64 = self.hub.endings().values().sum();
+        assert_eq!(endings, self.clients.len() as u64, "every connection has ended once, under a name");
+        // Rooms of which only the memory knows what was said are kept, and no others.
+        let (open, with_messages) = self.record.borrow().open_rooms();
+        let has_memory = !self.is_late && self.limits.kept.messages > 0;
+        assert_eq!(open, if has_memory { with_messages } else { 0 }, "rooms that nobody needs");
+    }
+
+    /// When all have left, every name is free.
+    fn check_that_all_names_are_free(&mut self) {
+        let room = *self.dice.choose(lines::ROOMS);
+        let first = self.clients.len();
+        for name in lines::people() {
+            self.connect_as(Kind::Full, Wish { room, name: Some(name), since: None });
+        }
+        self.come_to_rest();
+        for client in &self.clients[first..] {
+            assert_eq!(client.heard.name.as_deref(), client.wish.name, "nobody else is here");
         }
     }
 }
 
-impl Client {
-    fn is_gone(&self) -> bool {
-        let wire = self.wire.borrow();
-        wire.is_closed || wire.is_reset
-    }
-
-    /// Still connected, as far as both sides know.
-    fn is_open(&self) -> bool {
-        self.is_upgraded && !self.is_done && self.close_code.is_none() && !self.is_gone()
-    }
-}
-
-/// One run; the names of the endings that it came to.
-fn run(seed: u64) -> Vec<&'static str> {
+/// One run; what it came to: endings, errors, and what the history met.
+fn run(seed: u64) -> BTreeSet<String> {
     let mut world = World::new(seed);
     for _ in 0..600 {
         for _ in 0..world.dice.below(8) {
@@ -242,24 +367,32 @@ fn run(seed: u64) -> Vec<&'static str> {
         }
         world.turn();
     }
-    world.come_to_rest();
-    world.check();
-
-    // Nobody answers any more: the pings go out, the silence is noticed, and all memory of everybody is gone.
-    for _ in 0..1_000 {
-        if world.hub.connections() == 0 {
-            break;
-        }
-        world.elapsed += Duration::from_secs(5);
-        world.turn();
+    // Some runs end in the middle of everything.
+    if world.dice.one_in(3) {
+        world.rush();
+    } else {
+        world.come_to_rest();
+        world.ask_who_is_there();
+        world.come_to_rest();
+        world.check();
     }
-    assert_eq!(world.hub.connections(), 0, "somebody stays for ever");
-    assert_eq!(world.hub.queued_bytes(), 0);
-    assert!(!world.hub.has_work(), "an empty hub has nothing to do");
-    assert!(world.clients.iter().all(|client| client.wire.borrow().is_closed));
-    let endings: u64 = world.hub.endings().values().sum();
-    assert_eq!(endings, world.clients.len() as u64, "every connection has ended once, under a name");
-    world.hub.endings().keys().copied().collect()
+    world.come_to_an_end();
+    world.check();
+    world.check_that_all_names_are_free();
+    world.come_to_an_end();
+
+    let mut reached: BTreeSet<String> = world.hub.endings().keys().map(|name| name.to_string()).collect();
+    reached.extend(world.record.borrow().met.iter().map(|met| met.to_string()));
+    for client in &world.clients {
+        reached.extend(client.heard.errors.iter().cloned());
+        if client.heard.sessions.iter().any(|session| session.is_reset) {
+            reached.insert("reset".to_owned());
+        }
+        if client.kind == Kind::Full && client.heard.sessions.len() > 1 {
+            reached.insert("a move".to_owned());
+        }
+    }
+    reached
 }
 
 /// Prints the seed if the run panics.
@@ -280,24 +413,61 @@ fn whatever_happens_to_the_sockets_everybody_sees_one_unbroken_stream() {
         run(seed);
         return;
     }
-    let mut endings = BTreeSet::new();
+    let mut reached = BTreeSet::new();
     for seed in 0..number("SIM_SEEDS").unwrap_or(300) {
         let _announce = Announce(seed);
-        endings.extend(run(seed));
+        reached.extend(run(seed));
     }
     // The dice are worth something only if they get everywhere.
-    for ending in [
-        "answered",
-        "broken",
-        "message-too-slow",
-        "no-request",
-        "peer-closed",
-        "peer-vanished",
-        "refused",
-        "silent",
-        "too-slow",
-        "violated",
-    ] {
-        assert!(endings.contains(ending), "no run came to {ending}: {endings:?}");
+    for place in ENDINGS.iter().chain(ERRORS).chain(OTHER_PLACES) {
+        assert!(reached.contains(*place), "no run came to {place}: {reached:?}");
     }
 }
+
+const ENDINGS: &[&str] = &[
+    "answered",
+    "broken",
+    "message-too-slow",
+    "no-request",
+    "peer-closed",
+    "peer-vanished",
+    "refused",
+    "shut-down",
+    "silent",
+    "too-many-rooms",
+    "too-slow",
+    "violated",
+];
+
+const ERRORS: &[&str] = &[
+    "bad-arguments",
+    "bad-name",
+    "bad-room",
+    "bad-since",
+    "binary-not-accepted",
+    "history-unavailable",
+    "message-too-big",
+    "name-taken",
+    "name-too-similar",
+    "no-such-name",
+    "since-in-future",
+    "slow-down",
+    "too-many-rooms",
+    "unknown-command",
+];
+
+/// See `Record::met`, and `run`.
+const OTHER_PLACES: &[&str] = &[
+    "a history that has fallen behind",
+    "a move",
+    "a page after",
+    "a page before",
+    "a page for one who is gone",
+    "a room begun anew",
+    "a room forgotten",
+    "a room forgotten before it was opened",
+    "a room opened again",
+    "no page after",
+    "no page before",
+    "reset",
+];

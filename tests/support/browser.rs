@@ -168,8 +168,12 @@ impl Tab {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Tab" => (9, ""),
+            "Escape" => (27, ""),
             "PageUp" => (33, ""),
             "End" => (35, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
             _ => panic!("this client does not know the key {key}"),
         };
         self.key(key, code, text, 0);

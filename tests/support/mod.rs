@@ -38,8 +38,12 @@ impl Daemon {
         Daemon::spawn(command)
     }
 
-    /// Starts a command that ends up as `roomd`, its log on standard error.
+    /// Starts a command that ends up as `roomd`, its log on standard error. Unless the command says otherwise, what is
+    /// said is kept in memory, so that no file is left behind.
     pub fn spawn(mut command: Command) -> Daemon {
+        if !command.get_envs().any(|(name, _)| name == "ROOMD_HISTORY") {
+            command.env("ROOMD_HISTORY", "memory");
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -88,6 +92,12 @@ impl Daemon {
         self.seen.clone()
     }
 
+    /// Ends it as a crash would, and waits for that.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the daemon runs");
+        self.child.wait().expect("the daemon can be waited for");
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
@@ -107,9 +117,19 @@ impl Daemon {
 
     /// User and system CPU time so far, in clock ticks of 10 ms.
     pub fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the daemon runs");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let fields = self.stat();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// What the process does, in the letter of proc(5): `R` runs, `S` sleeps, `T` was stopped by a signal.
+    pub fn state(&self) -> String {
+        self.stat().swap_remove(0)
+    }
+
+    /// The fields of proc(5) from `state` on.
+    fn stat(&self) -> Vec<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the daemon runs");
+        stat.rsplit(')').next().unwrap().split_whitespace().map(str::to_owned).collect()
     }
 
     /// Resident memory, in KiB.
@@ -256,6 +276,26 @@ impl Raw {
             }
             assert!(self.fill(), "the stream ended before the head: {:?}", String::from_utf8_lossy(&self.buffer));
         }
+    }
+
+    /// The next so many bytes, whatever they are.
+    pub fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert!(self.fill(), "the stream ended early: {:?}", String::from_utf8_lossy(&self.buffer));
+        }
+        let rest = self.buffer.split_off(count);
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
+    /// What has arrived already and was not read. It waits for nothing.
+    pub fn arrived(&mut self) -> Vec<u8> {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut chunk = [0; 64 * 1024];
+        while let Ok(count @ 1..) = self.stream.read(&mut chunk) {
+            self.buffer.extend_from_slice(&chunk[..count]);
+        }
+        self.stream.set_nonblocking(false).unwrap();
+        std::mem::take(&mut self.buffer)
     }
 
     /// Everything up to the end of the stream.

@@ -1,12 +1,18 @@
-//! The hub: every connection with its socket, the room they are in, and the turn that moves all of them on.
+//! The hub: every connection with its socket, the rooms they are in, and the turn that moves all of them on.
+//!
+//! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
+//! `rooms` who hears what, `presence` how members come and go, `speech` what becomes of a line of text, `wire` all of it
+//! frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
 //!
 //! 2. **read**: connections that are ready read into the one scratch buffer, each within its budget. Whoever is not done
 //!    stays on a list, for an edge does not repeat.
-//! 3. **commit**: what was said goes to the history; what comes back, in order and with ids, is encoded once.
-//! 4. **write**: every member is sent that one chunk, with one write; what its socket does not take, it owes.
+//! 3. **commit**: what was said has gone to the history; what comes back, room by room in order and with ids, is encoded
+//!    once.
+//! 4. **write**: every member is sent the one chunk of its room, with one write; what its socket does not take, it
+//!    owes.
 //! 5. **reap**: connections that ended leave the room and free their slots. Only here: an event that is still under way
 //!    for this turn can never meet a slot that somebody else has taken over.
 //!
@@ -17,23 +23,29 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
-use std::ops::Range;
-use std::rc::Rc;
 
 use log::{debug, info};
 use slab::Slab;
 
-use crate::chat::event::ErrorCode;
-use crate::chat::{Event, Name, Room, Seat};
+use self::presence::{Leaver, NOWHERE};
+use self::rooms::{RoomState, Rooms};
+use self::slot::{Arrival, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
+use self::wire::Wire;
+use crate::chat::{Kind, Problem, Spoken};
 use crate::connection::{Connection, Due, Incoming, Phase, State};
 use crate::ending::Ending;
-use crate::history::{Committed, Entry, History};
+use crate::history::{Entry, History, Outcome, Pressure, Stored, Wanted};
 use crate::http::route::{Audience, Endpoint, Site};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
-use crate::tail::Tail;
-use crate::websocket::{Input, frame};
-use crate::write_queue::{Flushed, TurnChunk};
+use crate::websocket::{Input, Violation};
+use crate::write_queue::Flushed;
+
+mod presence;
+mod rooms;
+mod slot;
+mod speech;
+mod wire;
 
 /// What one turn takes in from all connections together: bytes read, and for each message its text and
 /// [`MESSAGE_INTAKE_BYTES`]. It bounds how long the turn takes and how large its chunk becomes: about six times this, if
@@ -45,9 +57,9 @@ const INTAKE_BYTES_PER_TURN: usize = 1024 * 1024;
 const MESSAGE_INTAKE_BYTES: usize = 128;
 
 /// Frames taken from one connection in one turn, before the others have theirs. A turn lasts as long as writing what it
-/// took in, so this bounds how long one who floods a room makes the next speaker wait: 32 short messages are 4 KiB for
-/// each member, and writing 4 KiB takes little longer than writing one message. Ten who send ten at a time are not held up.
-const FRAMES_PER_TURN: usize = 32;
+/// took in, so this bounds how long one who floods a room makes the next speaker wait: 16 short messages are 2 KiB for
+/// each member, and writing 2 KiB takes hardly longer than writing one message. Ten who send ten at a time are not held up.
+const FRAMES_PER_TURN: usize = 16;
 
 /// Slots kept beyond `--max-connections` for those who are told that the daemon is full.
 const TURNED_AWAY_AT_ONCE: usize = 64;
@@ -104,83 +116,38 @@ pub struct Hub<S> {
     site: Site,
     slots: Slab<Slot<S>>,
     next_serial: u32,
-    room: Room<PeerId>,
+    rooms: Rooms,
     history: Box<dyn History<PeerId>>,
-    /// What the room heard last.
-    tail: Tail,
-    /// The id of the newest message that anybody has been sent; 0 before the first.
-    last_id: u64,
-    /// Visitors so far; the newest is called after it.
+    /// Visitors without a name of their own so far; the newest is called after it.
     tourists: u64,
-    /// Members with `?quiet=1`. While there are none, their chunk is not made.
-    quiet_members: usize,
-
-    /// What the room hears this turn.
-    everything: TurnChunk,
-    /// The same for quiet members: the messages only.
-    messages_only: TurnChunk,
-    /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
-    replay: Option<Rc<[u8]>>,
     /// The one buffer that all connections read into.
     scratch: Vec<u8>,
 
     /// Connections that may have something to read. Each is on it at most once (`Slot::is_to_read`).
     to_read: VecDeque<PeerId>,
+    /// Members that have something to read while the history has fallen behind: on no other list until it has caught up,
+    /// so that the loop can sleep.
+    held_up: Vec<PeerId>,
     /// Connections whose queue is to be flushed at the end of the turn, each at most once (`Slot::is_to_flush`).
     to_flush: VecDeque<PeerId>,
     /// Connections that may have ended.
     to_reap: Vec<PeerId>,
-    /// Members that leave in this turn, and the part of the chunk that each is still to see.
-    leavers: Vec<(PeerId, Range<usize>)>,
+    /// Members that leave their room in this turn, each with what it is still to see.
+    leavers: Vec<Leaver>,
+    /// New names that only their bearers are told, behind what they have said under the old one.
+    behind_chunk: Vec<(PeerId, Vec<u8>)>,
     /// What this turn has taken in so far; see [`INTAKE_BYTES_PER_TURN`].
     intake_bytes: usize,
     /// Something was appended to the history that has not been asked back.
     is_to_commit: bool,
     /// Deadlines. An entry may be out of date: the connection's own deadline decides when its time comes.
     timers: BinaryHeap<Reverse<(Moment, PeerId)>>,
+    /// Who leaves its room now is told that the daemon ends.
+    is_shutting_down: bool,
     /// How many connections have ended, by [`Ending::name`].
     endings: BTreeMap<&'static str, u64>,
-}
-
-struct Slot<S> {
-    socket: S,
-    connection: Connection,
-    serial: u32,
-    /// This member's part of the turn's chunk begins here: 0, except for one who joined in the middle of it.
-    chunk_from: usize,
-    membership: Membership,
-    audience: Audience,
-    /// The poller said so, and no read has shown the contrary.
-    is_readable: bool,
-    /// The end of the stream is waiting behind what can be read.
-    is_hung_up: bool,
-    is_to_read: bool,
-    is_to_flush: bool,
-    /// Its last flush was stopped by a full socket.
-    is_blocked: bool,
-    /// The earliest entry in the heap of timers.
-    armed: Moment,
-    /// What was read before the connection had to rest.
-    unread: Option<Box<Unread>>,
-    /// Who it is in the log, until it has come in. Boxed twice: eight bytes less for all those who have.
-    from: Option<Box<Box<str>>>,
-}
-
-struct Unread {
-    bytes: Vec<u8>,
-    taken: usize,
-}
-
-/// A connection's way through the room. Each step is announced through the history, and taken when it comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Membership {
-    /// Not in the room: a plain request, `/echo`, or gone again.
-    None,
-    Coming(Name),
-    Seated(Seat),
-    Going(Seat),
-    /// It left before it was there.
-    GoingUnseated(Name),
+    /// Draws every frame, if the log is to hold that.
+    wire: Option<Wire>,
 }
 
 impl<S: Socket> Hub<S> {
@@ -192,24 +159,22 @@ impl<S: Socket> Hub<S> {
             site,
             slots: Slab::new(),
             next_serial: 1,
-            room: Room::new("lobby", limits.presence_members),
+            rooms: Rooms::new(),
             history,
-            tail: Tail::new(limits.kept),
-            last_id: 0,
             tourists: 0,
-            quiet_members: 0,
-            everything: TurnChunk::default(),
-            messages_only: TurnChunk::default(),
-            replay: None,
             scratch: vec![0; limits.read_budget_bytes],
             to_read: VecDeque::new(),
+            held_up: Vec::new(),
             to_flush: VecDeque::new(),
             to_reap: Vec::new(),
             leavers: Vec::new(),
+            behind_chunk: Vec::new(),
             intake_bytes: 0,
             is_to_commit: false,
             timers: BinaryHeap::new(),
+            is_shutting_down: false,
             endings: BTreeMap::new(),
+            wire: Wire::if_logged(),
         }
     }
 
@@ -236,17 +201,16 @@ impl<S: Socket> Hub<S> {
             socket,
             connection,
             serial: id.serial,
-            chunk_from: 0,
+            room: NOWHERE,
             membership: Membership::None,
-            audience: Audience::Everything,
+            chunk_from: 0,
             is_readable: false,
             is_hung_up: false,
             is_to_read: false,
             is_to_flush: false,
-            is_blocked: false,
             armed: Moment::NEVER,
             unread: None,
-            from: Some(Box::new(from)),
+            arrival: Some(Box::new(Arrival::Knocking { from })),
         });
         self.next_serial = (self.next_serial.wrapping_add(1) as usize & LOW_HALF) as u32;
         self.touched(id);
@@ -271,9 +235,16 @@ impl<S: Socket> Hub<S> {
         self.read(now);
         // After the reading: what has arrived in time is not late.
         self.fire_timers(now.moment);
-        self.commit(now.moment);
+        self.commit(now);
         self.say_goodbye(now.moment);
+        if let Some(wire) = &self.wire {
+            wire.sends_to_rooms(&self.rooms);
+        }
         self.fan_out(now.moment);
+        self.tell_renamed();
+        if let Some(wire) = &self.wire {
+            wire.sends_to_single_ones(&mut self.slots, &self.to_flush);
+        }
         self.flush(now.moment);
         self.reap();
         #[cfg(debug_assertions)]
@@ -290,16 +261,20 @@ impl<S: Socket> Hub<S> {
     #[must_use]
     pub fn deadline(&self) -> Moment {
         let next_timer = self.timers.peek().map_or(Moment::NEVER, |Reverse((moment, _))| *moment);
-        next_timer.min(self.room.deadline())
+        next_timer.min(self.rooms.deadline())
     }
 
-    /// Says goodbye to everybody: 1001 to members, nothing to those who have not asked yet.
+    /// Says goodbye to everybody: 1001 to members, once they have had what was said before; nothing to those who have not
+    /// asked yet.
     pub fn shut_down(&mut self, now: Now) {
+        self.is_shutting_down = true;
         let everybody: Vec<PeerId> = self.slots.iter().map(|(key, slot)| id_of(key, slot)).collect();
         for id in everybody {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             match slot.connection.state() {
                 State::AwaitingHandshake => slot.connection.cut(Ending::ShutDown, now.moment),
+                // Its last words may be under way: the Close comes when its going has come back, behind them.
+                State::Open if slot.membership != Membership::None => self.announce_going(id),
                 State::Open => self.close(id, Ending::ShutDown, now.moment),
                 State::Closing(_) | State::Ended => {}
             }
@@ -347,6 +322,7 @@ impl<S: Socket> Hub<S> {
     fn read(&mut self, now: Now) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intake_bytes = 0;
+        let pressure = self.history.pressure();
         // Those who are not done go to the back of the list and have their next turn in the next turn.
         for _ in 0..self.to_read.len() {
             if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
@@ -354,6 +330,10 @@ impl<S: Socket> Hub<S> {
             }
             let Some(id) = self.to_read.pop_front() else { break };
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            if pressure == Pressure::High && matches!(slot.membership, Membership::Seated(_)) {
+                self.held_up.push(id);
+                continue;
+            }
             slot.is_to_read = false;
             self.read_from(id, &mut scratch, now);
             self.touched(id);
@@ -410,52 +390,64 @@ impl<S: Socket> Hub<S> {
 
     /// Deals with bytes of one connection; says how many of them. The rest must wait until it wants bytes again.
     fn digest(&mut self, id: PeerId, bytes: &mut [u8], now: Now) -> usize {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return 0 };
         let mut input = Input::new(bytes);
         for _ in 0..FRAMES_PER_TURN {
+            let Some(slot) = slot_of(&mut self.slots, id) else { break };
+            if !slot.wants_bytes(&self.limits) {
+                break;
+            }
+            if let Some(wire) = &mut self.wire {
+                wire.receives(id, slot.connection.state(), input.rest());
+            }
             match slot.connection.next(&mut input, &self.site, &self.limits, now.moment) {
-                Incoming::Starved => return input.taken(),
+                Incoming::Starved => break,
                 Incoming::Departing => {
+                    if slot.connection.ending() == Some(Ending::Violated(Violation::MessageTooBig)) {
+                        self.complain(id, Problem::MessageTooBig);
+                    }
                     self.leave_room(id, now.moment);
                     return input.taken() + input.rest().len();
                 }
-                Incoming::Upgraded(endpoint) => {
-                    let from = slot.from.take().unwrap_or_default();
-                    match endpoint {
-                        Endpoint::Echo => info!("#{} from {from} came to /echo", id.serial),
-                        Endpoint::Room(audience) => {
-                            self.tourists += 1;
-                            let name = Name::tourist(self.tourists);
-                            slot.audience = audience;
-                            slot.membership = Membership::Coming(name);
-                            self.history.append(Entry::Came(id));
-                            self.is_to_commit = true;
-                            info!("#{} from {from} came to {} as {name}", id.serial, self.room.name());
-                        }
+                Incoming::Upgraded(Endpoint::Echo) => {
+                    if let Some(Arrival::Knocking { from }) = slot.arrival.take().as_deref() {
+                        info!("#{} from {from} came to /echo", id.serial);
                     }
                 }
+                Incoming::Upgraded(Endpoint::Room(visit)) => self.arrive(id, visit, now.moment),
                 Incoming::Text(text) => {
-                    let text = without_newline(text);
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES;
+                    let mut command = None;
                     // Nobody speaks who has no seat: a newcomer is not read on before it has one.
                     if let Membership::Seated(seat) = slot.membership
-                        && let Some(name) = self.room.name_of(seat)
-                        && !text.is_empty()
+                        && let Some(state) = self.rooms.get(slot.room)
+                        && let Some(name) = state.room.name_of(seat)
                     {
-                        self.history.append(Entry::Said { name, unix_ms: now.unix_ms, text });
-                        self.is_to_commit = true;
+                        let said = match Spoken::parse(text) {
+                            Ok(Spoken::Nothing) => None,
+                            Ok(Spoken::Say(text)) => Some((Kind::Message, text)),
+                            Ok(Spoken::Act(text)) => Some((Kind::Action, text)),
+                            // Commands are rare, and the whole hub is needed for them: a copy.
+                            _ => {
+                                command = Some(text.to_owned());
+                                None
+                            }
+                        };
+                        if let Some((kind, text)) = said {
+                            let entry = Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text };
+                            self.history.append(slot.room, entry);
+                            self.is_to_commit = true;
+                        }
                     }
                     slot.connection.spend_token(&self.limits, now.moment);
+                    if let Some(command) = command {
+                        self.obey(id, &command, now);
+                    }
                 }
                 Incoming::Binary(_) => {
-                    let event = Event::Error(ErrorCode::BinaryNotAccepted);
-                    slot.connection.queue.append_own(|out| append_event(out, event, self.room.name()));
                     slot.connection.spend_token(&self.limits, now.moment);
+                    self.complain(id, Problem::BinaryNotAccepted);
                 }
                 Incoming::Handled => slot.connection.spend_token(&self.limits, now.moment),
-            }
-            if !slot.wants_bytes(&self.limits) {
-                break;
             }
         }
         input.taken()
@@ -464,124 +456,70 @@ impl<S: Socket> Hub<S> {
     // ---- Beat three: commit ---------------------------------------------------------------------------------------
 
     /// Takes from the history what has happened and encodes it, once, in that order.
-    fn commit(&mut self, now: Moment) {
+    fn commit(&mut self, now: Now) {
         self.is_to_commit = false;
-        while let Some(committed) = self.history.committed() {
-            match committed {
-                Committed::Said(message) => {
-                    let start = self.everything.bytes.len();
-                    append_event(&mut self.everything.bytes, Event::Message(message), self.room.name());
-                    let frame = &self.everything.bytes[start..];
-                    self.tail.push(frame);
-                    if self.quiet_members > 0 {
-                        self.messages_only.bytes.extend_from_slice(frame);
-                    }
-                    self.last_id = message.id;
-                    self.replay = None;
+        self.history.tick(now.unix_ms);
+        while let Some((room, outcome)) = self.history.next() {
+            match outcome {
+                Outcome::Said(message) => self.rooms.say(room, message),
+                Outcome::Refused(speaker) => self.complain(speaker, Problem::HistoryUnavailable),
+                Outcome::Opened { last_id, newest } => {
+                    self.rooms.opened(room, last_id, newest.iter().map(Stored::as_message));
                 }
-                Committed::Came(id) => self.enter(id, now),
-                Committed::Went(id) => self.go(id, now),
-            }
-        }
-        if let Some(count) = self.room.count_due(now) {
-            append_event(&mut self.everything.bytes, count, self.room.name());
-        }
-    }
-
-    /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
-    fn enter(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let (Membership::Coming(name) | Membership::GoingUnseated(name)) = slot.membership else { return };
-        let (seat, news) = self.room.join(name, id, now);
-        if let Some(news) = news {
-            append_event(&mut self.everything.bytes, news, self.room.name());
-        }
-        slot.membership = match slot.membership {
-            // Its going is already under way.
-            Membership::GoingUnseated(_) => Membership::Going(seat),
-            _ => Membership::Seated(seat),
-        };
-        match slot.audience {
-            Audience::MessagesOnly => {
-                self.quiet_members += 1;
-                slot.chunk_from = self.messages_only.bytes.len();
-            }
-            Audience::Everything => {
-                slot.chunk_from = self.everything.bytes.len();
-                // No more than half of what may wait: a newcomer must not be too slow before it has read anything.
-                let (most_messages, most_bytes) = (self.limits.replay_messages, self.limits.max_queue_bytes / 2);
-                let replay = self.replay.get_or_insert_with(|| Rc::from(self.tail.newest(most_messages, most_bytes)));
-                if slot.connection.may_be_sent_to() {
-                    let room_name: Rc<str> = self.room.name().into();
-                    let welcome = self.room.welcome(name, self.last_id);
-                    slot.connection.queue.append_own(|out| append_event(out, welcome, &room_name));
-                    slot.connection.queue.push_shared(Rc::clone(replay), 0..replay.len());
+                Outcome::Came(id) => self.enter(id, now.moment),
+                Outcome::Renamed(id) => self.rename(id),
+                Outcome::Went(id) => self.go(id, now.moment),
+                Outcome::Read { reader, wanted: Wanted::After(since), page } => {
+                    self.enter_with(reader, since, page, now.moment);
+                }
+                Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
+                    self.show_older(reader, before, page);
                 }
             }
         }
-        self.touched(id);
-    }
-
-    /// A member's going has come back from the history: all that it is still to see has been encoded. Its last messages
-    /// among them: a script that says something and leaves waits for the answer (websocat does).
-    fn go(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let Membership::Going(seat) = slot.membership else { return };
-        slot.membership = Membership::None;
-        let chunk = match slot.audience {
-            Audience::Everything => &self.everything,
-            Audience::MessagesOnly => {
-                self.quiet_members -= 1;
-                &self.messages_only
-            }
-        };
-        self.leavers.push((id, std::mem::take(&mut slot.chunk_from)..chunk.bytes.len()));
-        if let Some(news) = self.room.leave(seat, now) {
-            append_event(&mut self.everything.bytes, news, self.room.name());
+        for room in self.rooms.forget_surplus(&self.limits) {
+            self.history.forget(room);
         }
-        self.touched(id);
+        self.rooms.tell_counts(now.moment);
+        // Who is leaving says nothing more, and is not held up; who is gone is forgotten.
+        let is_behind = self.history.pressure() == Pressure::High;
+        self.held_up.retain(|id| {
+            let Some(slot) = slot_of(&mut self.slots, *id) else { return false };
+            let is_held_up = is_behind && matches!(slot.membership, Membership::Seated(_));
+            if !is_held_up {
+                self.to_read.push_back(*id);
+            }
+            is_held_up
+        });
     }
 
     // ---- Beat four: write -----------------------------------------------------------------------------------------
 
-    /// Queues for each leaver its part of the chunk, whatever it owes already, and behind that the answer to its Close.
-    fn say_goodbye(&mut self, now: Moment) {
-        for (id, part) in std::mem::take(&mut self.leavers) {
-            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            let chunk = match slot.audience {
-                Audience::Everything => &mut self.everything,
-                Audience::MessagesOnly => &mut self.messages_only,
-            };
-            if slot.connection.may_be_sent_to() && !part.is_empty() {
-                slot.connection.queue.push_shared(chunk.share(), part);
-            }
-            slot.connection.depart(now);
-            self.touched(id);
-        }
-    }
-
-    /// Sends the turn's chunk to every member: at once where nothing is owed, behind what is owed elsewhere.
+    /// Sends each room's chunk to all its members: at once where nothing is owed, behind what is owed elsewhere.
     fn fan_out(&mut self, now: Moment) {
-        if self.everything.bytes.is_empty() {
-            return;
-        }
+        let stirred = self.rooms.take_stirred();
         let mut to_close = Vec::new();
         let mut to_touch = Vec::new();
-        for id in self.room.audience() {
-            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            let chunk = match slot.audience {
-                Audience::Everything => &mut self.everything,
-                Audience::MessagesOnly => &mut self.messages_only,
-            };
-            let part = std::mem::take(&mut slot.chunk_from)..chunk.bytes.len();
-            match slot.send_part(chunk, part, &self.limits, now) {
-                Sent::AsFarAsPossible => {}
-                Sent::SomethingChanged => to_touch.push(id),
-                Sent::OwesTooMuch => to_close.push(id),
+        for key in &stirred {
+            let Some(RoomState { room, everything, messages_only, .. }) = self.rooms.get_mut(*key) else { continue };
+            if everything.bytes.is_empty() {
+                continue;
+            }
+            for id in room.audience() {
+                let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+                let chunk = match slot.connection.audience {
+                    Audience::Everything => &mut *everything,
+                    Audience::MessagesOnly => &mut *messages_only,
+                };
+                let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+                match slot.send_part(chunk, part, &self.limits, now) {
+                    Sent::AsFarAsPossible => {}
+                    Sent::SomethingChanged => to_touch.push(id),
+                    Sent::OwesTooMuch => to_close.push(id),
+                }
             }
         }
-        self.everything.clear();
-        self.messages_only.clear();
+        self.rooms.heard(stirred);
         for id in to_touch {
             self.touched(id);
         }
@@ -602,10 +540,10 @@ impl<S: Socket> Hub<S> {
             }
             let before = connection.queue.len();
             let flushed = connection.queue.flush_to(&mut slot.socket, self.limits.write_budget_bytes);
-            if slot.is_blocked && connection.queue.len() < before {
+            if connection.is_blocked && connection.queue.len() < before {
                 connection.progressed(now);
             }
-            slot.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
+            connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
             match flushed {
                 Ok(Flushed::Everything) => {
                     if connection.flushed(now)
@@ -638,10 +576,13 @@ impl<S: Socket> Hub<S> {
             }
             let slot = self.slots.remove(id.slot as usize);
             let ending = slot.connection.ending().unwrap_or(Ending::PeerVanished);
+            if let Some(wire) = &mut self.wire {
+                wire.ended(id);
+            }
             *self.endings.entry(ending.name()).or_default() += 1;
-            match slot.from {
-                Some(from) => info!("#{} from {from}: {ending}", id.serial),
-                None => info!("#{} left: {ending}", id.serial),
+            match slot.arrival.as_deref() {
+                Some(Arrival::Knocking { from }) => info!("#{} from {from}: {ending}", id.serial),
+                _ => info!("#{} left: {ending}", id.serial),
             }
         }
         // After a rush, its memory is given back.
@@ -680,10 +621,16 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
+        let is_held_up = self.history.pressure() == Pressure::High;
         for (moment, id) in due {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if slot.armed == moment {
                 slot.armed = Moment::NEVER;
+            }
+            // What we do not read, for the history has to come first, may well be a sign of life.
+            let is_unread = slot.is_readable || slot.unread.is_some();
+            if is_unread && (slot.waits_for_history() || (is_held_up && slot.is_to_read)) {
+                slot.connection.kept_waiting(now);
             }
             if slot.connection.on_deadline(&self.limits, now) == Due::CloseSent {
                 self.announce_going(id);
@@ -699,28 +646,6 @@ impl<S: Socket> Hub<S> {
         self.touched(id);
     }
 
-    /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
-    fn leave_room(&mut self, id: PeerId, now: Moment) {
-        self.announce_going(id);
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        if slot.membership == Membership::None {
-            slot.connection.depart(now);
-        }
-        self.touched(id);
-    }
-
-    /// Tells the history, once, that a member goes.
-    fn announce_going(&mut self, id: PeerId) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        slot.membership = match slot.membership {
-            Membership::Coming(name) => Membership::GoingUnseated(name),
-            Membership::Seated(seat) => Membership::Going(seat),
-            Membership::None | Membership::Going(_) | Membership::GoingUnseated(_) => return,
-        };
-        self.history.append(Entry::Went(id));
-        self.is_to_commit = true;
-    }
-
     /// After anything that may have changed a connection: its end will be noticed, what is there for it read if it wants
     /// bytes again, what it has queued flushed, and its deadline kept.
     fn touched(&mut self, id: PeerId) {
@@ -734,7 +659,7 @@ impl<S: Socket> Hub<S> {
         }
         // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
         let is_done = matches!(slot.connection.state(), State::Closing(Phase::Flushing | Phase::FlushingLast));
-        if (is_done || !slot.connection.queue.is_empty()) && !slot.is_blocked {
+        if (is_done || !slot.connection.queue.is_empty()) && !slot.connection.is_blocked {
             enlist(&mut self.to_flush, &mut slot.is_to_flush, id);
         }
         let deadline = slot.connection.deadline(&self.limits);
@@ -747,15 +672,17 @@ impl<S: Socket> Hub<S> {
     /// What must hold between turns. Checked after every turn of a debug build, and so in every test.
     #[cfg(debug_assertions)]
     fn check_invariants(&self) {
+        let mut visitors = 0;
         let mut seated = 0;
         let mut quiet = 0;
+        let mut to_read = 0;
         for (key, slot) in &self.slots {
             let id = id_of(key, slot);
             let connection = &slot.connection;
             assert_eq!(slot.chunk_from, 0, "{id:?} has had its part of the chunk");
             assert!(
                 connection.queue.is_empty()
-                    || slot.is_blocked
+                    || slot.connection.is_blocked
                     || slot.is_to_flush
                     || connection.state() == State::Ended,
                 "{id:?} has something queued that nobody will flush"
@@ -769,102 +696,21 @@ impl<S: Socket> Hub<S> {
                 !(has_bytes && slot.wants_bytes(&self.limits)) || slot.is_to_read,
                 "{id:?} has something to read that nobody will read"
             );
-            if let Membership::Seated(seat) | Membership::Going(seat) = slot.membership {
+            to_read += usize::from(slot.is_to_read);
+            visitors += usize::from(slot.membership != Membership::None);
+            visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
+            if let Some(seat) = slot.membership.seat() {
                 seated += 1;
-                quiet += usize::from(slot.audience == Audience::MessagesOnly);
-                assert!(self.room.name_of(seat).is_some());
+                quiet += usize::from(slot.connection.audience == Audience::MessagesOnly);
+                assert!(self.rooms.get(slot.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
-        assert_eq!(seated, self.room.online(), "every seat has its connection");
-        assert_eq!(quiet, self.quiet_members);
+        assert!(to_read <= self.to_read.len() + self.held_up.len(), "somebody is to be read and on no list");
+        self.rooms.check_invariants();
+        // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
+        let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();
+        assert_eq!(seated, sum(|state| state.room.online()), "every seat has its connection");
+        assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
+        assert_eq!(quiet, sum(|state| state.quiet_members));
     }
-}
-
-/// How sending a part of a chunk to one member went.
-enum Sent {
-    /// Written, or queued behind a socket that is known to be full.
-    AsFarAsPossible,
-    /// There is something to flush, or the connection has broken.
-    SomethingChanged,
-    /// It owes more than it may already.
-    OwesTooMuch,
-}
-
-impl<S: Socket> Slot<S> {
-    /// Bytes from this peer would be of use. A newcomer is not read on before it has its seat: its welcome comes first,
-    /// and whatever it has said goes behind its own coming.
-    fn wants_bytes(&self, limits: &Limits) -> bool {
-        !matches!(self.membership, Membership::Coming(_)) && self.connection.wants_bytes(limits)
-    }
-
-    /// Sends a part of the turn's chunk: with one write if nothing is owed, else by queueing a reference.
-    fn send_part(&mut self, chunk: &mut TurnChunk, part: Range<usize>, limits: &Limits, now: Moment) -> Sent {
-        if part.is_empty() || !self.connection.may_be_sent_to() {
-            return Sent::AsFarAsPossible;
-        }
-        let queue = &mut self.connection.queue;
-        // A queue may have grown because of our own write budget. Nobody is too slow whose socket takes more.
-        if queue.cost() > limits.max_queue_bytes && !self.is_blocked {
-            match queue.flush_to(&mut self.socket, usize::MAX) {
-                Ok(flushed) => self.is_blocked = flushed == Flushed::Blocked,
-                Err(error) => {
-                    self.connection.write_failed(Ending::Broken(error.kind()), now);
-                    return Sent::SomethingChanged;
-                }
-            }
-        }
-        if !queue.is_empty() {
-            // The rule is about what it owes, not about what comes: one large turn makes nobody slow.
-            if queue.cost() > limits.max_queue_bytes {
-                return Sent::OwesTooMuch;
-            }
-            queue.push_shared(chunk.share(), part);
-            return Sent::AsFarAsPossible;
-        }
-        match self.socket.write(&chunk.bytes[part.clone()]) {
-            Ok(count) if count == part.len() => Sent::AsFarAsPossible,
-            Ok(count) => {
-                queue.push_shared(chunk.share(), part.start + count..part.end);
-                Sent::SomethingChanged
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                queue.push_shared(chunk.share(), part);
-                self.is_blocked = true;
-                Sent::AsFarAsPossible
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {
-                queue.push_shared(chunk.share(), part);
-                Sent::SomethingChanged
-            }
-            Err(error) => {
-                self.connection.write_failed(Ending::Broken(error.kind()), now);
-                Sent::SomethingChanged
-            }
-        }
-    }
-}
-
-fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &str) {
-    frame::append_text_with(out, |out| event.write_json(room, out));
-}
-
-/// The slot of `id`, unless that connection is gone. A function of the slab alone, so that the hub's other fields stay
-/// free to be used beside it.
-fn slot_of<S>(slots: &mut Slab<Slot<S>>, id: PeerId) -> Option<&mut Slot<S>> {
-    slots.get_mut(id.slot as usize).filter(|slot| slot.serial == id.serial)
-}
-
-fn id_of<S>(key: usize, slot: &Slot<S>) -> PeerId {
-    PeerId { slot: key as u32, serial: slot.serial }
-}
-
-fn enlist(list: &mut VecDeque<PeerId>, is_listed: &mut bool, id: PeerId) {
-    if !std::mem::replace(is_listed, true) {
-        list.push_back(id);
-    }
-}
-
-/// websocat sends the newline that ended the line; a message does not have it.
-fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }

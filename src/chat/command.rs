@@ -1,0 +1,329 @@
+//! What a line means: something said, or a command.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One line from a client, understood. What it names is not checked here: that is for whoever carries it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoken<'a> {
+    /// An empty line. Nobody needs to hear of it.
+    Nothing,
+    /// Said to the room.
+    Say(&'a str),
+    /// `/me`: done in the room.
+    Act(&'a str),
+    /// `/nick`: wants to be called so.
+    Nick(&'a str),
+    /// `/join`: wants to go to that room.
+    Join(&'a str),
+    /// `/msg`: said to one member.
+    Private {
+        /// Whom.
+        to: Cow<'a, str>,
+        /// What.
+        text: &'a str,
+    },
+    /// `/who`: wants to know who is here.
+    Who,
+    /// `/help`: wants [`HELP`].
+    Help,
+    /// `/history`: wants older messages.
+    History {
+        /// Those with smaller ids than this one.
+        before: u64,
+    },
+}
+
+/// Why a line that begins with a slash could not be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCommand {
+    /// There is no such command.
+    Unknown,
+    /// There is, but not with these arguments. Here is how to write it.
+    Arguments(&'static str),
+}
+
+/// A row of the table of commands.
+struct Command {
+    /// Without the slash, in small letters.
+    word: &'static str,
+    usage: &'static str,
+    /// Understands what stands behind the word, from the first character that is no white space. None: it makes no sense.
+    read: for<'a> fn(&'a str) -> Option<Spoken<'a>>,
+}
+
+/// The table, and the text of `/help` out of the same rows, so that none is forgotten in the other.
+macro_rules! commands {
+    ($($word:literal, $arguments:literal, $read:path, $sentence:literal;)*) => {
+        const COMMANDS: &[Command] =
+            &[$(Command { word: $word, usage: concat!("/", $word, $arguments), read: $read }),*];
+
+        /// The text of `/help`: a line for each command.
+        pub const HELP: &str = concat!(
+            "What begins with a slash is a command:",
+            $("\n/", $word, $arguments, " - ", $sentence,)*
+            "\n//TEXT - say something that begins with a slash"
+        );
+    };
+}
+
+commands! {
+    "nick", " NAME", nick, "change your name";
+    "join", " ROOM", join, "go to another room";
+    "msg", " NAME TEXT", private, "tell one member only; a name with spaces goes in double quotes";
+    "me", " ACTION", act, "do something rather than say it";
+    "who", "", who, "list who is here";
+    "history", " BEFORE", history, "show older messages, those with ids below BEFORE";
+    "help", "", help, "show this";
+}
+
+impl<'a> Spoken<'a> {
+    /// Understands one line. The newline that ended it does not count.
+    ///
+    /// # Errors
+    /// If it begins with a slash, and is no command.
+    pub fn parse(line: &'a str) -> Result<Spoken<'a>, BadCommand> {
+        let line = without_newline(line);
+        let Some(command) = line.strip_prefix('/') else {
+            return Ok(if line.is_empty() { Spoken::Nothing } else { Spoken::Say(line) });
+        };
+        if command.starts_with('/') {
+            return Ok(Spoken::Say(command));
+        }
+        let (word, arguments) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let known = COMMANDS.iter().find(|known| known.word.eq_ignore_ascii_case(word)).ok_or(BadCommand::Unknown)?;
+        (known.read)(arguments.trim_start()).ok_or(BadCommand::Arguments(known.usage))
+    }
+}
+
+/// websocat sends the newline that ended the line; a message does not have it.
+#[must_use]
+pub fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
+}
+
+impl fmt::Display for BadCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadCommand::Unknown => f.write_str(
+                "There is no such command; /help lists them. To say it all the same, begin with two slashes.",
+            ),
+            BadCommand::Arguments(usage) => write!(f, "Write it like this: {usage}"),
+        }
+    }
+}
+
+// ---- What stands behind each word ------------------------------------------------------------------------------------
+
+fn nick(arguments: &str) -> Option<Spoken<'_>> {
+    some(arguments.trim_end()).map(Spoken::Nick)
+}
+
+fn join(arguments: &str) -> Option<Spoken<'_>> {
+    some(arguments.trim_end()).map(Spoken::Join)
+}
+
+fn act(arguments: &str) -> Option<Spoken<'_>> {
+    some(arguments).map(Spoken::Act)
+}
+
+fn private(arguments: &str) -> Option<Spoken<'_>> {
+    let (to, text) = match arguments.strip_prefix('"') {
+        Some(quoted) => unquote(quoted)?,
+        None => {
+            let (to, text) = arguments.split_once(char::is_whitespace)?;
+            (Cow::Borrowed(to), text)
+        }
+    };
+    let text = some(text.trim_start())?;
+    some(&to)?;
+    Some(Spoken::Private { to, text })
+}
+
+fn who(arguments: &str) -> Option<Spoken<'_>> {
+    arguments.is_empty().then_some(Spoken::Who)
+}
+
+fn help(arguments: &str) -> Option<Spoken<'_>> {
+    arguments.is_empty().then_some(Spoken::Help)
+}
+
+fn history(arguments: &str) -> Option<Spoken<'_>> {
+    let digits = arguments.trim_end();
+    // The library's parser takes a plus as well.
+    let before = if digits.starts_with('+') { None } else { digits.parse().ok() };
+    before.map(|before| Spoken::History { before })
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The name that began behind a double quote, and what follows behind the space after the other quote. `\"` and `\\`
+/// stand for the second character; any other use of a backslash is a mistake, for it could mean either.
+fn unquote(quoted: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut name = Cow::Borrowed("");
+    let mut rest = quoted;
+    loop {
+        let (plain, special) = rest.split_at_checked(rest.find(['"', '\\'])?)?;
+        // Borrowed as long as it is one piece.
+        name += plain;
+        if let Some(behind) = special.strip_prefix('"') {
+            let text = behind.strip_prefix(char::is_whitespace)?;
+            return Some((name, text));
+        }
+        let escaped = special.strip_prefix('\\')?;
+        let (character, behind) = escaped.split_at_checked(1)?;
+        if !matches!(character, "\"" | "\\") {
+            return None;
+        }
+        name += character;
+        rest = behind;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn private_to<'a>(to: &'a str, text: &'a str) -> Result<Spoken<'a>, BadCommand> {
+        Ok(Spoken::Private { to: to.into(), text })
+    }
+
+    #[test]
+    fn each_command_is_understood_in_any_case() {
+        let rows = [
+            ("/nick Alice B.", Ok(Spoken::Nick("Alice B."))),
+            ("/NICK  Alice \r\n", Ok(Spoken::Nick("Alice"))),
+            ("/join 汉字", Ok(Spoken::Join("汉字"))),
+            ("/me waves", Ok(Spoken::Act("waves"))),
+            ("/Me\twaves  at all ", Ok(Spoken::Act("waves  at all "))),
+            ("/msg bob hi there", private_to("bob", "hi there")),
+            ("/who", Ok(Spoken::Who)),
+            ("/who ", Ok(Spoken::Who)),
+            ("/hElP\n", Ok(Spoken::Help)),
+            ("/history 17", Ok(Spoken::History { before: 17 })),
+            ("/history 18446744073709551615 ", Ok(Spoken::History { before: u64::MAX })),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(Spoken::parse(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_spaces_goes_in_double_quotes() {
+        let rows = [
+            (r#"/msg "Tourist 5" hello"#, "Tourist 5", "hello"),
+            (r#"/msg   "Tourist 5"   two words"#, "Tourist 5", "two words"),
+            (r#"/msg "a\"b\\c" x"#, r#"a"b\c"#, "x"),
+            (r#"/msg "汉 \\" "quoted""#, r"汉 \", r#""quoted""#),
+            (r#"/msg a"b\c x"#, r#"a"b\c"#, "x"),
+        ];
+        for (line, to, text) in rows {
+            assert_eq!(Spoken::parse(line), private_to(to, text), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_quotes_without_a_backslash_is_not_copied() {
+        let Ok(Spoken::Private { to, .. }) = Spoken::parse(r#"/msg "Tourist 5" hello"#) else { panic!() };
+        assert!(matches!(to, Cow::Borrowed("Tourist 5")));
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_answered_with_how_to_write_it() {
+        let rows = [
+            ("/nick NAME", &["/nick", "/nick ", "/nick \n"][..]),
+            ("/join ROOM", &["/join", "/join\t"]),
+            ("/me ACTION", &["/me", "/me   "]),
+            (
+                "/msg NAME TEXT",
+                &["/msg", "/msg bob", "/msg bob ", r#"/msg "bob" "#, r#"/msg "bob hi"#, r#"/msg "" hi"#],
+            ),
+            (
+                "/msg NAME TEXT",
+                &[r#"/msg "bob"hi"#, r#"/msg "b\ob" hi"#, r#"/msg "b\"#, r#"/msg ""#, r#"/msg "\汉" x"#],
+            ),
+            ("/who", &["/who is it"]),
+            ("/help", &["/help me"]),
+            ("/history BEFORE", &["/history", "/history x", "/history -1", "/history +1", "/history 1 2"]),
+            ("/history BEFORE", &["/history 18446744073709551616"]),
+        ];
+        for (usage, lines) in rows {
+            for line in lines {
+                assert_eq!(Spoken::parse(line), Err(BadCommand::Arguments(usage)), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_unknown() {
+        for line in ["/", "/ who", "/\n", "/whom", "/wh", "/ｗho", "/nick_name x", "/\"who\""] {
+            assert_eq!(Spoken::parse(line), Err(BadCommand::Unknown), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_is_nothing_and_a_blank_one_is_said() {
+        for line in ["", "\n", "\r\n"] {
+            assert_eq!(Spoken::parse(line), Ok(Spoken::Nothing), "{line:?}");
+        }
+        for (line, text) in [(" ", " "), ("\n\n", "\n"), ("\r", "\r"), (" /who", " /who"), ("a\n/who\n", "a\n/who")] {
+            assert_eq!(Spoken::parse(line), Ok(Spoken::Say(text)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn two_slashes_say_one() {
+        assert_eq!(Spoken::parse("//who\n"), Ok(Spoken::Say("/who")));
+        assert_eq!(Spoken::parse("//"), Ok(Spoken::Say("/")));
+        assert_eq!(Spoken::parse("///"), Ok(Spoken::Say("//")));
+    }
+
+    /// The help is a promise to people; this is its golden copy.
+    #[test]
+    fn the_help_lists_every_command() {
+        let expected = [
+            "What begins with a slash is a command:",
+            "/nick NAME - change your name",
+            "/join ROOM - go to another room",
+            "/msg NAME TEXT - tell one member only; a name with spaces goes in double quotes",
+            "/me ACTION - do something rather than say it",
+            "/who - list who is here",
+            "/history BEFORE - show older messages, those with ids below BEFORE",
+            "/help - show this",
+            "//TEXT - say something that begins with a slash",
+        ];
+        assert_eq!(HELP.lines().collect::<Vec<_>>(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_a_panic(line in any::<String>(), command in "/(msg|nick|me|history|who)[ \"\\\\ab汉0-9\n\r\t]{0,12}") {
+            let _ = Spoken::parse(&line);
+            let _ = Spoken::parse(&command);
+        }
+
+        #[test]
+        fn what_does_not_begin_with_a_slash_is_said_unchanged(text in "[^/\r\n](?s:.{0,40})[^\r\n]") {
+            prop_assert_eq!(Spoken::parse(&text), Ok(Spoken::Say(&text)));
+            for line in [format!("{text}\n"), format!("{text}\r\n")] {
+                prop_assert_eq!(Spoken::parse(&line), Ok(Spoken::Say(&text)));
+            }
+        }
+
+        #[test]
+        fn an_extra_slash_in_front_of_a_slash_is_taken_off_again(text in "/(?s:.{0,40})[^\r\n]") {
+            let line = format!("/{text}");
+            prop_assert_eq!(Spoken::parse(&line), Ok(Spoken::Say(&text)));
+        }
+
+        #[test]
+        fn a_name_survives_its_quotes(name in "\\PC{1,20}|[\"\\\\ a]{1,8}", text in "[^\\s](?s:.{0,10})[^\r\n]") {
+            let quoted = name.replace('\\', r"\\").replace('"', r#"\""#);
+            let line = format!("/msg \"{quoted}\" {text}");
+            prop_assert_eq!(Spoken::parse(&line), private_to(&name, &text));
+        }
+    }
+}

@@ -1,0 +1,1356 @@
+//! Messages that outlive the daemon: they have happened when they are in the file.
+//!
+//! A disk may take milliseconds, or a minute; the loop waits for nobody. So a thread owns the [`Database`], and there is
+//! a channel each way. Whatever is said in one turn is one batch, written in one transaction. While that is under way
+//! the next batch collects, so the slower the disk, the more it is given at once, and never more than two wait.
+//!
+//! The thread does what it is asked in the order in which it is asked, and answers in that order. A page that was read
+//! therefore has its place among the batches: what was answered before is in it, what is answered after it is not.
+//!
+//! A batch that cannot be written is refused, message by message, each in its place; the next is tried as if nothing
+//! had been. So a disk that has room again needs no restart.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use log::{info, warn};
+
+use super::database::{CannotOpen, CannotRead, CannotWrite, Database, Durability, Keep, Said, Trimmed};
+use super::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use crate::chat::{Kind, Message, Name, RoomName};
+
+/// What may be under way before nobody is to say more: some seconds of the busiest room on a slow disk. Below half of
+/// it, all may speak again.
+const MOST_TEXT_BYTES: usize = 4 * 1024 * 1024;
+const MOST_ENTRIES: usize = 20_000;
+
+/// Between two looks for what is too old.
+const TRIM_EVERY_MS: u64 = 60_000;
+
+/// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
+const RETRY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
+
+/// How long the end waits for what is still to be written. A disk that takes longer is lost.
+const END_WITHIN: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(2) };
+
+/// What is called, by the thread, whenever [`History::next`] has something more.
+pub type Wake = Box<dyn Fn() + Send>;
+
+/// How a history in a file is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What outlives a loss of power.
+    pub durability: Durability,
+    /// What is kept for how long.
+    pub keep: Keep,
+    /// What [`Outcome::Opened`] gives.
+    pub newest: PageSize,
+}
+
+/// See the module. This is the loop's side; it never waits but when it is dropped: then it lets the thread write what
+/// has been appended, for two seconds at most.
+pub struct Sqlite<M> {
+    /// Dropped, it tells the thread to end.
+    requests: Option<Sender<Request>>,
+    replies: Receiver<Reply>,
+    /// Nothing ever comes: the other end goes when the file is closed.
+    ended: Receiver<Infallible>,
+    keep: Keep,
+    rooms: HashMap<RoomKey, Room<M>>,
+    next_serial: u64,
+    /// What collects until the thread has written the batch before it.
+    waiting: Batch<M>,
+    /// The number of the batch that waits: they are counted from 1.
+    waiting_number: u64,
+    in_flight: Option<InFlight<M>>,
+    /// The number of the last batch that has come back.
+    settled: u64,
+    /// What was asked for, in the order in which it will be answered.
+    readings: VecDeque<Reading<M>>,
+    /// What [`History::next`] is still to give.
+    arrived: VecDeque<Arrived<M>>,
+    /// The batch of the message that was given last, for as long as the borrow lasts.
+    delivered: Option<Arc<Rows>>,
+    backlog: Load,
+    pressure: Pressure,
+    /// When, as [`History::tick`] had it, the thread was last asked to trim.
+    trim_asked_at: Option<u64>,
+    is_trimming: bool,
+    writing: Health,
+    reading: Health,
+    trimming: Health,
+    is_damage_logged: bool,
+}
+
+struct Room<M> {
+    name: RoomName,
+    /// No two openings share it: a late answer for a room that is gone means nobody.
+    serial: u64,
+    /// What waits for the room to be read; nothing more once it is open.
+    held: Option<Vec<Held<M>>>,
+    /// The newest batch that has an entry of this room; 0 before the first.
+    last_batch: u64,
+}
+
+/// Something that came before its room was open.
+enum Held<M> {
+    Said { speaker: M, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
+    Mark(Mark<M>),
+    Read { wanted: Wanted, size: PageSize, reader: M },
+}
+
+/// What is not written, and only must not overtake what is.
+enum Mark<M> {
+    Came(M),
+    Renamed(M),
+    Went(M),
+}
+
+/// What is appended together.
+struct Batch<M> {
+    rows: Rows,
+    /// All entries in their order; each `Said` stands for the next of the rows.
+    entries: Vec<(RoomKey, Step<M>)>,
+}
+
+enum Step<M> {
+    Said { speaker: M },
+    Mark(Mark<M>),
+}
+
+struct InFlight<M> {
+    number: u64,
+    rows: Arc<Rows>,
+    entries: Vec<(RoomKey, Step<M>)>,
+}
+
+/// The messages of a batch, shared with the thread so that none is copied. One buffer has all their texts.
+#[derive(Default)]
+struct Rows {
+    texts: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    room: RoomName,
+    name: Name,
+    unix_ms: u64,
+    kind: Kind,
+    /// The name as it is written.
+    name_text: Range<usize>,
+    text: Range<usize>,
+}
+
+struct Reading<M> {
+    room: RoomKey,
+    serial: u64,
+    wanted: Wanted,
+    reader: M,
+}
+
+/// What is ready to be given.
+enum Arrived<M> {
+    Opened(RoomKey, Newest),
+    Mark(RoomKey, Mark<M>),
+    Refused(RoomKey, M),
+    Read { room: RoomKey, wanted: Wanted, page: Option<Page>, reader: M },
+    Batch(Settled<M>),
+}
+
+/// A batch that has come back, as far as it has not been given yet.
+struct Settled<M> {
+    rows: Arc<Rows>,
+    entries: std::vec::IntoIter<(RoomKey, Step<M>)>,
+    /// The ids of the rows from `row` on; none if it could not be written.
+    ids: std::vec::IntoIter<u64>,
+    row: usize,
+}
+
+/// What the loop asks of the thread.
+enum Request {
+    Open(Opening),
+    Append(Arc<Rows>),
+    Read { room: RoomName, wanted: Wanted, size: PageSize },
+    Trim { unix_ms: u64 },
+}
+
+struct Opening {
+    room: RoomKey,
+    serial: u64,
+    name: RoomName,
+    /// That it cannot be read has been reported.
+    is_reported: bool,
+}
+
+/// What the thread answers.
+enum Reply {
+    Opened(RoomKey, u64, Newest),
+    /// It is tried again; once for each opening.
+    CannotOpenYet(CannotRead),
+    Appended(Result<Vec<u64>, CannotWrite>),
+    Read(Result<Page, CannotRead>),
+    Trimmed(Result<(), CannotWrite>),
+}
+
+struct Newest {
+    last_id: u64,
+    messages: Vec<Stored>,
+}
+
+/// How much is under way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    entries: usize,
+    text_bytes: usize,
+}
+
+/// Whether something works, so that each change is logged, and only the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    Bad,
+}
+
+/// What the thread works on: a [`Database`], or what a test makes of it.
+trait Store: Send + 'static {
+    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite>;
+    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead>;
+    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead>;
+    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead>;
+    fn trim(&mut self, keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite>;
+}
+
+impl<M> Sqlite<M> {
+    /// Opens the file, or makes it, and starts the thread that owns it.
+    ///
+    /// # Errors
+    /// [`CannotOpen`]
+    pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Sqlite<M>, CannotOpen> {
+        let database = Database::open(path, terms.durability)?;
+        let path: Box<Path> = database.path().into();
+        let history = Sqlite::start(database, terms, wake);
+        let history = history.map_err(|error| CannotOpen::System(path.clone(), error.to_string().into()))?;
+        info!("the history is in {}", path.display());
+        Ok(history)
+    }
+
+    fn start(store: impl Store, terms: Terms, wake: Wake) -> Result<Sqlite<M>, impl fmt::Display> {
+        let (requests, asked) = mpsc::channel();
+        let (sender, replies) = mpsc::channel();
+        let (until_closed, ended) = mpsc::channel();
+        let replier = Replier { sender, wake: WakeAtLast(wake) };
+        let Terms { durability: _, keep, newest } = terms;
+        let spawned = thread::Builder::new().name("history".into()).spawn(move || {
+            // Goes last, when the store has been closed.
+            let _until_closed = until_closed;
+            Writer::new(store, keep, newest, replier).serve(&asked);
+        });
+        spawned.map(|_| Sqlite {
+            requests: Some(requests),
+            replies,
+            ended,
+            keep,
+            rooms: HashMap::new(),
+            next_serial: 1,
+            waiting: Batch::default(),
+            waiting_number: 1,
+            in_flight: None,
+            settled: 0,
+            readings: VecDeque::new(),
+            arrived: VecDeque::new(),
+            delivered: None,
+            backlog: Load::default(),
+            pressure: Pressure::Low,
+            trim_asked_at: None,
+            is_trimming: false,
+            writing: Health::Good,
+            reading: Health::Good,
+            trimming: Health::Good,
+            is_damage_logged: false,
+        })
+    }
+
+    /// False once the thread is gone, which only a fault of its own can bring about.
+    fn ask(&self, request: Request) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
+    }
+
+    fn put_mark(&mut self, key: RoomKey, mark: Mark<M>) {
+        if let Some(room) = self.rooms.get_mut(&key) {
+            if let Some(held) = &mut room.held {
+                held.push(Held::Mark(mark));
+                self.add_load(0);
+                return;
+            }
+            if room.last_batch > self.settled {
+                room.last_batch = self.waiting_number;
+                self.waiting.entries.push((key, Step::Mark(mark)));
+                self.add_load(0);
+                return;
+            }
+        }
+        self.arrived.push_back(Arrived::Mark(key, mark));
+    }
+
+    fn put_said(&mut self, key: RoomKey, speaker: M, name: &Name, unix_ms: u64, kind: Kind, text: &str) {
+        let Some(room) = self.rooms.get_mut(&key) else {
+            self.arrived.push_back(Arrived::Refused(key, speaker));
+            return;
+        };
+        if let Some(held) = &mut room.held {
+            held.push(Held::Said { speaker, name: name.clone(), unix_ms, kind, text: text.into() });
+        } else {
+            room.last_batch = self.waiting_number;
+            self.waiting.rows.push(room.name.clone(), name, unix_ms, kind, text);
+            self.waiting.entries.push((key, Step::Said { speaker }));
+        }
+        self.add_load(text.len());
+    }
+
+    fn put_read(&mut self, key: RoomKey, wanted: Wanted, size: PageSize, reader: M) {
+        if let Some(room) = self.rooms.get_mut(&key) {
+            if let Some(held) = &mut room.held {
+                held.push(Held::Read { wanted, size, reader });
+                return;
+            }
+            let (serial, room) = (room.serial, room.name.clone());
+            if self.ask(Request::Read { room, wanted, size }) {
+                self.readings.push_back(Reading { room: key, serial, wanted, reader });
+                return;
+            }
+        }
+        self.arrived.push_back(Arrived::Read { room: key, wanted, page: None, reader });
+    }
+
+    fn add_load(&mut self, text_bytes: usize) {
+        self.backlog.entries += 1;
+        self.backlog.text_bytes += text_bytes;
+        if self.backlog.is_above(1) {
+            self.pressure = Pressure::High;
+        }
+    }
+
+    fn take_load(&mut self, entries: usize, text_bytes: usize) {
+        self.backlog.entries = self.backlog.entries.saturating_sub(entries);
+        self.backlog.text_bytes = self.backlog.text_bytes.saturating_sub(text_bytes);
+        if !self.backlog.is_above(2) {
+            self.pressure = Pressure::Low;
+        }
+    }
+
+    /// Gives the thread the next batch, if it has none. One without messages has nothing to wait for.
+    fn send_waiting(&mut self) {
+        while self.in_flight.is_none() && !self.waiting.entries.is_empty() {
+            let Batch { rows, entries } = std::mem::take(&mut self.waiting);
+            let batch = InFlight { number: self.waiting_number, rows: Arc::new(rows), entries };
+            self.waiting_number += 1;
+            if batch.rows.rows.is_empty() || !self.ask(Request::Append(Arc::clone(&batch.rows))) {
+                self.settle(batch, Vec::new());
+            } else {
+                self.in_flight = Some(batch);
+            }
+        }
+    }
+
+    /// A batch has come back, with the ids of its messages if it was written.
+    fn settle(&mut self, batch: InFlight<M>, ids: Vec<u64>) {
+        let InFlight { number, rows, entries } = batch;
+        self.settled = number;
+        self.take_load(entries.len(), rows.rows.iter().map(|row| row.text.len()).sum());
+        let settled = Settled { rows, entries: entries.into_iter(), ids: ids.into_iter(), row: 0 };
+        self.arrived.push_back(Arrived::Batch(settled));
+    }
+
+    fn take_reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Opened(key, serial, newest) => {
+                self.reading.is_good_again("the history can be read again");
+                let Some(room) = self.rooms.get_mut(&key).filter(|room| room.serial == serial) else { return };
+                let held = room.held.take().unwrap_or_default();
+                self.arrived.push_back(Arrived::Opened(key, newest));
+                for held in held {
+                    self.release(key, held);
+                }
+            }
+            Reply::CannotOpenYet(error) => self.cannot_read(&error),
+            Reply::Appended(result) => {
+                match &result {
+                    Ok(_) => self.writing.is_good_again("the history is written again"),
+                    Err(error) => self.writing.is_bad(error),
+                }
+                if let Some(batch) = self.in_flight.take() {
+                    self.settle(batch, result.unwrap_or_default());
+                }
+            }
+            Reply::Read(result) => {
+                match &result {
+                    Ok(_) => self.reading.is_good_again("the history can be read again"),
+                    Err(error) => self.cannot_read(error),
+                }
+                if let Some(reading) = self.readings.pop_front() {
+                    self.answer(reading, result.ok());
+                }
+            }
+            Reply::Trimmed(result) => {
+                self.is_trimming = false;
+                match result {
+                    Ok(()) => self.trimming.is_good_again("what is too old is deleted from the history again"),
+                    Err(error) => self.trimming.is_bad(&error),
+                }
+            }
+        }
+    }
+
+    /// Who asked in a room that has been forgotten is gone.
+    fn answer(&mut self, reading: Reading<M>, page: Option<Page>) {
+        let Reading { room, serial, wanted, reader } = reading;
+        if self.rooms.get(&room).is_some_and(|room| room.serial == serial) {
+            self.arrived.push_back(Arrived::Read { room, wanted, page, reader });
+        }
+    }
+
+    /// Appends what has waited for its room.
+    fn release(&mut self, key: RoomKey, held: Held<M>) {
+        match held {
+            Held::Said { speaker, name, unix_ms, kind, text } => {
+                self.take_load(1, text.len());
+                self.put_said(key, speaker, &name, unix_ms, kind, &text);
+            }
+            Held::Mark(mark) => {
+                self.take_load(1, 0);
+                self.put_mark(key, mark);
+            }
+            Held::Read { wanted, size, reader } => self.put_read(key, wanted, size, reader),
+        }
+    }
+
+    /// A damaged page is a part of the file: others can be read, and it is found again by everybody who looks there.
+    fn cannot_read(&mut self, error: &CannotRead) {
+        match error {
+            CannotRead::Corrupt(_) => {
+                if !std::mem::replace(&mut self.is_damage_logged, true) {
+                    warn!("{error}");
+                }
+            }
+            CannotRead::System(..) => self.reading.is_bad(error),
+        }
+    }
+
+    /// The thread is gone: what it had comes back as not done. Says whether there was anything.
+    fn give_up(&mut self) -> bool {
+        let batch = self.in_flight.take();
+        let has_lost = batch.is_some() || !self.readings.is_empty();
+        if has_lost {
+            self.writing.is_bad(&"the thread of the history has ended, which is a fault of roomd; restart it");
+        }
+        if let Some(batch) = batch {
+            self.settle(batch, Vec::new());
+        }
+        while let Some(reading) = self.readings.pop_front() {
+            self.answer(reading, None);
+        }
+        has_lost
+    }
+
+    /// Takes one step off the front of what has arrived.
+    fn next_arrived(&mut self) -> Option<(RoomKey, Returned<M>)> {
+        loop {
+            let Some(Arrived::Batch(batch)) = self.arrived.front_mut() else {
+                return Some(match self.arrived.pop_front()? {
+                    Arrived::Opened(room, newest) => (room, Returned::Opened(newest)),
+                    Arrived::Mark(room, mark) => (room, Returned::Mark(mark)),
+                    Arrived::Refused(room, speaker) => (room, Returned::Refused(speaker)),
+                    Arrived::Read { room, wanted, page, reader } => (room, Returned::Read { wanted, page, reader }),
+                    // What the line above has ruled out.
+                    Arrived::Batch(_) => continue,
+                });
+            };
+            let Some((room, step)) = batch.entries.next() else {
+                self.arrived.pop_front();
+                continue;
+            };
+            let speaker = match step {
+                Step::Mark(mark) => return Some((room, Returned::Mark(mark))),
+                Step::Said { speaker } => speaker,
+            };
+            let row = batch.row;
+            batch.row += 1;
+            let Some(id) = batch.ids.next() else { return Some((room, Returned::Refused(speaker))) };
+            self.delivered = Some(Arc::clone(&batch.rows));
+            return Some((room, Returned::Said { row, id }));
+        }
+    }
+}
+
+/// What [`Sqlite::next_arrived`] has found, before the text is borrowed from where it lies.
+enum Returned<M> {
+    Opened(Newest),
+    Said { row: usize, id: u64 },
+    Refused(M),
+    Mark(Mark<M>),
+    Read { wanted: Wanted, page: Option<Page>, reader: M },
+}
+
+impl<M> History<M> for Sqlite<M> {
+    fn open(&mut self, room: RoomKey, name: &RoomName) {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.forget(room);
+        self.rooms.insert(room, Room { name: name.clone(), serial, held: Some(Vec::new()), last_batch: 0 });
+        self.ask(Request::Open(Opening { room, serial, name: name.clone(), is_reported: false }));
+    }
+
+    fn forget(&mut self, room: RoomKey) {
+        let held = self.rooms.remove(&room).and_then(|room| room.held);
+        for held in held.into_iter().flatten() {
+            match held {
+                Held::Said { text, .. } => self.take_load(1, text.len()),
+                Held::Mark(_) => self.take_load(1, 0),
+                Held::Read { .. } => {}
+            }
+        }
+    }
+
+    fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
+        match entry {
+            Entry::Said { speaker, name, unix_ms, kind, text } => {
+                self.put_said(room, speaker, name, unix_ms, kind, text);
+            }
+            Entry::Came(member) => self.put_mark(room, Mark::Came(member)),
+            Entry::Renamed(member) => self.put_mark(room, Mark::Renamed(member)),
+            Entry::Went(member) => self.put_mark(room, Mark::Went(member)),
+        }
+    }
+
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M) {
+        self.put_read(room, wanted, size, reader);
+    }
+
+    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, M>)> {
+        let (room, returned) = loop {
+            self.send_waiting();
+            if let Some(arrived) = self.next_arrived() {
+                break arrived;
+            }
+            match self.replies.try_recv() {
+                Ok(reply) => self.take_reply(reply),
+                Err(TryRecvError::Disconnected) if self.give_up() => {}
+                Err(_) => {
+                    self.delivered = None;
+                    return None;
+                }
+            }
+        };
+        let outcome = match returned {
+            Returned::Opened(Newest { last_id, messages }) => Outcome::Opened { last_id, newest: messages },
+            Returned::Refused(speaker) => Outcome::Refused(speaker),
+            Returned::Mark(Mark::Came(member)) => Outcome::Came(member),
+            Returned::Mark(Mark::Renamed(member)) => Outcome::Renamed(member),
+            Returned::Mark(Mark::Went(member)) => Outcome::Went(member),
+            Returned::Read { wanted, page, reader } => Outcome::Read { reader, wanted, page },
+            Returned::Said { row, id } => Outcome::Said(self.delivered.as_ref()?.message(row, id)?),
+        };
+        Some((room, outcome))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Older
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.pressure
+    }
+
+    fn tick(&mut self, unix_ms: u64) {
+        if self.is_trimming || (self.keep.messages.is_none() && self.keep.max_age.is_none()) {
+            return;
+        }
+        // A clock that was set back counts as a minute gone.
+        let is_due = |asked_at: u64| unix_ms.checked_sub(asked_at).is_none_or(|ms| ms >= TRIM_EVERY_MS);
+        if self.trim_asked_at.is_none_or(is_due) {
+            self.trim_asked_at = Some(unix_ms);
+            self.is_trimming = self.ask(Request::Trim { unix_ms });
+        }
+    }
+}
+
+impl<M> Drop for Sqlite<M> {
+    fn drop(&mut self) {
+        let Batch { rows, .. } = std::mem::take(&mut self.waiting);
+        if !rows.rows.is_empty() {
+            self.ask(Request::Append(Arc::new(rows)));
+        }
+        self.requests = None;
+        if self.ended.recv_timeout(END_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            warn!("the history was not closed in time: what was said last may be lost");
+        }
+        for reply in self.replies.try_iter() {
+            if let Reply::Appended(Err(error)) = reply {
+                self.writing.is_bad(&error);
+            }
+        }
+    }
+}
+
+impl<M> Default for Batch<M> {
+    fn default() -> Batch<M> {
+        Batch { rows: Rows::default(), entries: Vec::new() }
+    }
+}
+
+impl Rows {
+    fn push(&mut self, room: RoomName, name: &Name, unix_ms: u64, kind: Kind, text: &str) {
+        let start = self.texts.len();
+        // The name as the file has it. A string takes whatever is written to it.
+        let _ = fmt::Write::write_fmt(&mut self.texts, format_args!("{name}"));
+        let end_of_name = self.texts.len();
+        self.texts.push_str(text);
+        self.rows.push(Row {
+            room,
+            name: name.clone(),
+            unix_ms,
+            kind,
+            name_text: start..end_of_name,
+            text: end_of_name..self.texts.len(),
+        });
+    }
+
+    fn message(&self, row: usize, id: u64) -> Option<Message<'_>> {
+        let Row { name, unix_ms, kind, text, .. } = self.rows.get(row)?;
+        Some(Message { id, unix_ms: *unix_ms, kind: *kind, name, text: self.texts.get(text.clone())? })
+    }
+
+    fn said(&self) -> impl Iterator<Item = Said<'_>> {
+        let text_of = |range: &Range<usize>| self.texts.get(range.clone()).unwrap_or_default();
+        self.rows.iter().map(move |row| Said {
+            room: row.room.as_str(),
+            name: text_of(&row.name_text),
+            unix_ms: row.unix_ms,
+            kind: row.kind,
+            text: text_of(&row.text),
+        })
+    }
+}
+
+impl Load {
+    /// Above the most there may be, divided by `divisor`.
+    fn is_above(self, divisor: usize) -> bool {
+        self.entries > MOST_ENTRIES / divisor || self.text_bytes > MOST_TEXT_BYTES / divisor
+    }
+}
+
+impl Health {
+    fn is_bad(&mut self, error: &dyn fmt::Display) {
+        if std::mem::replace(self, Health::Bad) == Health::Good {
+            warn!("{error}");
+        }
+    }
+
+    fn is_good_again(&mut self, sentence: &str) {
+        if std::mem::replace(self, Health::Good) == Health::Bad {
+            info!("{sentence}");
+        }
+    }
+}
+
+// ---- The thread -------------------------------------------------------------------------------------------------------
+
+/// The thread's side. It blocks as long as it must.
+struct Writer<S> {
+    store: S,
+    keep: Keep,
+    newest: PageSize,
+    /// Rooms that could not be read so far.
+    unopened: VecDeque<Opening>,
+    /// The time of a trim that is not done.
+    trimming: Option<u64>,
+    replier: Replier,
+}
+
+struct Replier {
+    sender: Sender<Reply>,
+    /// Behind the sender, for it is dropped after it: should the thread die, the loop learns of it.
+    wake: WakeAtLast,
+}
+
+struct WakeAtLast(Wake);
+
+impl Drop for WakeAtLast {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl Replier {
+    fn reply(&self, reply: Reply) {
+        // If nobody listens any more, the next request will be the end.
+        let _ = self.sender.send(reply);
+        (self.wake.0)();
+    }
+}
+
+impl<S: Store> Writer<S> {
+    fn new(store: S, keep: Keep, newest: PageSize, replier: Replier) -> Writer<S> {
+        Writer { store, keep, newest, unopened: VecDeque::new(), trimming: None, replier }
+    }
+
+    /// Does what is asked until nobody can ask any more. Between two requests there is one slice of a trim at most, so
+    /// that is what a batch waits for at most.
+    fn serve(mut self, requests: &Receiver<Request>) {
+        loop {
+            let request = if self.trimming.is_some() {
+                match requests.try_recv() {
+                    Err(TryRecvError::Disconnected) => return,
+                    request => request.ok(),
+                }
+            } else if self.unopened.is_empty() {
+                match requests.recv() {
+                    Err(_) => return,
+                    Ok(request) => Some(request),
+                }
+            } else {
+                match requests.recv_timeout(RETRY) {
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    request => request.ok(),
+                }
+            };
+            match request {
+                Some(Request::Open(opening)) => self.unopened.push_front(opening),
+                Some(Request::Append(rows)) => self.append(&rows),
+                Some(Request::Read { room, wanted, size }) => {
+                    let page = self.store.read(room.as_str(), wanted, size);
+                    self.replier.reply(Reply::Read(page));
+                }
+                Some(Request::Trim { unix_ms }) => self.trimming = Some(unix_ms),
+                None => {}
+            }
+            self.open_rooms();
+            self.trim();
+        }
+    }
+
+    fn append(&mut self, rows: &Rows) {
+        let mut ids = Vec::with_capacity(rows.rows.len());
+        let written = self.store.append(rows.said(), &mut ids);
+        self.replier.reply(Reply::Appended(written.map(|()| ids)));
+    }
+
+    /// Opens those who wait for it, up to the first that cannot be read; that one goes to the end of the line.
+    fn open_rooms(&mut self) {
+        while let Some(mut opening) = self.unopened.pop_front() {
+            match self.newest_of(opening.name.as_str()) {
+                Ok(newest) => self.replier.reply(Reply::Opened(opening.room, opening.serial, newest)),
+                Err(error) => {
+                    if !std::mem::replace(&mut opening.is_reported, true) {
+                        self.replier.reply(Reply::CannotOpenYet(error));
+                    }
+                    self.unopened.push_back(opening);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn newest_of(&mut self, room: &str) -> Result<Newest, CannotRead> {
+        let last_id = self.store.last_id(room)?;
+        let messages = self.store.newest(room, self.newest)?.messages;
+        Ok(Newest { last_id, messages })
+    }
+
+    /// One slice.
+    fn trim(&mut self) {
+        let Some(unix_ms) = self.trimming else { return };
+        let result = match self.store.trim(self.keep, unix_ms) {
+            Ok(Trimmed { more: true, .. }) => return,
+            Ok(Trimmed { more: false, .. }) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.trimming = None;
+        self.replier.reply(Reply::Trimmed(result));
+    }
+}
+
+impl Store for Database {
+    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
+        Database::append(self, batch, ids)
+    }
+
+    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
+        Database::last_id(self, room)
+    }
+
+    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead> {
+        self.read_before(room, None, size)
+    }
+
+    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead> {
+        match wanted {
+            Wanted::After(id) => self.read_after(room, id, size),
+            Wanted::Before(id) => self.read_before(room, Some(id), size),
+        }
+    }
+
+    fn trim(&mut self, keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite> {
+        Database::trim(self, keep, now_unix_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const LOBBY: RoomKey = RoomKey(0);
+    const PAGE: PageSize = PageSize { messages: 1_000, bytes: 1_000_000 };
+    const KEEP_ALL: Keep = Keep { messages: None, max_age: None };
+    const KEEP_ONE: Keep = Keep { messages: std::num::NonZeroU64::new(1), max_age: None };
+
+    /// What the store is to do next. Until it is told, it hangs; when nobody can tell it any more, it succeeds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Verdict {
+        Do,
+        Fail,
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Call {
+        Append(usize),
+        LastId,
+        Read,
+        Trim(u64),
+    }
+
+    /// Does what the test says, and tells of each call when it begins.
+    struct Scripted {
+        verdicts: Receiver<Verdict>,
+        calls: Sender<Call>,
+        rooms: BTreeMap<String, Vec<Stored>>,
+    }
+
+    impl Scripted {
+        fn is_to_fail(&mut self, call: Call) -> bool {
+            let _ = self.calls.send(call);
+            self.verdicts.recv() == Ok(Verdict::Fail)
+        }
+
+        fn cannot_read() -> CannotRead {
+            CannotRead::System(Path::new("x").into(), "no".into())
+        }
+
+        fn cannot_write() -> CannotWrite {
+            CannotWrite::Full(Path::new("x").into())
+        }
+    }
+
+    impl Store for Scripted {
+        fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
+            let batch: Vec<Said<'a>> = batch.collect();
+            if self.is_to_fail(Call::Append(batch.len())) {
+                return Err(Scripted::cannot_write());
+            }
+            for Said { room, name, unix_ms, kind, text } in batch {
+                let messages = self.rooms.entry(room.to_owned()).or_default();
+                let (id, name) = (messages.len() as u64 + 1, Name::from_stored(name));
+                messages.push(Stored { id, unix_ms, kind, name, text: text.into() });
+                ids.push(id);
+            }
+            Ok(())
+        }
+
+        fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
+            if self.is_to_fail(Call::LastId) {
+                return Err(Scripted::cannot_read());
+            }
+            Ok(self.rooms.get(room).map_or(0, |messages| messages.len() as u64))
+        }
+
+        fn newest(&mut self, room: &str, _size: PageSize) -> Result<Page, CannotRead> {
+            let messages = self.rooms.get(room).cloned().unwrap_or_default();
+            Ok(Page { messages, more: false })
+        }
+
+        fn read(&mut self, room: &str, _wanted: Wanted, size: PageSize) -> Result<Page, CannotRead> {
+            if self.is_to_fail(Call::Read) {
+                return Err(Scripted::cannot_read());
+            }
+            self.newest(room, size)
+        }
+
+        fn trim(&mut self, _keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite> {
+            if self.is_to_fail(Call::Trim(now_unix_ms)) {
+                return Err(Scripted::cannot_write());
+            }
+            // Slice after slice, until the test has had enough.
+            Ok(Trimmed { messages: 0, more: now_unix_ms % 2 == 1 })
+        }
+    }
+
+    /// A history in front of a scripted store, and all that a test needs to pull its strings.
+    struct Bench {
+        history: Sqlite<u8>,
+        verdicts: Option<Sender<Verdict>>,
+        calls: Receiver<Call>,
+        wakes: Receiver<()>,
+    }
+
+    /// An outcome that borrows nothing.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Got {
+        Opened(u64, usize),
+        Said(u64, String),
+        Refused(u8),
+        Came(u8),
+        Renamed(u8),
+        Went(u8),
+        Read(u8, Option<Vec<u64>>),
+    }
+
+    impl Bench {
+        fn new(keep: Keep) -> Bench {
+            let (verdicts, told) = mpsc::channel();
+            let (tell, calls) = mpsc::channel();
+            let (woken, wakes) = mpsc::channel();
+            let store = Scripted { verdicts: told, calls: tell, rooms: BTreeMap::new() };
+            let terms = Terms { durability: Durability::Normal, keep, newest: PAGE };
+            let wake = Box::new(move || woken.send(()).unwrap_or_default());
+            let history = Sqlite::start(store, terms, wake).unwrap_or_else(|error| panic!("{error}"));
+            Bench { history, verdicts: Some(verdicts), calls, wakes }
+        }
+
+        /// With the lobby open.
+        fn open(keep: Keep) -> Bench {
+            let mut bench = Bench::new(keep);
+            bench.history.open(LOBBY, &RoomName::lobby());
+            bench.tell(Verdict::Do);
+            assert_eq!(bench.wait_for(1), [Got::Opened(0, 0)]);
+            assert_eq!(bench.call(), Call::LastId);
+            bench
+        }
+
+        fn tell(&self, verdict: Verdict) {
+            if let Some(verdicts) = &self.verdicts {
+                verdicts.send(verdict).unwrap();
+            }
+        }
+
+        fn call(&self) -> Call {
+            self.calls.recv_timeout(PATIENCE).unwrap()
+        }
+
+        fn say(&mut self, text: &str) {
+            let name = Name::tourist(1);
+            self.history.append(LOBBY, Entry::Said { speaker: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
+        }
+
+        fn next(&mut self) -> Option<(RoomKey, Got)> {
+            self.history.next().map(|(room, outcome)| {
+                let got = match outcome {
+                    Outcome::Opened { last_id, newest } => Got::Opened(last_id, newest.len()),
+                    Outcome::Said(message) => {
+                        assert_eq!(
+                            (message.name, message.unix_ms, message.kind),
+                            (&Name::tourist(1), 5, Kind::Message)
+                        );
+                        Got::Said(message.id, message.text.to_owned())
+                    }
+                    Outcome::Refused(speaker) => Got::Refused(speaker),
+                    Outcome::Came(member) => Got::Came(member),
+                    Outcome::Renamed(member) => Got::Renamed(member),
+                    Outcome::Went(member) => Got::Went(member),
+                    Outcome::Read { reader, page, .. } => Got::Read(
+                        reader,
+                        page.map(|page| page.messages.into_iter().map(|message| message.id).collect()),
+                    ),
+                };
+                (room, got)
+            })
+        }
+
+        /// All that comes back without waiting.
+        fn turn(&mut self) -> Vec<Got> {
+            std::iter::from_fn(|| self.next()).map(|(_, got)| got).collect()
+        }
+
+        /// Turns, as the thread wakes the loop, until so much has come back.
+        fn wait_for(&mut self, count: usize) -> Vec<Got> {
+            let mut got = self.turn();
+            while got.len() < count {
+                self.wakes.recv_timeout(PATIENCE).unwrap();
+                got.extend(self.turn());
+            }
+            got
+        }
+    }
+
+    fn said(id: u64, text: &str) -> Got {
+        Got::Said(id, text.to_owned())
+    }
+
+    #[test]
+    fn what_is_said_comes_back_once_it_is_written_and_marks_do_not_overtake_it() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.history.append(LOBBY, Entry::Came(1));
+        assert_eq!(bench.turn(), [Got::Came(1)], "nothing is under way");
+        bench.say("a");
+        bench.history.append(LOBBY, Entry::Renamed(1));
+        bench.say("b");
+        assert_eq!(bench.turn(), []);
+        assert_eq!(bench.call(), Call::Append(2));
+        bench.history.append(LOBBY, Entry::Went(1));
+        assert_eq!(bench.turn(), [], "a disk that hangs holds up nobody");
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.wait_for(4), [said(1, "a"), Got::Renamed(1), said(2, "b"), Got::Went(1)]);
+    }
+
+    #[test]
+    fn while_one_batch_is_written_all_others_become_one() {
+        let mut bench = Bench::open(KEEP_ALL);
+        for text in ["a", "b", "c"] {
+            bench.say(text);
+            assert_eq!(bench.turn(), []);
+        }
+        bench.verdicts = None;
+        assert_eq!(bench.wait_for(3), [said(1, "a"), said(2, "b"), said(3, "c")]);
+        assert_eq!([bench.call(), bench.call()], [Call::Append(1), Call::Append(2)]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_in_its_place_and_the_next_is_tried_again() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.say("a");
+        bench.history.append(LOBBY, Entry::Renamed(1));
+        bench.say("b");
+        assert_eq!(bench.turn(), []);
+        bench.say("c");
+        bench.tell(Verdict::Fail);
+        assert_eq!(bench.wait_for(3), [Got::Refused(7), Got::Renamed(1), Got::Refused(7)]);
+        assert_eq!(bench.history.writing, Health::Bad);
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.wait_for(1), [said(1, "c")]);
+        assert_eq!(bench.history.writing, Health::Good);
+    }
+
+    #[test]
+    fn a_page_has_what_came_back_before_it_and_nothing_that_comes_after() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.say("a");
+        assert_eq!(bench.turn(), []);
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+        bench.say("b");
+        assert_eq!(bench.turn(), []);
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 4);
+        bench.tell(Verdict::Do);
+        bench.tell(Verdict::Do);
+        bench.tell(Verdict::Fail);
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.wait_for(4), [said(1, "a"), Got::Read(3, Some(vec![1])), Got::Read(4, None), said(2, "b")]);
+    }
+
+    #[test]
+    fn a_room_that_cannot_be_read_is_tried_until_it_can_and_holds_up_no_other() {
+        let mut bench = Bench::open(KEEP_ALL);
+        let other = RoomKey(1);
+        bench.history.open(other, &RoomName::parse("other").unwrap());
+        bench.history.append(other, Entry::Came(1));
+        bench.tell(Verdict::Fail);
+        assert_eq!(bench.call(), Call::LastId);
+        assert_eq!(bench.call(), Call::LastId, "tried again without being asked");
+        bench.say("a");
+        bench.tell(Verdict::Fail);
+        assert_eq!(bench.turn(), []);
+        // The message, or the third attempt: whichever comes first.
+        let mut is_said = false;
+        for _ in 0..1_000 {
+            match bench.call() {
+                Call::Append(1) => {
+                    bench.tell(Verdict::Do);
+                    is_said = true;
+                    break;
+                }
+                _ => bench.tell(Verdict::Fail),
+            }
+        }
+        assert!(is_said);
+        assert_eq!(bench.wait_for(1), [said(1, "a")]);
+        bench.verdicts = None;
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
+        assert_eq!((bench.history.reading, bench.history.backlog.entries), (Health::Good, 0));
+    }
+
+    #[test]
+    fn a_room_that_was_there_before_opens_with_what_was_said() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.verdicts = None;
+        bench.say("a");
+        assert_eq!(bench.wait_for(1), [said(1, "a")]);
+        bench.history.forget(LOBBY);
+        bench.history.open(LOBBY, &RoomName::lobby());
+        bench.say("b");
+        assert_eq!(bench.wait_for(2), [Got::Opened(1, 1), said(2, "b")]);
+    }
+
+    #[test]
+    fn an_answer_for_a_room_that_was_forgotten_is_nobody_s() {
+        let mut bench = Bench::open(KEEP_ALL);
+        let other = RoomName::parse("other").unwrap();
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+        bench.history.forget(LOBBY);
+        bench.history.open(LOBBY, &other);
+        bench.history.append(LOBBY, Entry::Came(1));
+        bench.history.forget(LOBBY);
+        bench.history.open(LOBBY, &other);
+        bench.history.append(LOBBY, Entry::Came(2));
+        bench.verdicts = None;
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(2)]);
+        assert_eq!(bench.history.backlog.entries, 0);
+    }
+
+    #[test]
+    fn pressure_rises_when_too_much_is_under_way_and_falls_when_half_of_it_is_done() {
+        let mut bench = Bench::open(KEEP_ALL);
+        let text = "x".repeat(MOST_TEXT_BYTES / 4);
+        let steps: &[(&str, usize)] = &[(&text, 4), ("", MOST_ENTRIES)];
+        for (text, most) in steps {
+            bench.say(text);
+            assert_eq!(bench.turn(), [], "the first batch");
+            for _ in 1..*most {
+                bench.say(text);
+            }
+            assert_eq!(bench.turn(), []);
+            assert_eq!(bench.history.pressure(), Pressure::Low, "just as much as may be");
+            bench.say(if text.is_empty() { text } else { "x" });
+            assert_eq!(bench.history.pressure(), Pressure::High);
+            bench.tell(Verdict::Do);
+            assert_eq!(bench.wait_for(1).len(), 1);
+            assert_eq!(bench.history.pressure(), Pressure::High, "more than half of it");
+            bench.tell(Verdict::Do);
+            bench.wait_for(*most);
+            assert_eq!(bench.history.pressure(), Pressure::Low);
+        }
+    }
+
+    #[test]
+    fn a_trim_is_asked_for_once_a_minute_and_not_while_one_is_under_way() {
+        let mut bench = Bench::open(KEEP_ONE);
+        bench.history.tick(1_000_000);
+        assert_eq!(bench.call(), Call::Trim(1_000_000));
+        bench.history.tick(1_060_000);
+        for (too_early, due) in [(1_059_998, 1_060_000), (1_119_998, 100)] {
+            bench.tell(Verdict::Do);
+            while bench.history.is_trimming {
+                bench.wakes.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(bench.turn(), []);
+            }
+            bench.history.tick(too_early);
+            bench.history.tick(due);
+            assert_eq!(bench.call(), Call::Trim(due), "not the one that was asked for while another was under way");
+        }
+    }
+
+    #[test]
+    fn nothing_is_trimmed_where_all_is_kept() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.history.tick(1_000_000);
+        assert!(!bench.history.is_trimming);
+    }
+
+    #[test]
+    fn between_two_requests_there_is_one_slice_of_a_trim() {
+        let mut bench = Bench::open(KEEP_ONE);
+        // The scripted store has always more to trim at an odd time.
+        bench.history.tick(1);
+        assert_eq!(bench.call(), Call::Trim(1));
+        bench.say("a");
+        assert_eq!(bench.turn(), []);
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.call(), Call::Append(1));
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.wait_for(1), [said(1, "a")]);
+        assert_eq!(bench.call(), Call::Trim(1));
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.call(), Call::Read);
+        bench.tell(Verdict::Do);
+        assert_eq!(bench.call(), Call::Trim(1));
+        bench.tell(Verdict::Fail);
+        assert_eq!(bench.wait_for(1), [Got::Read(3, Some(vec![1]))]);
+    }
+
+    #[test]
+    fn the_end_waits_for_what_was_said_but_not_for_ever() {
+        for hangs in [false, true] {
+            let mut bench = Bench::open(KEEP_ALL);
+            bench.say("a");
+            assert_eq!(bench.turn(), []);
+            bench.say("b");
+            let Bench { history, verdicts, calls, .. } = bench;
+            let verdicts = verdicts.filter(|_| hangs);
+            drop(history);
+            assert_eq!(calls.recv(), Ok(Call::Append(1)));
+            if verdicts.is_none() {
+                assert_eq!(calls.recv(), Ok(Call::Append(1)), "nobody has taken what comes back, and all is written");
+                assert!(calls.recv().is_err(), "the store is closed");
+            }
+        }
+    }
+
+    #[test]
+    fn if_the_thread_dies_nobody_waits_for_it() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.say("a");
+        assert_eq!(bench.turn(), []);
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+        // As if it had died: nobody hears it any more, and it hears nobody.
+        let (_, replies) = mpsc::channel();
+        bench.history.replies = replies;
+        bench.history.requests = None;
+        bench.say("b");
+        bench.history.append(LOBBY, Entry::Went(1));
+        assert_eq!(bench.turn(), [Got::Refused(7), Got::Read(3, None), Got::Refused(7), Got::Went(1)]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Open(u32),
+        Say(u32),
+        Mark(u32, u8),
+        Read(u32),
+        Turn,
+        Tell(Verdict),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let room = 0..3_u32;
+        prop_oneof![
+            1 => room.clone().prop_map(Step::Open),
+            5 => room.clone().prop_map(Step::Say),
+            4 => (room.clone(), 0..3_u8).prop_map(|(room, mark)| Step::Mark(room, mark)),
+            2 => room.prop_map(Step::Read),
+            4 => Just(Step::Turn),
+            3 => Just(Step::Tell(Verdict::Do)),
+            1 => Just(Step::Tell(Verdict::Fail)),
+        ]
+    }
+
+    /// One room in the plainest way: what is still to come back, in order, and what has.
+    #[derive(Default)]
+    struct Model {
+        is_asked_for: bool,
+        is_open: bool,
+        expected: VecDeque<Got>,
+        readings: usize,
+        ids: Vec<u64>,
+    }
+
+    fn check(models: &mut [Model], room: RoomKey, got: &Got) -> Result<(), TestCaseError> {
+        let model = &mut models[room.0 as usize];
+        prop_assert!(model.is_open || matches!(got, Got::Opened(..)), "{:?} before the room is open", got);
+        match got {
+            Got::Opened(last_id, _) => {
+                prop_assert!(!model.is_open && *last_id == 0);
+                model.is_open = true;
+            }
+            Got::Read(_, page) => {
+                model.readings -= 1;
+                prop_assert!(page.as_ref().is_none_or(|ids| *ids == model.ids), "{:?}, not {:?}", page, model.ids);
+            }
+            got => {
+                let expected = model.expected.pop_front();
+                match (got, expected) {
+                    (Got::Said(id, text), Some(Got::Said(_, expected))) => {
+                        prop_assert_eq!(text, &expected);
+                        model.ids.push(*id);
+                        prop_assert_eq!(*id, model.ids.len() as u64, "ids rise by one");
+                    }
+                    (Got::Refused(7), Some(Got::Said(..))) => {}
+                    (got, expected) => prop_assert_eq!(Some(got.clone()), expected),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn whatever_the_disk_does_each_room_gets_back_what_was_appended_in_that_order(
+            steps in proptest::collection::vec(step(), 1..80),
+        ) {
+            let mut bench = Bench::new(KEEP_ALL);
+            let mut models: [Model; 3] = Default::default();
+            let name = Name::tourist(1);
+            let steps = steps.into_iter().chain((0..3).map(Step::Open));
+            for (nth, step) in steps.enumerate() {
+                match step {
+                    Step::Open(room) if !models[room as usize].is_asked_for => {
+                        models[room as usize].is_asked_for = true;
+                        bench.history.open(RoomKey(room), &RoomName::parse(&format!("room {room}")).unwrap());
+                    }
+                    Step::Say(room) if models[room as usize].is_asked_for => {
+                        let text = nth.to_string();
+                        let text_ref = &text;
+                        bench.history.append(RoomKey(room), Entry::Said {
+                            speaker: 7, name: &name, unix_ms: 5, kind: Kind::Message, text: text_ref,
+                        });
+                        models[room as usize].expected.push_back(Got::Said(0, text));
+                    }
+                    Step::Mark(room, mark) if models[room as usize].is_asked_for => {
+                        let model = &mut models[room as usize];
+                        let is_alone = model.is_open && model.expected.is_empty();
+                        let (entry, got) = match mark {
+                            0 => (Entry::Came(1), Got::Came(1)),
+                            1 => (Entry::Renamed(1), Got::Renamed(1)),
+                            _ => (Entry::Went(1), Got::Went(1)),
+                        };
+                        bench.history.append(RoomKey(room), entry);
+                        model.expected.push_back(got);
+                        if is_alone {
+                            while let Some((room, got)) = bench.next() {
+                                check(&mut models, room, &got)?;
+                            }
+                            prop_assert!(models[room as usize].expected.is_empty(), "a mark that had to wait for nothing");
+                        }
+                    }
+                    Step::Read(room) if models[room as usize].is_asked_for => {
+                        bench.history.read(RoomKey(room), Wanted::After(0), PAGE, 9);
+                        models[room as usize].readings += 1;
+                    }
+                    Step::Turn => {
+                        while let Some((room, got)) = bench.next() {
+                            check(&mut models, room, &got)?;
+                        }
+                    }
+                    Step::Tell(verdict) => bench.tell(verdict),
+                    _ => {}
+                }
+            }
+            bench.verdicts = None;
+            let is_done = |models: &[Model]| models.iter().all(|model| {
+                model.is_open && model.expected.is_empty() && model.readings == 0
+            });
+            loop {
+                while let Some((room, got)) = bench.next() {
+                    check(&mut models, room, &got)?;
+                }
+                if is_done(&models) {
+                    break;
+                }
+                prop_assert!(bench.wakes.recv_timeout(PATIENCE).is_ok(), "something never comes back");
+            }
+            prop_assert_eq!(bench.history.backlog.entries + bench.history.backlog.text_bytes, 0);
+            prop_assert_eq!(bench.history.pressure(), Pressure::Low);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! How members come, go, move and are renamed. Each of these is announced through the history and happens when it comes
+//! back, so that it has its place among the messages.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use log::info;
+
+use super::rooms::{Opened, Past, RoomState, TooManyRooms, append_event};
+use super::slot::{Arrival, Membership, Newcomer, slot_of};
+use super::{Hub, PeerId, Socket};
+use crate::chat::problem::Problem;
+use crate::chat::room::News;
+use crate::chat::{Event, Name, RoomName};
+use crate::connection::State;
+use crate::ending::Ending;
+use crate::history::{Entry, Page, PageSize, RoomKey, Stored, Wanted};
+use crate::http::route::{Audience, Visit};
+use crate::limits::Limits;
+use crate::moment::Moment;
+
+/// In no room.
+pub(super) const NOWHERE: RoomKey = RoomKey(u32::MAX);
+
+/// Somebody who is leaving a room in this turn.
+pub(super) struct Leaver {
+    id: PeerId,
+    room: RoomKey,
+    /// The part of the room's chunk that it is still to see.
+    part: Range<usize>,
+    /// What it was called, if it was in.
+    name: Option<Name>,
+}
+
+impl<S: Socket> Hub<S> {
+    /// A handshake for a room has come.
+    pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, now: Moment) {
+        let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, Ending::TooManyRooms, now) };
+        let mut problems = Vec::new();
+        let since = visit.since.and_then(|since| {
+            let since = since.parse().map_err(|_| problems.push(Problem::BadSince));
+            since.ok()
+        });
+        let name = match visit.name.as_deref().map(Name::chosen) {
+            None => None,
+            Some(Ok(name)) => Some(name),
+            Some(Err(bad)) => {
+                problems.push(Problem::Name(bad));
+                None
+            }
+        };
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        slot.connection.audience = visit.audience;
+        let from = match slot.arrival.take().map(|arrival| *arrival) {
+            Some(Arrival::Knocking { from }) => from,
+            _ => Box::default(),
+        };
+        let name = self.come(id, room, name, since, problems);
+        info!("#{} from {from} came to {} as {name}", id.serial, visit.room);
+    }
+
+    /// Opens a room for one more visitor.
+    pub(super) fn visit_room(&mut self, name: &RoomName) -> Result<RoomKey, TooManyRooms> {
+        let Opened { key, is_new, forgotten } = self.rooms.visit(name, &self.limits)?;
+        for room in forgotten {
+            self.history.forget(room);
+        }
+        if is_new {
+            self.history.open(key, name);
+            self.is_to_commit = true;
+        }
+        Ok(key)
+    }
+
+    /// Somebody is on the way into a room that was opened for it. Gives the name that it has there: the one it wants,
+    /// if nobody else has it.
+    fn come(
+        &mut self,
+        id: PeerId,
+        room: RoomKey,
+        wanted: Option<Name>,
+        since: Option<u64>,
+        mut problems: Vec<Problem>,
+    ) -> Name {
+        let claimed = wanted.and_then(|name| {
+            let claim = self.rooms.get_mut(room).map(|state| state.room.claim(&name, id));
+            match claim {
+                Some(Err(unavailable)) => {
+                    problems.push(Problem::NameUnavailable(unavailable));
+                    None
+                }
+                _ => Some(name),
+            }
+        });
+        let name = claimed.unwrap_or_else(|| {
+            self.tourists += 1;
+            Name::tourist(self.tourists)
+        });
+        if let Some(slot) = slot_of(&mut self.slots, id) {
+            slot.room = room;
+            slot.membership = Membership::Coming;
+            slot.arrival = Some(Box::new(Arrival::Coming(Newcomer { name: name.clone(), since, problems })));
+            self.history.append(room, Entry::Came(id));
+            self.is_to_commit = true;
+        }
+        name
+    }
+
+    /// A coming has come back from the history: the newcomer takes its seat, at once or when the history has found what
+    /// it missed.
+    pub(super) fn enter(&mut self, id: PeerId, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        // One that is gone already is waited for at the door: its going comes next.
+        if slot.membership != Membership::Coming {
+            return;
+        }
+        let Some(Arrival::Coming(Newcomer { since, .. })) = slot.arrival.as_deref() else { return };
+        let (room, since) = (slot.room, *since);
+        let Some(state) = self.rooms.get(room) else { return };
+        match (state.past(since, self.history.reach(), &self.limits), since) {
+            (Past::Older, Some(since)) => {
+                let size = PageSize { messages: usize::MAX, bytes: self.limits.past_bytes() };
+                self.history.read(room, Wanted::After(since), size, id);
+                self.is_to_commit = true;
+            }
+            (past, _) => self.seat(id, past, now),
+        }
+    }
+
+    /// What a newcomer missed has been found, or not.
+    pub(super) fn enter_with(&mut self, id: PeerId, since: u64, page: Option<Page>, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        // As in `enter`: one that is gone already takes no seat.
+        if slot.membership != Membership::Coming {
+            return;
+        }
+        let Some(state) = self.rooms.get(slot.room) else { return };
+        let missed = page.and_then(|page| missed(&page, since, state, &self.limits));
+        self.seat(id, missed.map_or(Past::Afresh, Past::Missed), now);
+    }
+
+    /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
+    fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(Arrival::Coming(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
+        let Newcomer { name, mut problems, .. } = newcomer;
+        let Some(state) = self.rooms.stir(slot.room) else { return };
+        let (seat, news) = state.room.join(name.clone(), id, now);
+        let online = state.room.online();
+        slot.membership = Membership::Seated(seat);
+        if news == News::Told {
+            append_event(&mut state.everything.bytes, Event::Join { name: &name, online }, state.room.name());
+        }
+        let chunk = match slot.connection.audience {
+            Audience::Everything => &state.everything,
+            Audience::MessagesOnly => {
+                state.quiet_members += 1;
+                &state.messages_only
+            }
+        };
+        slot.chunk_from = chunk.bytes.len() as u32;
+
+        if slot.connection.may_be_sent_to() {
+            let queue = &mut slot.connection.queue;
+            let room = state.room.name().clone();
+            let last = state.last_id();
+            if slot.connection.audience == Audience::Everything {
+                let users = state.room.users();
+                queue.append_own(|out| append_event(out, Event::Welcome { name: &name, online, users, last }, &room));
+            }
+            if matches!(past, Past::AfreshFromTheFuture) {
+                problems.push(Problem::SinceInFuture);
+            }
+            if matches!(past, Past::Afresh | Past::AfreshFromTheFuture) {
+                queue.append_own(|out| append_event(out, Event::Reset { last }, &room));
+            }
+            let frames = match (past, slot.connection.audience) {
+                (Past::Missed(frames), _) => Some(frames),
+                (_, Audience::Everything) => Some(state.newest(&self.limits)),
+                (_, Audience::MessagesOnly) => None,
+            };
+            if let Some(frames) = frames {
+                let len = frames.len();
+                if let Some(wire) = &self.wire {
+                    // What is in front of it comes first here as well.
+                    queue.show_own(|frames| wire.sends(id, frames));
+                    wire.sends(id, &frames);
+                }
+                queue.push_shared(frames, 0..len);
+            }
+            for problem in problems {
+                queue.append_own(|out| append_event(out, Event::Error(problem), &room));
+            }
+        }
+        let room = slot.room;
+        if news == News::Counted {
+            self.rooms.owes_count(room);
+        }
+        self.touched(id);
+    }
+
+    /// A new name has come back from the history.
+    pub(super) fn rename(&mut self, id: PeerId) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        // One that is on its way out has given up both names.
+        let Membership::Waiting(seat) = slot.membership else { return };
+        slot.membership = Membership::Seated(seat);
+        let Some(state) = self.rooms.stir(slot.room) else { return };
+        let Some((from, news)) = state.room.rename(seat) else { return };
+        let Some(to) = state.room.name_of(seat) else { return };
+        let event = Event::Rename { from: &from, to };
+        if news == News::Told {
+            append_event(&mut state.everything.bytes, event, state.room.name());
+        }
+        // Whoever is not told with the others is to know at least what becomes of its own request.
+        if news == News::Counted || slot.connection.audience == Audience::MessagesOnly {
+            let mut frame = Vec::new();
+            append_event(&mut frame, event, state.room.name());
+            self.behind_chunk.push((id, frame));
+        }
+        info!("#{} is {to} now, and was {from}", id.serial);
+        self.touched(id);
+    }
+
+    /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
+    pub(super) fn leave_room(&mut self, id: PeerId, now: Moment) {
+        self.announce_going(id);
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        if slot.membership == Membership::None {
+            slot.connection.depart(now);
+        }
+        self.touched(id);
+    }
+
+    /// Tells the history, once, that somebody goes. The name is free from now on.
+    pub(super) fn announce_going(&mut self, id: PeerId) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(state) = self.rooms.get_mut(slot.room) else { return };
+        slot.membership = match slot.membership {
+            Membership::Coming => {
+                if let Some(Arrival::Coming(newcomer)) = slot.arrival.as_deref() {
+                    state.room.release(&newcomer.name, id);
+                }
+                Membership::ComingNoMore
+            }
+            Membership::Seated(seat) | Membership::Waiting(seat) => {
+                state.room.give_up_names(seat);
+                Membership::Going(seat)
+            }
+            Membership::None | Membership::Going(_) | Membership::ComingNoMore => return,
+        };
+        self.history.append(slot.room, Entry::Went(id));
+        self.is_to_commit = true;
+    }
+
+    /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
+    /// among them: a script that says something and leaves waits for the answer (websocat does).
+    pub(super) fn go(&mut self, id: PeerId, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let room = slot.room;
+        let Some(state) = self.rooms.stir(room) else { return };
+        let mut leaver = Leaver { id, room, part: 0..0, name: None };
+        match slot.membership {
+            Membership::Going(seat) => {
+                let chunk = match slot.connection.audience {
+                    Audience::Everything => &state.everything,
+                    Audience::MessagesOnly => {
+                        state.quiet_members -= 1;
+                        &state.messages_only
+                    }
+                };
+                leaver.part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+                if let Some((name, news)) = state.room.leave(seat, now) {
+                    let online = state.room.online();
+                    match news {
+                        News::Told => {
+                            let event = Event::Leave { name: &name, online };
+                            append_event(&mut state.everything.bytes, event, state.room.name());
+                        }
+                        News::Counted => self.rooms.owes_count(room),
+                    }
+                    leaver.name = Some(name);
+                }
+            }
+            Membership::ComingNoMore => {}
+            Membership::None | Membership::Coming | Membership::Seated(_) | Membership::Waiting(_) => return,
+        }
+        slot.membership = Membership::None;
+        slot.room = NOWHERE;
+        self.leavers.push(leaver);
+    }
+
+    /// Queues for each leaver its part of the chunk, whatever it owes already; behind that comes the next room, or the
+    /// answer to its Close.
+    pub(super) fn say_goodbye(&mut self, now: Moment) {
+        for Leaver { id, room, part, name } in std::mem::take(&mut self.leavers) {
+            if let Some(slot) = slot_of(&mut self.slots, id) {
+                if let Some(state) = self.rooms.get_mut(room)
+                    && slot.connection.may_be_sent_to()
+                    && !part.is_empty()
+                {
+                    let chunk = match slot.connection.audience {
+                        Audience::Everything => &mut state.everything,
+                        Audience::MessagesOnly => &mut state.messages_only,
+                    };
+                    slot.connection.queue.push_shared(chunk.share(), part);
+                }
+                if self.is_shutting_down {
+                    slot.connection.close(Ending::ShutDown, now);
+                }
+                let is_open = slot.connection.state() == State::Open;
+                let next_room = match slot.arrival.as_deref() {
+                    Some(Arrival::Moving { to }) => Some(*to),
+                    _ => None,
+                };
+                slot.arrival = None;
+                match next_room {
+                    Some(to) if is_open => {
+                        self.come(id, to, name, None, Vec::new());
+                    }
+                    Some(to) => self.leave_empty(to),
+                    None => {}
+                }
+                if let Some(slot) = slot_of(&mut self.slots, id) {
+                    slot.connection.depart(now);
+                }
+                self.touched(id);
+            }
+            self.leave_empty(room);
+        }
+    }
+
+    /// Queues for single members what must not overtake this turn's chunk.
+    pub(super) fn tell_renamed(&mut self) {
+        for (id, frame) in std::mem::take(&mut self.behind_chunk) {
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            if slot.connection.may_be_sent_to() {
+                slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
+            }
+            self.touched(id);
+        }
+    }
+
+    /// A room has one visitor less. If it was the last, the history may forget the room.
+    fn leave_empty(&mut self, room: RoomKey) {
+        if self.rooms.leave(room, self.history.reach()) {
+            self.history.forget(room);
+        }
+    }
+}
+
+/// The frames of what a newcomer missed, if the page has all of it and it is not too much to be sent at once.
+fn missed(page: &Page, since: u64, state: &RoomState, limits: &Limits) -> Option<Rc<[u8]>> {
+    let is_unbroken = page.messages.iter().zip(since + 1..).all(|(message, id)| message.id == id);
+    let reached = page.messages.last().map_or(since, |message| message.id);
+    if page.more || !is_unbroken || reached != state.last_id() {
+        return None;
+    }
+    let mut frames = Vec::new();
+    for message in &page.messages {
+        append_event(&mut frames, Event::Message(Stored::as_message(message)), state.room.name());
+    }
+    (frames.len() <= limits.past_bytes()).then(|| Rc::from(frames))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io::{self, ErrorKind, Read, Write};
+
+    use super::super::Readiness;
+    use super::*;
+    use crate::history::{History, Outcome, Pressure, Reach};
+    use crate::http::origin::OriginPolicy;
+    use crate::http::page::Pages;
+    use crate::http::route::{EchoService, Site};
+    use crate::moment::Now;
+
+    /// A history that has read nothing and lets nobody go until it is told to.
+    #[derive(Default)]
+    struct Slow {
+        ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
+        late: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
+    }
+
+    impl History<PeerId> for Rc<RefCell<Slow>> {
+        fn open(&mut self, room: RoomKey, _name: &RoomName) {
+            self.borrow_mut().ready.push_back((room, Outcome::Opened { last_id: 1_000, newest: Vec::new() }));
+        }
+
+        fn forget(&mut self, _room: RoomKey) {}
+
+        fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+            match entry {
+                Entry::Came(id) => self.borrow_mut().ready.push_back((room, Outcome::Came(id))),
+                Entry::Went(id) => self.borrow_mut().late.push_back((room, Outcome::Went(id))),
+                Entry::Said { .. } | Entry::Renamed(_) => {}
+            }
+        }
+
+        fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: PeerId) {
+            self.borrow_mut().late.push_back((room, Outcome::Read { reader, wanted, page: None }));
+        }
+
+        fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+            self.borrow_mut().ready.pop_front()
+        }
+
+        fn reach(&self) -> Reach {
+            Reach::Older
+        }
+
+        fn pressure(&self) -> Pressure {
+            Pressure::Low
+        }
+
+        fn tick(&mut self, _unix_ms: u64) {}
+    }
+
+    /// A peer that sends its request and then, when told so, is gone.
+    struct Peer {
+        request: &'static [u8],
+        is_gone: Rc<RefCell<bool>>,
+    }
+
+    impl Read for Peer {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.request.is_empty() && !*self.is_gone.borrow() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.request.read(buffer)
+        }
+    }
+
+    impl Write for Peer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Socket for Peer {
+        fn shut_down_writing(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_left_while_what_it_missed_was_read_takes_no_seat_any_more() {
+        let history = Rc::new(RefCell::new(Slow::default()));
+        let site = Site { pages: Pages::Embedded, origins: OriginPolicy::new(Vec::new()), echo: EchoService::Off };
+        let mut hub = Hub::new(Limits::default(), site, Box::new(Rc::clone(&history)));
+        let is_gone = Rc::new(RefCell::new(false));
+        let request = b"GET /?since=5 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        let now = Now { moment: Moment::START, unix_ms: 0 };
+        let id = hub.accept(Peer { request, is_gone: Rc::clone(&is_gone) }, "a peer".into(), now);
+        let readable = Readiness { readable: true, writable: true, hung_up: false };
+        hub.ready(id, readable);
+        hub.turn(now);
+        hub.shut_down(now);
+        hub.turn(now);
+        assert_eq!(history.borrow().late.len(), 2, "the answer and, behind it, the going");
+        for _ in 0..2 {
+            let late = history.borrow_mut().late.pop_front();
+            history.borrow_mut().ready.extend(late);
+            hub.turn(now);
+        }
+        is_gone.replace(true);
+        hub.ready(id, readable);
+        for _ in 0..4 {
+            hub.turn(now);
+        }
+        assert_eq!(hub.connections(), 0, "it is gone, and its room with it");
+    }
+}

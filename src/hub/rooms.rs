@@ -1,0 +1,431 @@
+//! The rooms that are in use: who is in each, what it hears this turn, what it heard last.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::PeerId;
+use crate::chat::{Event, Message, Room, RoomName};
+use crate::history::{PageSize, Reach, RoomKey};
+use crate::limits::Limits;
+use crate::moment::Moment;
+use crate::tail::{Kept, Tail};
+use crate::websocket::frame;
+use crate::write_queue::TurnChunk;
+
+/// Buffers that wait for the next rooms in which something is said.
+const SPARE_BUFFERS: usize = 8;
+
+/// See the module.
+pub(super) struct Rooms {
+    rooms: Slab<RoomState>,
+    by_name: HashMap<RoomName, RoomKey>,
+    /// Rooms that nobody is in, and of which only the memory knows what was said: the one longest empty first.
+    empty: Vec<RoomKey>,
+    /// Rooms that have something to hear this turn, each at most once (`RoomState::is_stirred`).
+    stirred: Vec<RoomKey>,
+    /// Large rooms in which a count is owed, perhaps: each at most once (`RoomState::is_counting`).
+    counting: Vec<RoomKey>,
+    spare: Vec<Vec<u8>>,
+    /// Bytes of all tails.
+    kept_bytes: usize,
+}
+
+pub(super) struct RoomState {
+    pub(super) room: Room<PeerId>,
+    /// What the room hears this turn.
+    pub(super) everything: TurnChunk,
+    /// The same for quiet members: what is said only.
+    pub(super) messages_only: TurnChunk,
+    /// Members with `?quiet=1`. While there are none, their chunk is not made.
+    pub(super) quiet_members: usize,
+    /// What the room heard last.
+    tail: Tail,
+    /// The id of the newest message that anybody has been sent; 0 before the first.
+    last_id: u64,
+    /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
+    newest: Option<Rc<[u8]>>,
+    /// Connections that are in it, on their way in, or on their way out.
+    visitors: usize,
+    is_stirred: bool,
+    is_counting: bool,
+}
+
+/// What a newcomer is sent of the past.
+pub(super) enum Past {
+    /// The newest messages.
+    Newest,
+    /// These frames, which are just what it missed.
+    Missed(Rc<[u8]>),
+    /// What it missed is not in the tail: the history is to be asked.
+    Older,
+    /// It has seen something else than this room: it is to forget that, and is sent the newest.
+    Afresh,
+    /// The same, for it names a message that has not been said.
+    AfreshFromTheFuture,
+}
+
+/// There are as many rooms as there may be, and none is empty.
+#[derive(Debug)]
+pub(super) struct TooManyRooms;
+
+/// A room that was asked for, and what is to be done about it.
+pub(super) struct Opened {
+    pub(super) key: RoomKey,
+    /// It is new: the history has to be told.
+    pub(super) is_new: bool,
+    /// Rooms that had to make place for it: the history can forget them.
+    pub(super) forgotten: Vec<RoomKey>,
+}
+
+impl Rooms {
+    pub(super) fn new() -> Rooms {
+        Rooms {
+            rooms: Slab::new(),
+            by_name: HashMap::new(),
+            empty: Vec::new(),
+            stirred: Vec::new(),
+            counting: Vec::new(),
+            spare: Vec::new(),
+            kept_bytes: 0,
+        }
+    }
+
+    pub(super) fn get(&self, key: RoomKey) -> Option<&RoomState> {
+        self.rooms.get(key.0 as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, key: RoomKey) -> Option<&mut RoomState> {
+        self.rooms.get_mut(key.0 as usize)
+    }
+
+    /// Somebody is on the way to a room. Each such call wants its [`Rooms::leave`].
+    pub(super) fn visit(&mut self, name: &RoomName, limits: &Limits) -> Result<Opened, TooManyRooms> {
+        if let Some(&key) = self.by_name.get(name) {
+            self.empty.retain(|empty| *empty != key);
+            if let Some(state) = self.get_mut(key) {
+                state.visitors += 1;
+            }
+            return Ok(Opened { key, is_new: false, forgotten: Vec::new() });
+        }
+        let mut forgotten = Vec::new();
+        while self.rooms.len() >= limits.max_rooms {
+            forgotten.push(self.forget_longest_empty().ok_or(TooManyRooms)?);
+        }
+        let key = RoomKey(self.rooms.insert(RoomState {
+            room: Room::new(name.clone(), limits.presence_members),
+            everything: TurnChunk::default(),
+            messages_only: TurnChunk::default(),
+            quiet_members: 0,
+            tail: Tail::new(limits.kept),
+            last_id: 0,
+            newest: None,
+            visitors: 1,
+            is_stirred: false,
+            is_counting: false,
+        }) as u32);
+        self.by_name.insert(name.clone(), key);
+        Ok(Opened { key, is_new: true, forgotten })
+    }
+
+    /// Somebody is gone from a room. Says whether the room is gone as well, for the history to forget it: nobody is in
+    /// it, and nothing was said in it, or what was said can be read again.
+    pub(super) fn leave(&mut self, key: RoomKey, reach: Reach) -> bool {
+        let Some(state) = self.get_mut(key) else { return false };
+        state.visitors -= 1;
+        if state.visitors > 0 {
+            return false;
+        }
+        if reach == Reach::Older || state.tail.is_empty() {
+            self.remove(key);
+            return true;
+        }
+        self.empty.push(key);
+        false
+    }
+
+    /// A room's past, as the history knows it.
+    pub(super) fn opened<'a>(&mut self, key: RoomKey, last_id: u64, newest: impl Iterator<Item = Message<'a>>) {
+        let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
+        state.last_id = last_id;
+        let before = state.tail.bytes();
+        let mut frame = Vec::new();
+        for message in newest {
+            frame.clear();
+            append_event(&mut frame, Event::Message(message), state.room.name());
+            state.tail.push(&frame);
+        }
+        self.kept_bytes = self.kept_bytes + state.tail.bytes() - before;
+    }
+
+    /// A room in which something happens: it will be heard at the end of this turn.
+    pub(super) fn stir(&mut self, key: RoomKey) -> Option<&mut RoomState> {
+        let state = self.rooms.get_mut(key.0 as usize)?;
+        if !std::mem::replace(&mut state.is_stirred, true) {
+            self.stirred.push(key);
+            state.everything.bytes = self.spare.pop().unwrap_or_default();
+            state.messages_only.bytes = self.spare.pop().unwrap_or_default();
+        }
+        Some(state)
+    }
+
+    /// The rooms that have something to hear this turn.
+    pub(super) fn stirred(&self) -> impl Iterator<Item = &RoomState> {
+        self.stirred.iter().filter_map(|key| self.get(*key))
+    }
+
+    /// Those that were stirred. Each is to be given to [`Rooms::heard`] and the list back.
+    pub(super) fn take_stirred(&mut self) -> Vec<RoomKey> {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// Everybody has been sent what there was.
+    pub(super) fn heard(&mut self, mut stirred: Vec<RoomKey>) {
+        for key in stirred.drain(..) {
+            let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
+            state.is_stirred = false;
+            for chunk in [&mut state.everything, &mut state.messages_only] {
+                let buffer = chunk.reclaim();
+                // Most rooms have no quiet members, and their chunk has never had a buffer.
+                if buffer.capacity() > 0 && self.spare.len() < SPARE_BUFFERS {
+                    self.spare.push(buffer);
+                }
+            }
+        }
+        self.stirred = stirred;
+    }
+
+    /// A message has happened: it is encoded, once.
+    pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>) {
+        let Some(state) = self.stir(key) else { return };
+        let start = state.everything.bytes.len();
+        append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
+        let frame = &state.everything.bytes[start..];
+        let before = state.tail.bytes();
+        state.tail.push(frame);
+        let after = state.tail.bytes();
+        if state.quiet_members > 0 {
+            state.messages_only.bytes.extend_from_slice(frame);
+        }
+        state.last_id = message.id;
+        state.newest = None;
+        self.kept_bytes = self.kept_bytes + after - before;
+    }
+
+    /// All rooms together keep no more than they may. Those longest empty are forgotten, for the history to forget
+    /// them, too; then those in which something is said forget their oldest messages.
+    pub(super) fn forget_surplus(&mut self, limits: &Limits) -> Vec<RoomKey> {
+        let mut forgotten = Vec::new();
+        while self.kept_bytes > limits.kept_by_all_bytes
+            && let Some(key) = self.forget_longest_empty()
+        {
+            forgotten.push(key);
+        }
+        for key in &self.stirred {
+            let surplus = self.kept_bytes.saturating_sub(limits.kept_by_all_bytes);
+            let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
+            if surplus > 0 {
+                let before = state.tail.bytes();
+                state.tail.cut(Kept { bytes: before.saturating_sub(surplus), ..limits.kept });
+                state.newest = None;
+                self.kept_bytes -= before - state.tail.bytes();
+            }
+        }
+        forgotten
+    }
+
+    /// A large room owes its members a count.
+    pub(super) fn owes_count(&mut self, key: RoomKey) {
+        if let Some(state) = self.rooms.get_mut(key.0 as usize)
+            && !std::mem::replace(&mut state.is_counting, true)
+        {
+            self.counting.push(key);
+        }
+    }
+
+    /// Tells the counts whose time has come.
+    pub(super) fn tell_counts(&mut self, now: Moment) {
+        let mut nth = 0;
+        while let Some(&key) = self.counting.get(nth) {
+            let Some(state) = self.get_mut(key) else {
+                self.counting.swap_remove(nth);
+                continue;
+            };
+            if let Some(online) = state.room.count_due(now) {
+                state.is_counting = false;
+                self.counting.swap_remove(nth);
+                if let Some(state) = self.stir(key) {
+                    append_event(&mut state.everything.bytes, Event::Online { online }, state.room.name());
+                }
+            } else {
+                nth += 1;
+            }
+        }
+    }
+
+    /// When [`Rooms::tell_counts`] has something to tell.
+    pub(super) fn deadline(&self) -> Moment {
+        let owed = self.counting.iter().filter_map(|key| self.get(*key));
+        owed.map(|state| state.room.deadline()).min().unwrap_or(Moment::NEVER)
+    }
+
+    fn forget_longest_empty(&mut self) -> Option<RoomKey> {
+        if self.empty.is_empty() {
+            return None;
+        }
+        let key = self.empty.remove(0);
+        self.remove(key);
+        Some(key)
+    }
+
+    fn remove(&mut self, key: RoomKey) {
+        if let Some(state) = self.rooms.try_remove(key.0 as usize) {
+            self.by_name.remove(state.room.name());
+            self.kept_bytes -= state.tail.bytes();
+            self.counting.retain(|counting| *counting != key);
+            self.stirred.retain(|stirred| *stirred != key);
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn check_invariants(&self) {
+        assert!(self.stirred.is_empty(), "everybody has heard what there was");
+        assert_eq!(self.by_name.len(), self.rooms.len());
+        assert_eq!(self.kept_bytes, self.rooms.iter().map(|(_, state)| state.tail.bytes()).sum::<usize>());
+        for (key, state) in &self.rooms {
+            let key = RoomKey(key as u32);
+            assert_eq!(self.by_name.get(state.room.name()), Some(&key));
+            assert_eq!(state.visitors == 0, self.empty.contains(&key), "a room without visitors is on the list");
+            assert!(state.room.deadline() == Moment::NEVER || state.is_counting, "a count that nobody will tell");
+            assert!(state.everything.bytes.is_empty() && state.messages_only.bytes.is_empty());
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RoomState> {
+        self.rooms.iter().map(|(_, state)| state)
+    }
+}
+
+impl RoomState {
+    /// The id of the newest message that anybody has been sent; 0 before the first.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn visitors(&self) -> usize {
+        self.visitors
+    }
+
+    /// What somebody is to be sent who has all up to `since`, or who has nothing.
+    pub(super) fn past(&self, since: Option<u64>, reach: Reach, limits: &Limits) -> Past {
+        let Some(since) = since else { return Past::Newest };
+        let Some(missed) = self.last_id.checked_sub(since) else { return Past::AfreshFromTheFuture };
+        // Ids rise by one, so so many are missing, and the newest of them is the newest that there is.
+        match usize::try_from(missed) {
+            Ok(missed) if missed <= self.tail.len() => {
+                let bytes = self.tail.newest(missed, usize::MAX);
+                if bytes.len() <= limits.past_bytes() { Past::Missed(Rc::from(bytes)) } else { Past::Afresh }
+            }
+            _ if reach == Reach::Older => Past::Older,
+            _ => Past::Afresh,
+        }
+    }
+
+    /// The newest messages as frames.
+    pub(super) fn newest(&mut self, limits: &Limits) -> Rc<[u8]> {
+        let newest =
+            self.newest.get_or_insert_with(|| Rc::from(self.tail.newest(limits.replay_messages, limits.past_bytes())));
+        Rc::clone(newest)
+    }
+
+    /// The messages before the one with that id, as far as the tail goes.
+    pub(super) fn before(&self, id: u64, size: PageSize) -> Before<'_> {
+        let skipped = usize::try_from((self.last_id + 1).saturating_sub(id)).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        let mut newest_first = Vec::new();
+        for frame in self.tail.newest_first(skipped) {
+            bytes += frame.len();
+            if newest_first.len() == size.messages || (bytes > size.bytes && !newest_first.is_empty()) {
+                return Before { newest_first, more: true };
+            }
+            newest_first.push(frame::payload_of_ours(frame));
+        }
+        Before { newest_first, more: false }
+    }
+}
+
+/// A part of the past out of a tail.
+pub(super) struct Before<'a> {
+    /// The messages as JSON events.
+    pub(super) newest_first: Vec<&'a [u8]>,
+    /// Whether the tail has older ones.
+    pub(super) more: bool,
+}
+
+pub(super) fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &RoomName) {
+    frame::append_text_with(out, |out| event.write_json(room, out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{Kind, Name};
+
+    fn limits() -> Limits {
+        Limits {
+            max_rooms: 2,
+            kept: Kept { messages: 100, bytes: 1_000 },
+            kept_by_all_bytes: 1_000,
+            ..Limits::default()
+        }
+    }
+
+    fn visit(rooms: &mut Rooms, name: &str) -> Result<Opened, TooManyRooms> {
+        rooms.visit(&RoomName::parse(name).unwrap(), &limits())
+    }
+
+    fn say(rooms: &mut Rooms, key: RoomKey, times: u64) {
+        for id in 1..=times {
+            let name = &Name::tourist(1);
+            rooms.say(key, Message { id, unix_ms: 0, kind: Kind::Message, name, text: "something" });
+        }
+    }
+
+    fn end_turn(rooms: &mut Rooms) {
+        let stirred = rooms.take_stirred();
+        rooms.heard(stirred);
+    }
+
+    #[test]
+    fn all_rooms_together_keep_no_more_than_they_may() {
+        let mut rooms = Rooms::new();
+        let keys = ["a", "b"].map(|name| visit(&mut rooms, name).unwrap().key);
+        for key in keys {
+            say(&mut rooms, key, 8);
+            assert!(rooms.forget_surplus(&limits()).is_empty(), "somebody is in both");
+            assert!(rooms.kept_bytes <= 1_000, "{}", rooms.kept_bytes);
+        }
+        assert!(rooms.get(keys[1]).unwrap().tail.len() > 1 || rooms.get(keys[0]).unwrap().tail.len() > 1);
+        end_turn(&mut rooms);
+    }
+
+    #[test]
+    fn a_room_that_was_left_stays_until_its_place_is_needed() {
+        let mut rooms = Rooms::new();
+        let a = visit(&mut rooms, "a").unwrap().key;
+        say(&mut rooms, a, 2);
+        end_turn(&mut rooms);
+        assert!(!rooms.leave(a, Reach::NewestOnly), "what was said in it is kept nowhere else");
+        let b = visit(&mut rooms, "b").unwrap();
+        assert!(b.is_new && b.forgotten.is_empty());
+        let again = visit(&mut rooms, "a").unwrap();
+        assert!(!again.is_new && again.key == a);
+        assert!(visit(&mut rooms, "c").is_err(), "both are in use");
+        rooms.leave(a, Reach::NewestOnly);
+        assert_eq!(visit(&mut rooms, "c").unwrap().forgotten, [a]);
+        assert!(rooms.leave(b.key, Reach::NewestOnly), "nothing was said in it");
+    }
+}

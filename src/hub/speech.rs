@@ -1,0 +1,176 @@
+//! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
+
+use super::rooms::{Before, append_event};
+use super::slot::{Arrival, Membership, Sent, slot_of};
+use super::{Hub, PeerId, Socket};
+use crate::chat::event::json_array;
+use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
+use crate::connection::Changes;
+use crate::ending::Ending;
+use crate::history::{Entry, Page, PageSize, Reach, Stored, Wanted};
+use crate::moment::{Moment, Now};
+
+/// Messages in one answer to `/history`.
+const PAGE_MESSAGES: usize = 50;
+
+impl<S: Socket> Hub<S> {
+    /// Does what a member asks for. One that has no seat asks for nothing.
+    pub(super) fn obey(&mut self, id: PeerId, line: &str, now: Now) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Membership::Seated(seat) = slot.membership else { return };
+        let done = match Spoken::parse(line) {
+            Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Act(_)) => Ok(()),
+            Ok(Spoken::Nick(name)) => self.take_name(id, seat, name, now.moment),
+            Ok(Spoken::Join(room)) => self.move_to(id, room, now.moment),
+            Ok(Spoken::Private { to, text }) => self.whisper(id, seat, &to, text, now),
+            Ok(Spoken::Who) => self.list_users(id),
+            Ok(Spoken::Help) => {
+                self.answer(id, Event::Help);
+                Ok(())
+            }
+            Ok(Spoken::History { before }) => self.look_back(id, seat, before),
+            Err(bad) => Err(Problem::Command(bad)),
+        };
+        if let Err(problem) = done {
+            self.complain(id, problem);
+        }
+    }
+
+    /// Tells one connection why something could not be done.
+    pub(super) fn complain(&mut self, id: PeerId, problem: Problem) {
+        self.answer(id, Event::Error(problem));
+    }
+
+    /// Sends an event to one member alone.
+    fn answer(&mut self, id: PeerId, event: Event<'_>) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(state) = self.rooms.get(slot.room) else { return };
+        if slot.connection.may_be_sent_to() {
+            slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
+        }
+        self.touched(id);
+    }
+
+    fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
+        let name = Name::chosen(name).map_err(Problem::Name)?;
+        self.count_change(id, now)?;
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
+        state.room.claim(&name, id).map_err(Problem::NameUnavailable)?;
+        state.room.plan_rename(seat, name);
+        slot.membership = Membership::Waiting(seat);
+        self.history.append(slot.room, Entry::Renamed(id));
+        self.is_to_commit = true;
+        Ok(())
+    }
+
+    fn move_to(&mut self, id: PeerId, room: &str, now: Moment) -> Result<(), Problem> {
+        let room = RoomName::parse(room).map_err(Problem::Room)?;
+        self.count_change(id, now)?;
+        let to = self.visit_room(&room).map_err(|_| Problem::TooManyRooms)?;
+        if let Some(slot) = slot_of(&mut self.slots, id) {
+            slot.arrival = Some(Box::new(Arrival::Moving { to }));
+        }
+        self.announce_going(id);
+        Ok(())
+    }
+
+    fn count_change(&mut self, id: PeerId, now: Moment) -> Result<(), Problem> {
+        match slot_of(&mut self.slots, id).map(|slot| slot.connection.spend_change(&self.limits, now)) {
+            Some(Changes::TooMany) => Err(Problem::SlowDown),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something to one member only, at once: it is kept nowhere, so there is nothing that it has to wait for.
+    fn whisper(&mut self, id: PeerId, seat: Seat, to: &str, text: &str, now: Now) -> Result<(), Problem> {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
+        let receiver = state.room.find(to).ok_or(Problem::NoSuchName)?;
+        // A name is somebody's from before they come in until they begin to leave; they can be spoken to in between.
+        let receiving = slot_of(&mut self.slots, receiver).and_then(|slot| match slot.membership {
+            Membership::Seated(seat) | Membership::Waiting(seat) => Some(seat),
+            _ => None,
+        });
+        let names = (state.room.name_of(seat), receiving.and_then(|seat| state.room.name_of(seat)));
+        let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
+        let mut frame = Vec::new();
+        append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());
+        self.hand_over(receiver, &frame, now.moment);
+        // The receipt. Who talks to themselves needs to hear it only once.
+        if receiver != id {
+            self.hand_over(id, &frame, now.moment);
+        }
+        Ok(())
+    }
+
+    /// Queues a frame that somebody else has caused, unless the receiver owes too much already.
+    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        if !slot.connection.may_be_sent_to() {
+            return;
+        }
+        match slot.catch_up(&self.limits, now) {
+            Sent::AsFarAsPossible => slot.connection.queue.append_own(|out| out.extend_from_slice(frame)),
+            Sent::SomethingChanged => {}
+            Sent::OwesTooMuch => return self.close(id, Ending::TooSlow, now),
+        }
+        self.touched(id);
+    }
+
+    fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
+        let (room, online) = (state.room.name().clone(), state.room.online());
+        let event = Event::Users { online, users: state.room.users() };
+        slot.connection.queue.append_own(|out| append_event(out, event, &room));
+        self.touched(id);
+        Ok(())
+    }
+
+    /// Answers with the page of messages before that id: out of the tail, if it has all of them, else when the history
+    /// has found them.
+    fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
+        let size = PageSize { messages: PAGE_MESSAGES, bytes: self.limits.past_bytes() };
+        let Before { newest_first, more } = state.before(before, size);
+        if !more && self.history.reach() == Reach::Older && newest_first.len() < PAGE_MESSAGES {
+            slot.membership = Membership::Waiting(seat);
+            self.history.read(slot.room, Wanted::Before(before), size, id);
+            self.is_to_commit = true;
+            return Ok(());
+        }
+        // A full page may end just where the tail does: that there is nothing more, the next page says.
+        let more = more || self.history.reach() == Reach::Older;
+        let messages = json_array(newest_first.iter().rev().copied());
+        let count = newest_first.len();
+        self.answer(id, Event::History { before, messages: &messages, count, more });
+        Ok(())
+    }
+
+    /// Older messages have been found, or not.
+    pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Membership::Waiting(seat) = slot.membership else { return };
+        slot.membership = Membership::Seated(seat);
+        let Some(page) = page else { return self.complain(id, Problem::HistoryUnavailable) };
+        let Some(state) = self.rooms.get(slot.room) else { return };
+        // The history has counted bytes of text; what is sent may be six times that, if every character is escaped.
+        let mut bytes = 0;
+        let mut more = page.more;
+        let mut events = Vec::new();
+        for message in page.messages.iter().rev() {
+            let mut event = Vec::new();
+            Event::Message(Stored::as_message(message)).write_json(state.room.name(), &mut event);
+            bytes += event.len();
+            if bytes > self.limits.past_bytes() && !events.is_empty() {
+                more = true;
+                break;
+            }
+            events.push(event);
+        }
+        let messages = json_array(events.iter().rev().map(Vec::as_slice));
+        self.answer(id, Event::History { before, messages: &messages, count: events.len(), more });
+    }
+}

@@ -1,0 +1,136 @@
+//! Every frame, drawn into the log: `RUST_LOG=roomd::wire=trace`. It is the one place that logs what is said.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use log::{Level, log_enabled, trace};
+use slab::Slab;
+
+use super::PeerId;
+use super::rooms::Rooms;
+use super::slot::{Slot, slot_of};
+use crate::connection::{Phase, State};
+use crate::websocket::frame::{FrameHeader, split_first_of_ours};
+use crate::websocket::layout::{self, Layout};
+
+/// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
+const TARGET: &str = "roomd::wire";
+
+/// Bytes of a payload that are shown.
+const SHOWN_PAYLOAD_BYTES: usize = 64;
+
+/// Draws frames. There is one only if the log asks for it: who has none pays nothing.
+///
+/// It is shown the bytes that a connection is about to take, still masked, and cuts them where the decoder will: at the
+/// end of each frame. What it does is marked as cold, to stay out of the loops that call it. Of frames that have begun it keeps a copy, which `--max-message` bounds.
+#[derive(Default)]
+pub(super) struct Wire {
+    begun: BTreeMap<PeerId, Vec<u8>>,
+}
+
+impl Wire {
+    /// As the log wants it.
+    pub(super) fn if_logged() -> Option<Wire> {
+        log_enabled!(target: TARGET, Level::Trace).then(Wire::default)
+    }
+
+    /// A connection is about to take the next frame off the front of `input`, or as much of it as is there.
+    #[cold]
+    pub(super) fn receives(&mut self, id: PeerId, state: State, mut input: &[u8]) {
+        match state {
+            State::Open => {
+                self.take_frame(id, input);
+            }
+            // After our Close it takes all that has come at once.
+            State::Closing(Phase::AwaitingClose) => {
+                while !input.is_empty() {
+                    let taken = self.take_frame(id, input);
+                    input = input.get(taken..).unwrap_or_default();
+                }
+            }
+            State::AwaitingHandshake | State::Closing(_) | State::Ended => {}
+        }
+    }
+
+    /// Frames are about to be sent to one connection.
+    #[cold]
+    pub(super) fn sends(&self, id: PeerId, frames: &[u8]) {
+        for_each_of_ours(frames, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
+    }
+
+    /// What rooms hear this turn is about to be sent to their members: drawn once for all of them.
+    #[cold]
+    pub(super) fn sends_to_rooms(&self, rooms: &Rooms) {
+        for state in rooms.stirred() {
+            let quiet = state.quiet_members;
+            for (members, chunk) in [(state.room.online() - quiet, &state.everything), (quiet, &state.messages_only)] {
+                let noun = if members == 1 { "member" } else { "members" };
+                let title = format!("sent to {members} {noun} of {}", state.room.name().as_str());
+                if members > 0 {
+                    for_each_of_ours(&chunk.bytes, |frame| log_frame(&title, frame));
+                }
+            }
+        }
+    }
+
+    /// What is queued for single connections is about to be written out.
+    #[cold]
+    pub(super) fn sends_to_single_ones<S>(&self, slots: &mut Slab<Slot<S>>, to_flush: &VecDeque<PeerId>) {
+        for &id in to_flush {
+            if let Some(slot) = slot_of(slots, id) {
+                slot.connection.queue.show_own(|frames| self.sends(id, frames));
+            }
+        }
+    }
+
+    /// A connection is no more: shows what it began to say.
+    #[cold]
+    pub(super) fn ended(&mut self, id: PeerId) {
+        if let Some(begun) = self.begun.remove(&id) {
+            log_frame(&format!("received from #{}", id.serial), &begun);
+        }
+    }
+
+    /// Says how many bytes of `input` belong to this frame.
+    fn take_frame(&mut self, id: PeerId, input: &[u8]) -> usize {
+        if input.is_empty() {
+            return 0;
+        }
+        let mut bytes = self.begun.remove(&id).unwrap_or_default();
+        let before = bytes.len();
+        bytes.extend_from_slice(input);
+        let len = match FrameHeader::parse(&bytes) {
+            Ok(Some((header, header_len))) => {
+                usize::try_from(header.payload_len).unwrap_or(usize::MAX).saturating_add(header_len)
+            }
+            Ok(None) => usize::MAX,
+            // The connection fails with it.
+            Err(_) => bytes.len(),
+        };
+        if bytes.len() < len {
+            self.begun.insert(id, bytes);
+            return input.len();
+        }
+        bytes.truncate(len);
+        log_frame(&format!("received from #{}", id.serial), &bytes);
+        len - before
+    }
+}
+
+fn for_each_of_ours(mut frames: &[u8], mut draw: impl FnMut(&[u8])) {
+    while let Some((frame, rest)) = split_first_of_ours(frames) {
+        draw(frame);
+        frames = rest;
+    }
+}
+
+fn log_frame(title: &str, frame: &[u8]) {
+    let layout = Layout::of(frame).with_payload_up_to(SHOWN_PAYLOAD_BYTES);
+    let mut text = format!("{title}: {}\n{layout}", layout::bytes(frame.len() as u64));
+    // Nothing can fail that writes to a string.
+    let _ = match (layout.fault(), layout.missing()) {
+        (Some(violation), _) => layout::write_fault(&mut text, violation),
+        (None, Some(missing)) => layout::write_missing(&mut text, missing),
+        (None, None) => Ok(()),
+    };
+    trace!(target: TARGET, "{}", text.trim_end());
+}

@@ -1,0 +1,211 @@
+//! Regions of a source, found by the name of an item and by how rustfmt indents it: the sources have no markers.
+
+use std::ops::RangeInclusive;
+
+use super::root;
+
+/// The text of a region: `FILE ITEM [from "TEXT" [to "TEXT"]] [with docs]`.
+pub(super) fn region(named: &str) -> Result<String, String> {
+    let (path, rest) = named.split_once(' ').ok_or("a source needs a file and an item")?;
+    let text = std::fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))?;
+    let wanted = Wanted::parse(rest)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let mut range = match find(&lines, wanted.item)?.as_slice() {
+        [] => return Err(format!("{path} has no {}", wanted.item)),
+        [range] => range.clone(),
+        several => {
+            let places: Vec<String> = several.iter().map(|range| (range.start() + 1).to_string()).collect();
+            return Err(format!("{path} has more than one {}: lines {}", wanted.item, places.join(", ")));
+        }
+    };
+    if let Some((from, to)) = wanted.part {
+        range = part(&lines, range, &from, to.as_deref())?;
+    } else {
+        range = with_what_stands_above(&lines, range, wanted.docs);
+    }
+    let indentation = indentation_of(lines[*range.start()]);
+    let dedented = lines[range].iter().map(|line| line.get(indentation..).unwrap_or_default().to_owned() + "\n");
+    Ok(dedented.collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Docs {
+    Kept,
+    Left,
+}
+
+struct Wanted<'n> {
+    item: &'n str,
+    /// From the line that begins so, to the line that begins so.
+    part: Option<(String, Option<String>)>,
+    docs: Docs,
+}
+
+impl<'n> Wanted<'n> {
+    fn parse(named: &'n str) -> Result<Wanted<'n>, String> {
+        let (named, docs) = match named.strip_suffix(" with docs") {
+            Some(rest) => (rest, Docs::Kept),
+            None => (named, Docs::Left),
+        };
+        let Some((item, texts)) = named.split_once(" from ") else {
+            return Ok(Wanted { item: named.trim(), part: None, docs });
+        };
+        let quoted = |text: &str| {
+            serde_json::from_str::<String>(text.trim()).map_err(|_| format!("{text} is no text in quotes"))
+        };
+        let (from, to) = match texts.split_once("\" to ") {
+            Some((from, to)) => (quoted(&format!("{from}\""))?, Some(quoted(to)?)),
+            None => (quoted(texts)?, None),
+        };
+        Ok(Wanted { item: item.trim(), part: Some((from, to)), docs })
+    }
+}
+
+fn indentation_of(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// Every item of that name, from its first line to its last.
+fn find(lines: &[&str], item: &str) -> Result<Vec<RangeInclusive<usize>>, String> {
+    let all = 0..=lines.len().saturating_sub(1);
+    let starts: Vec<usize> = if item.starts_with("impl") {
+        all.filter(|&at| lines[at].strip_suffix(" {") == Some(item)).collect()
+    } else if let Some((container, member)) = item.split_once("::") {
+        let containers = all.filter(|&at| is_container(lines[at], container)).map(|at| item_at(lines, at));
+        let containers = containers.collect::<Result<Vec<_>, _>>()?;
+        containers
+            .into_iter()
+            .flatten()
+            .filter(|&at| indentation_of(lines[at]) == 4 && defines(lines[at], member))
+            .collect()
+    } else {
+        let top: Vec<usize> =
+            all.clone().filter(|&at| indentation_of(lines[at]) == 0 && defines(lines[at], item)).collect();
+        // A class of another language has its functions further in.
+        let inner = || all.filter(|&at| lines[at].contains(&format!("function {item}("))).collect();
+        if top.is_empty() { inner() } else { top }
+    };
+    starts.into_iter().map(|at| item_at(lines, at)).collect()
+}
+
+/// `impl Type {`, `impl<T> Trait for Type<T> {`, `trait Type`, `mod type {`, at the margin.
+fn is_container(line: &str, name: &str) -> bool {
+    if line.starts_with("trait ") || line.starts_with("pub trait ") || line.starts_with("mod ") {
+        return defines(line, name);
+    }
+    let Some(header) = line.strip_prefix("impl").filter(|rest| rest.starts_with(['<', ' '])) else { return false };
+    let of = header.rsplit(" for ").next().unwrap_or(header);
+    // Without generics in front, if it is an inherent impl of a generic type.
+    let of = if of.starts_with('<') { of.split_once("> ").map_or(of, |(_, rest)| rest) } else { of };
+    let ident: String = of.trim_start().chars().take_while(|letter| is_of_name(*letter) || *letter == ':').collect();
+    ident.rsplit("::").next() == Some(name)
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Whether the line begins an item of that name.
+fn defines(line: &str, name: &str) -> bool {
+    let mut words = line.trim_start();
+    if let Some(rest) = words.strip_prefix("pub(") {
+        words = rest.split_once(") ").map_or("", |(_, rest)| rest);
+    }
+    loop {
+        let Some((word, rest)) = words.split_once(' ') else { return false };
+        match word {
+            "pub" | "async" | "export" | "default" | "final" | "public" | "private" | "static"
+                if !rest.starts_with(name) =>
+            {
+                words = rest
+            }
+            "const" if rest.starts_with("fn ") => words = rest,
+            "fn" | "struct" | "enum" | "const" | "static" | "type" | "trait" | "mod" | "macro_rules!" | "function"
+            | "class" | "let" => {
+                return rest.strip_prefix(name).is_some_and(|behind| !behind.starts_with(is_of_name));
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// From the first line of an item to its last: the closing brace at the same indentation, or the semicolon.
+fn item_at(lines: &[&str], start: usize) -> Result<RangeInclusive<usize>, String> {
+    let first = lines[start].trim_end();
+    let indentation = indentation_of(first);
+    if first.ends_with(';') || (first.ends_with('}') && first.contains('{')) {
+        return Ok(start..=start);
+    }
+    let is_value_below = first.ends_with('=');
+    let end = (start + 1..lines.len()).find(|&at| {
+        let line = lines[at].trim_end();
+        let is_closing = indentation_of(line) == indentation
+            && matches!(line.trim_start(), "}" | "};" | "]" | "];" | ")" | ");" | "});" | "};\n");
+        is_closing || (is_value_below && line.ends_with(';') && indentation_of(line) > indentation)
+    });
+    end.map(|end| start..=end).ok_or_else(|| format!("line {}: the end of the item is not to be seen", start + 1))
+}
+
+/// Attributes belong to an item; what is said about it may.
+fn with_what_stands_above(lines: &[&str], range: RangeInclusive<usize>, docs: Docs) -> RangeInclusive<usize> {
+    let mut start = *range.start();
+    while let Some(above) = start.checked_sub(1) {
+        let line = lines[above].trim_start();
+        let is_doc = ["///", "/**", " *"].iter().any(|begin| line.starts_with(begin));
+        if !(line.starts_with("#[") || docs == Docs::Kept && is_doc) {
+            break;
+        }
+        start = above;
+    }
+    start..=*range.end()
+}
+
+/// A part of an item.
+fn part(
+    lines: &[&str],
+    item: RangeInclusive<usize>,
+    from: &str,
+    to: Option<&str>,
+) -> Result<RangeInclusive<usize>, String> {
+    let mut within = item.clone();
+    let start =
+        within.find(|&at| lines[at].trim_start().starts_with(from)).ok_or(format!("no line begins with {from:?}"))?;
+    let Some(to) = to else { return Ok(start..=start) };
+    let depth = indentation_of(lines[start]);
+    let is_end = |at: &usize| indentation_of(lines[*at]) <= depth && lines[*at].trim_start().starts_with(to);
+    let end = (start + 1..=*item.end())
+        .find(is_end)
+        .ok_or(format!("behind it no line begins with {to:?}, as far out as the first"))?;
+    Ok(start..=end)
+}
+
+/// What the regions rely on.
+mod tests {
+    use super::region;
+
+    #[test]
+    fn a_region_is_found_by_its_name_and_ends_with_its_item() {
+        let header = region("src/websocket/frame.rs FrameHeader::parse_from").unwrap();
+        assert!(header.contains("pub fn parse_from(") && header.ends_with("key_at + 4)))\n}\n"), "{header}");
+        let constant = region("src/websocket/frame.rs MAX_HEADER_BYTES with docs").unwrap();
+        assert_eq!(constant.lines().count(), 2, "{constant}");
+        let part = region("src/websocket/frame.rs FrameHeader::parse_from from \"126 =>\" to \"}\"").unwrap();
+        assert!(part.starts_with("126 => {\n    let Some") && part.ends_with("    (len, 4)\n}\n"), "{part}");
+        let table = region("src/connection.rs TRANSITIONS").unwrap();
+        assert!(table.ends_with("    ]\n};\n"), "{table}");
+        let block = region("src/websocket/close.rs impl fmt::Display for CloseCode").unwrap();
+        assert_eq!(block.lines().count(), 5, "{block}");
+    }
+
+    #[test]
+    fn what_is_not_there_or_there_twice_is_a_fault() {
+        for wrong in [
+            "src/nowhere.rs x",
+            "src/lib.rs nothing",
+            "src/websocket/frame.rs FrameHeader::parse_from from \"nowhere\"",
+            "src/lib.rs",
+        ] {
+            assert!(region(wrong).is_err(), "{wrong}");
+        }
+    }
+}

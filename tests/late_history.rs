@@ -1,0 +1,277 @@
+//! A history that answers when it likes: what has happened to the one who asked, in the meantime.
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use roomd::chat::{Kind, Name, RoomName};
+use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use roomd::http::route::{EchoService, Site};
+use roomd::http::{OriginPolicy, Pages};
+use roomd::hub::{Hub, PeerId, Readiness, Socket};
+use roomd::limits::Limits;
+use roomd::moment::{Moment, Now};
+use serde_json::Value;
+use support::{handshake, masked_frame};
+
+/// Gives back at once what is appended, and what is read when the test says so.
+#[derive(Clone, Default)]
+struct Late(Rc<RefCell<Queues>>);
+
+#[derive(Default)]
+struct Queues {
+    ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
+    asked: Vec<(RoomKey, PeerId, Wanted)>,
+}
+
+impl Late {
+    /// The answers to all that was asked for: they come before anything else that is under way.
+    fn answer(&self) {
+        self.answer_with(&Page::default());
+    }
+
+    /// The same, but this is what was found.
+    fn answer_with(&self, page: &Page) {
+        let Queues { ready, asked } = &mut *self.0.borrow_mut();
+        for (room, reader, wanted) in asked.drain(..) {
+            ready.push_front((room, Outcome::Read { reader, wanted, page: Some(page.clone()) }));
+        }
+    }
+}
+
+impl History<PeerId> for Late {
+    /// A hundred messages have been said here, and none is at hand.
+    fn open(&mut self, room: RoomKey, _name: &RoomName) {
+        self.0.borrow_mut().ready.push_back((room, Outcome::Opened { last_id: 100, newest: Vec::new() }));
+    }
+
+    fn forget(&mut self, _room: RoomKey) {}
+
+    fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+        let outcome = match entry {
+            Entry::Came(id) => Outcome::Came(id),
+            Entry::Renamed(id) => Outcome::Renamed(id),
+            Entry::Went(id) => Outcome::Went(id),
+            Entry::Said { speaker, .. } => Outcome::Refused(speaker),
+        };
+        self.0.borrow_mut().ready.push_back((room, outcome));
+    }
+
+    fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: PeerId) {
+        self.0.borrow_mut().asked.push((room, reader, wanted));
+    }
+
+    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+        self.0.borrow_mut().ready.pop_front()
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Older
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::Low
+    }
+
+    fn tick(&mut self, _unix_ms: u64) {}
+}
+
+#[derive(Clone, Default)]
+struct Wire {
+    to_hub: Rc<RefCell<Vec<u8>>>,
+    from_hub: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Wire {
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.from_hub.borrow()).into_owned()
+    }
+
+    /// The events of that type, in the order heard.
+    fn events(&self, kind: &str) -> Vec<Value> {
+        let heard = self.heard();
+        let begin = format!("{{\"type\":\"{kind}\"");
+        let events = heard.match_indices(&begin).map(|(at, _)| serde_json::Deserializer::from_str(&heard[at..]));
+        events.map(|event| event.into_iter().next().expect("an event").expect("an event is JSON")).collect()
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.to_hub.take();
+        if bytes.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.from_hub.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket for Wire {
+    fn shut_down_writing(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A hub with a clock of its own.
+struct Clocked {
+    hub: Hub<Wire>,
+    now: Now,
+}
+
+impl Clocked {
+    fn come(&mut self, path: &str) -> (PeerId, Wire) {
+        let wire = Wire::default();
+        let id = self.hub.accept(wire.clone(), "192.0.2.7:49152".into(), self.now);
+        self.say(id, &wire, handshake(path).as_bytes());
+        (id, wire)
+    }
+
+    fn say(&mut self, id: PeerId, wire: &Wire, bytes: &[u8]) {
+        wire.to_hub.borrow_mut().extend_from_slice(bytes);
+        self.hub.ready(id, Readiness { readable: true, ..Readiness::default() });
+        self.hub.turn(self.now);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.moment = self.now.moment + time;
+        self.hub.turn(self.now);
+    }
+}
+
+fn nobody_there(late: &Late, limits: Limits) -> Clocked {
+    let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off };
+    let hub = Hub::new(limits, site, Box::new(late.clone()));
+    Clocked { hub, now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 } }
+}
+
+/// A lobby in which the history owes somebody an answer: a witness, and one who comes back.
+fn lobby(late: &Late, limits: Limits) -> (Clocked, [(PeerId, Wire); 2]) {
+    let mut clocked = nobody_there(late, limits);
+    let members = ["/?name=Bea", "/?name=Ann&since=7"].map(|path| clocked.come(path));
+    assert!(members[0].1.heard().contains("welcome") && !members[1].1.heard().contains("welcome"), "it still waits");
+    (clocked, members)
+}
+
+/// It has given back its name already: it must not take a seat under it.
+#[test]
+fn who_is_given_up_while_the_history_looks_for_what_it_missed_never_comes_in() {
+    let (late, limits) = (Late::default(), Limits::default());
+    let (mut clocked, [(witness_id, witness), (_, comes_back)]) = lobby(&late, limits);
+    // Both are asked for a sign of life. One gives it; the other is given up in the turn in which the answer comes.
+    clocked.pass(limits.ping_interval);
+    clocked.say(witness_id, &witness, &masked_frame(0x8a, b""));
+    late.answer();
+    clocked.pass(limits.ping_timeout);
+    assert!(comes_back.heard().contains("no sign of life"), "{}", comes_back.heard());
+    clocked.say(witness_id, &witness, &masked_frame(0x81, b"/who"));
+    let heard = witness.heard();
+    assert!(heard.contains("users") && !heard.contains("Ann"), "{heard}");
+}
+
+/// It is not read while the history looks, so its Pong cannot be known; that it has sent something can.
+#[test]
+fn who_answers_a_ping_is_not_given_up_because_the_history_is_slow() {
+    let (late, limits) = (Late::default(), Limits::default());
+    let (mut clocked, [_, (id, comes_back)]) = lobby(&late, limits);
+    clocked.pass(limits.ping_interval);
+    clocked.say(id, &comes_back, &masked_frame(0x8a, b""));
+    clocked.pass(limits.ping_timeout);
+    late.answer();
+    clocked.pass(limits.ping_timeout / 2);
+    let heard = comes_back.heard();
+    assert!(heard.contains("welcome") && heard.contains("reset") && !heard.contains("no sign of life"), "{heard}");
+}
+
+/// It has claimed its name at the door, so that nobody else takes it while the history looks.
+#[test]
+fn the_name_of_one_who_is_gone_before_it_was_in_is_free_again() {
+    let (late, limits) = (Late::default(), Limits::default());
+    let (mut clocked, [(witness_id, witness), (_, comes_back)]) = lobby(&late, limits);
+    clocked.pass(limits.ping_interval);
+    let (_, too_early) = clocked.come("/?name=Ann");
+    assert_eq!(too_early.events("error")[0]["code"], "name-taken");
+    clocked.say(witness_id, &witness, &masked_frame(0x8a, b""));
+    clocked.pass(limits.ping_timeout);
+    assert!(comes_back.heard().contains("no sign of life"), "{}", comes_back.heard());
+    let (_, heir) = clocked.come("/?name=Ann");
+    assert_eq!(heir.events("welcome")[0]["name"], "Ann");
+    // What the history finds for the one who is gone takes the name from nobody.
+    late.answer();
+    clocked.say(witness_id, &witness, &masked_frame(0x81, b"/who"));
+    let users = &witness.events("users")[0]["users"];
+    assert_eq!(users.as_array().map(|users| users.iter().filter(|name| *name == "Ann").count()), Some(1), "{users}");
+}
+
+/// The history counts bytes of text, and each of these is six when it is sent.
+#[test]
+fn a_page_of_older_messages_is_cut_where_it_would_fill_half_of_a_queue_and_says_that_there_are_more() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 20_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let (id, reader) = clocked.come("/?name=Bea");
+    let message = |id| Stored {
+        id,
+        unix_ms: id,
+        kind: Kind::Message,
+        name: Name::chosen("Cid").expect("a name"),
+        text: "\u{1}".repeat(300).into(),
+    };
+    clocked.say(id, &reader, &masked_frame(0x81, b"/history 101"));
+    late.answer_with(&Page { messages: (91..=100).map(message).collect(), more: false });
+    clocked.pass(Duration::ZERO);
+    let page = &reader.events("history")[0];
+    assert_eq!((&page["before"], &page["more"]), (&101.into(), &true.into()));
+    let messages = page["messages"].as_array().expect("a list");
+    let bytes: usize = messages.iter().map(|message| message.to_string().len()).sum();
+    let next = messages[0].to_string().len();
+    assert!(bytes <= limits.past_bytes() && bytes + next > limits.past_bytes(), "{bytes} bytes in {}", messages.len());
+    let ids: Vec<u64> = messages.iter().filter_map(|message| message["id"].as_u64()).collect();
+    let newest: Vec<u64> = (101 - messages.len() as u64..101).collect();
+    assert_eq!(ids, newest, "the next page begins just before it");
+
+    // One alone is sent whatever its size, or nobody would ever come past it.
+    clocked.say(id, &reader, &masked_frame(0x81, b"/history 91"));
+    let large = Stored { text: "\u{1}".repeat(3_000).into(), ..message(90) };
+    late.answer_with(&Page { messages: vec![message(89), large], more: false });
+    clocked.pass(Duration::ZERO);
+    let page = &reader.events("history").pop().expect("an answer");
+    assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(1), &true.into()));
+    assert_eq!(page["messages"][0]["id"], 90);
+}
+
+/// Nothing is written before the end of a turn, and so many privates in one turn are more than may be owed.
+#[test]
+fn no_number_of_privates_makes_a_willing_reader_too_slow() {
+    const PRIVATES: usize = 40;
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits { max_queue_bytes: 1_000, rate: None, ..Limits::default() });
+    let (id, speaker) = clocked.come("/?name=Bea");
+    let (_, reader) = clocked.come("/?name=Ann");
+    let privates: Vec<u8> =
+        (0..PRIVATES).flat_map(|nth| masked_frame(0x81, format!("/msg Ann the {nth}th of many").as_bytes())).collect();
+    clocked.say(id, &speaker, &privates);
+    for _ in 0..PRIVATES {
+        clocked.pass(Duration::ZERO);
+    }
+    for party in [&speaker, &reader] {
+        let texts: Vec<Value> = party.events("private").iter().map(|event| event["mess"].clone()).collect();
+        let said: Vec<String> = (0..PRIVATES).map(|nth| format!("the {nth}th of many")).collect();
+        assert_eq!(texts, said);
+        assert!(!party.heard().contains("too slow"), "{}", party.heard());
+    }
+}

@@ -1,0 +1,231 @@
+//! A history that takes its time: what goes in comes back in some later turn, room by room in its order, as from a disk
+//! that is slow, fails for a while, and throws away what is old. It keeps what was said when a room is forgotten.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use roomd::chat::{Kind, Name, RoomName};
+use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use roomd::hub::PeerId;
+
+use crate::dice::Dice;
+
+/// So many entries under way are too many, and so few are few enough again.
+const MOST_UNDER_WAY: usize = 12;
+const FEW_UNDER_WAY: usize = 4;
+
+/// Messages of a room that is opened.
+const NEWEST: usize = 20;
+
+pub(crate) struct LateHistory {
+    dice: Dice,
+    disk: HashMap<String, Kept>,
+    rooms: BTreeMap<RoomKey, Room>,
+    reads: Vec<Read>,
+    under_way: Rc<Cell<usize>>,
+    is_behind: bool,
+    /// Nothing can be read or written for now.
+    is_failing: bool,
+    /// Nothing comes back for now.
+    is_stuck: Rc<Cell<bool>>,
+    is_forgetful: bool,
+    /// The message that was given last, for as long as it is borrowed.
+    lent: Option<Stored>,
+}
+
+/// What is kept of a room.
+#[derive(Default)]
+struct Kept {
+    last_id: u64,
+    messages: VecDeque<Stored>,
+}
+
+struct Room {
+    name: String,
+    waiting: VecDeque<Waiting>,
+    /// So many of them may come back in this turn.
+    ready: usize,
+}
+
+enum Waiting {
+    Open,
+    Said { speaker: PeerId, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
+    Came(PeerId),
+    Renamed(PeerId),
+    Went(PeerId),
+}
+
+struct Read {
+    room: RoomKey,
+    wanted: Wanted,
+    size: PageSize,
+    reader: PeerId,
+    is_ready: bool,
+}
+
+impl LateHistory {
+    /// The first cell says how much is under way, the other whether nothing comes back for now.
+    pub(crate) fn new(
+        dice: Dice,
+        (under_way, is_stuck): (Rc<Cell<usize>>, Rc<Cell<bool>>),
+        is_forgetful: bool,
+    ) -> LateHistory {
+        LateHistory {
+            dice,
+            disk: HashMap::new(),
+            rooms: BTreeMap::new(),
+            reads: Vec::new(),
+            under_way,
+            is_behind: false,
+            is_failing: false,
+            is_stuck,
+            is_forgetful,
+            lent: None,
+        }
+    }
+
+    fn count(&mut self) {
+        let entries = self.rooms.values().map(|room| room.waiting.len()).sum::<usize>();
+        self.under_way.set(entries + self.reads.len());
+        self.is_behind = entries > if self.is_behind { FEW_UNDER_WAY } else { MOST_UNDER_WAY };
+    }
+
+    /// What was asked for, out of what has come back so far.
+    fn page(&mut self, read: &Read) -> Option<Page> {
+        if self.is_failing {
+            return None;
+        }
+        let kept = self.disk.entry(self.rooms.get(&read.room)?.name.clone()).or_default();
+        let is_wanted = |message: &&Stored| match read.wanted {
+            Wanted::After(id) => message.id > id,
+            Wanted::Before(id) => message.id < id,
+        };
+        let mut wanted: Vec<&Stored> = kept.messages.iter().filter(is_wanted).collect();
+        if matches!(read.wanted, Wanted::Before(_)) {
+            wanted.reverse();
+        }
+        let mut bytes = 0;
+        let mut messages = Vec::new();
+        for message in wanted.iter().take(read.size.messages) {
+            messages.push((*message).clone());
+            bytes += message.text.len();
+            if bytes > read.size.bytes {
+                break;
+            }
+        }
+        let more = messages.len() < wanted.len();
+        messages.sort_by_key(|message| message.id);
+        Some(Page { messages, more })
+    }
+}
+
+impl History<PeerId> for LateHistory {
+    fn open(&mut self, key: RoomKey, name: &RoomName) {
+        let room = Room { name: name.to_string(), waiting: VecDeque::from([Waiting::Open]), ready: 0 };
+        self.rooms.insert(key, room);
+        self.count();
+    }
+
+    fn forget(&mut self, key: RoomKey) {
+        self.rooms.remove(&key);
+        self.reads.retain(|read| read.room != key);
+        self.count();
+    }
+
+    fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
+        let waiting = match entry {
+            Entry::Said { speaker, name, unix_ms, kind, text } => {
+                Waiting::Said { speaker, name: name.clone(), unix_ms, kind, text: text.into() }
+            }
+            Entry::Came(member) => Waiting::Came(member),
+            Entry::Renamed(member) => Waiting::Renamed(member),
+            Entry::Went(member) => Waiting::Went(member),
+        };
+        self.rooms.get_mut(&key).expect("an open room").waiting.push_back(waiting);
+        self.count();
+    }
+
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
+        self.reads.push(Read { room, wanted, size, reader, is_ready: self.dice.one_in(4) });
+        self.count();
+    }
+
+    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+        let ready: Vec<RoomKey> = self.rooms.iter().filter(|(_, room)| room.ready > 0).map(|(key, _)| *key).collect();
+        let read = self.reads.iter().position(|read| read.is_ready);
+        if let Some(read) = read
+            && (ready.is_empty() || self.dice.one_in(3))
+        {
+            let read = self.reads.swap_remove(read);
+            let page = self.page(&read);
+            self.count();
+            return Some((read.room, Outcome::Read { reader: read.reader, wanted: read.wanted, page }));
+        }
+        if ready.is_empty() {
+            return None;
+        }
+        let key = *self.dice.choose(&ready);
+        let room = self.rooms.get_mut(&key)?;
+        // A room that cannot be read is tried again until it can.
+        if self.is_failing && matches!(room.waiting.front(), Some(Waiting::Open)) {
+            room.ready = 0;
+            return self.next();
+        }
+        room.ready -= 1;
+        let waiting = room.waiting.pop_front()?;
+        let name = room.name.clone();
+        self.count();
+        let kept = self.disk.entry(name).or_default();
+        let outcome = match waiting {
+            Waiting::Open => {
+                let newest = kept.messages.iter().skip(kept.messages.len().saturating_sub(NEWEST)).cloned().collect();
+                Outcome::Opened { last_id: kept.last_id, newest }
+            }
+            Waiting::Said { speaker, .. } if self.is_failing => Outcome::Refused(speaker),
+            Waiting::Said { name, unix_ms, kind, text, .. } => {
+                kept.last_id += 1;
+                let message = Stored { id: kept.last_id, unix_ms, kind, name, text };
+                kept.messages.push_back(message.clone());
+                Outcome::Said(self.lent.insert(message).as_message())
+            }
+            Waiting::Came(member) => Outcome::Came(member),
+            Waiting::Renamed(member) => Outcome::Renamed(member),
+            Waiting::Went(member) => Outcome::Went(member),
+        };
+        Some((key, outcome))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Older
+    }
+
+    fn pressure(&self) -> Pressure {
+        if self.is_behind { Pressure::High } else { Pressure::Low }
+    }
+
+    fn tick(&mut self, _unix_ms: u64) {
+        let dice = &mut self.dice;
+        self.is_stuck.set(if self.is_stuck.get() { !dice.one_in(40) } else { dice.one_in(60) });
+        if self.is_stuck.get() {
+            return;
+        }
+        for room in self.rooms.values_mut() {
+            room.ready = match dice.below(4) {
+                0 => room.ready,
+                1 => room.waiting.len(),
+                _ => (room.ready + dice.below(4)).min(room.waiting.len()),
+            };
+        }
+        for read in &mut self.reads {
+            read.is_ready |= dice.one_in(3);
+        }
+        self.is_failing = if self.is_failing { !dice.one_in(5) } else { dice.one_in(40) };
+        if self.is_forgetful && dice.one_in(50) {
+            for kept in self.disk.values_mut() {
+                let old = dice.below(kept.messages.len() + 1);
+                kept.messages.drain(..old);
+            }
+        }
+    }
+}

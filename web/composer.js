@@ -1,0 +1,212 @@
+// The box one types in, and the suggestions over it: commands after a slash, names on Tab.
+
+import { commandParts, create, hueOf } from '/timeline.js';
+import { put, putText } from '/words.js';
+
+const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would close the connection instead of answering
+const MAX_SUGGESTIONS = 8;
+
+// The commands in the order of the help. One that takes `words` waits for them when it is chosen.
+export const COMMANDS = ['nick', 'join', 'msg', 'me', 'who', 'help'];
+const WITHOUT_WORDS = ['who', 'help'];
+
+const page = Object.fromEntries(
+  ['composer', 'text', 'hint', 'suggestions'].map((id) => [id, document.getElementById(id)]),
+);
+const encoder = new TextEncoder();
+
+// What is suggested now: each choice is { text: what the box holds then, show: nodes }. Nothing chosen yet is -1.
+const offer = { choices: [], at: -1 };
+let hooks = {};
+
+// `submit(text)` is called with what is to be sent; `names()` gives the names to suggest.
+export function prepareComposer({ submit, names }) {
+  hooks = { submit, names };
+  page.composer.addEventListener('submit', (event) => {
+    event.preventDefault();
+    send();
+  });
+  page.text.addEventListener('keydown', onKey);
+  page.text.addEventListener('input', () => {
+    fitBox();
+    sayTooLong();
+    suggest();
+  });
+  page.text.addEventListener('blur', closeSuggestions);
+  // The box keeps the focus, and a phone its keyboard: so it is the press that counts, before the focus would go.
+  page.suggestions.addEventListener('pointerdown', (event) => {
+    event.preventDefault();
+    const row = event.target.closest('li');
+    if (row) accept([...page.suggestions.children].indexOf(row));
+  });
+  fitBox(); // a browser may have put back what was typed before a reload
+
+  // With a mouse there is a keyboard beside it. On a phone the focus would throw the keyboard over the room.
+  if (matchMedia('(pointer: fine)').matches) page.text.focus();
+}
+
+export function emptyBox() {
+  setBox('');
+}
+
+// Puts texts back into the box, before what has been typed there meanwhile.
+export function giveBack(texts, why) {
+  setBox([...texts, page.text.value].filter((text) => text !== '').join('\n'));
+  hint(why);
+}
+
+// Where the caret is, in place of what is marked.
+export function insert(text) {
+  page.text.setRangeText(text, page.text.selectionStart, page.text.selectionEnd, 'end');
+  page.text.dispatchEvent(new Event('input'));
+}
+
+// Begins a private message. What was typed already becomes its text, unless it is a command itself.
+export function whisperTo(name) {
+  const typed = page.text.value;
+  const text = typed.replace(/^\/msg\s+("(?:[^"\\]|\\.)*"|\S+)\s?/, ''); // it was for another one until now
+  setBox(`/msg ${quoted(name)} ${text.startsWith('/') ? '' : text}`);
+  page.text.focus();
+}
+
+export function hint(key = '', values = {}) {
+  if (key) put(page.hint, key, values);
+  else if (page.hint.textContent) putText(page.hint, '');
+}
+
+// The limit is in bytes, since that is what travels: 65,536 Latin letters, but 21,845 Chinese characters.
+function sayTooLong() {
+  const text = page.text.value;
+  // No UTF-16 unit needs more than three bytes: no need to count.
+  const bytes = text.length * 3 <= MAX_MESSAGE_BYTES ? 0 : encoder.encode(text).length;
+  if (bytes <= MAX_MESSAGE_BYTES) hint();
+  else hint('too-long', { bytes, most: MAX_MESSAGE_BYTES });
+  return bytes > MAX_MESSAGE_BYTES;
+}
+
+function send() {
+  closeSuggestions();
+  if (page.text.value.trim() === '' || sayTooLong()) return;
+  hooks.submit(page.text.value);
+}
+
+function setBox(text) {
+  page.text.value = text;
+  page.text.setSelectionRange(text.length, text.length);
+  fitBox();
+  closeSuggestions();
+}
+
+// As high as the text in it; the style sheet says where that ends.
+function fitBox() {
+  page.text.style.height = 'auto';
+  page.text.style.height = `${page.text.scrollHeight}px`;
+}
+
+// Enter sends, Shift+Enter does not. While an input method is composing (as for Chinese or Japanese), Enter picks a word;
+// Safari reports that last Enter as no longer composing, but keeps the old code 229 for it.
+function onKey(event) {
+  if (event.isComposing || event.keyCode === 229) return;
+  if (chooseByKey(event)) {
+    event.preventDefault();
+    return;
+  }
+  if (event.key !== 'Enter' || event.shiftKey) return;
+  event.preventDefault();
+  send();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Suggestions.
+
+function chooseByKey({ key, shiftKey, ctrlKey, altKey, metaKey }) {
+  if (shiftKey || ctrlKey || altKey || metaKey) return false;
+  const count = offer.choices.length;
+  if (key === 'Tab' && count === 0) return completeName();
+  if (count === 0) return false;
+  if (key === 'ArrowDown' || key === 'ArrowUp') {
+    mark((offer.at + (key === 'ArrowDown' ? 1 : count - 1)) % count);
+  } else if (key === 'Tab') {
+    accept(offer.at);
+  } else if (key === 'Enter') {
+    if (WITHOUT_WORDS.includes(page.text.value.slice(1))) return false; // nothing to add: it is sent
+    accept(offer.at);
+  } else if (key === 'Escape') {
+    closeSuggestions();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// What is being typed decides: a command, or the name in "/msg NAME". Only at the end of the text, where typing happens.
+function suggest() {
+  const typed = page.text.value;
+  if (page.text.selectionEnd !== typed.length) return closeSuggestions();
+  const command = /^\/([a-z]*)$/.exec(typed);
+  if (command) {
+    const known = COMMANDS.filter((one) => one.startsWith(command[1]));
+    return open(known.map((one) => ({
+      text: `/${one}${WITHOUT_WORDS.includes(one) ? '' : ' '}`,
+      show: commandParts(one),
+    })));
+  }
+  const name = /^\/msg\s+"?([^"]*)$/.exec(typed);
+  return open(name ? namesLike(name[1]).map((one) => nameChoice(one, `/msg ${quoted(one)} `)) : []);
+}
+
+// Tab after the beginning of a name: one that fits is put in, among several one chooses. Otherwise Tab is the browser's.
+function completeName() {
+  const { value, selectionEnd } = page.text;
+  const [, before, start] = /^([^]*?)(\S+)$/u.exec(value.slice(0, selectionEnd)) ?? [];
+  if (!start || selectionEnd !== value.length) return false;
+  const found = namesLike(start.replace(/^@/, ''));
+  open(found.map((one) => nameChoice(one, `${before}${one}${before === '' ? ': ' : ' '}`)));
+  if (found.length === 1) accept(0);
+  return found.length > 0;
+}
+
+function namesLike(start) {
+  const low = start.toLowerCase();
+  return hooks.names().filter((name) => name.toLowerCase().startsWith(low)).slice(0, MAX_SUGGESTIONS);
+}
+
+function nameChoice(name, text) {
+  return { text, show: [create('bdi', hueOf(name), name)] };
+}
+
+function open(choices) {
+  offer.choices = choices;
+  page.suggestions.replaceChildren(...choices.map(({ show }, index) => {
+    const row = create('li', '');
+    row.id = `suggestion-${index}`;
+    row.setAttribute('role', 'option');
+    row.append(...show);
+    return row;
+  }));
+  page.suggestions.hidden = choices.length === 0;
+  mark(choices.length > 0 ? 0 : -1);
+}
+
+function closeSuggestions() {
+  if (offer.choices.length > 0) open([]);
+}
+
+function mark(at) {
+  offer.at = at;
+  [...page.suggestions.children].forEach((row, index) => row.setAttribute('aria-selected', String(index === at)));
+  page.suggestions.children[at]?.scrollIntoView({ block: 'nearest' });
+  if (at < 0) page.text.removeAttribute('aria-activedescendant');
+  else page.text.setAttribute('aria-activedescendant', `suggestion-${at}`);
+}
+
+function accept(at) {
+  const { text } = offer.choices[at];
+  setBox(text);
+  page.text.dispatchEvent(new Event('input')); // "/msg " goes on with names
+}
+
+// As the server reads a name: in quotes, with a backslash before a quote or a backslash.
+function quoted(name) {
+  return `"${name.replace(/["\\]/g, '\\$&')}"`;
+}

@@ -1,0 +1,427 @@
+// The room on the screen: lines come in at the end in batches, older ones at the top by pages, and nobody loses their place.
+//
+// What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
+
+import { clock, day, exact, put } from '/words.js';
+
+const MAX_LINES = 2000; // the page may stay open for weeks: older lines are dropped, so that memory stays bounded
+const MAX_LINES_READING = 6000; // who reads further up keeps more: dropping lines there would take away what is being read
+const LONG_TEXT_CHARS = 1500; // longer texts are folded, or one pasted file would push everybody else off the screen
+const LONG_TEXT_LINES = 20;
+const GROUP_MS = 5 * 60_000; // one person's messages stand together under one name and time, but not for longer than this
+const NEAR_END_PX = 40; // this close to the end counts as reading the end
+const NEAR_TOP_PX = 300; // this close to the top, older messages are fetched: they should be there when one arrives
+const HUES = 12; // as many .hue-N classes are in style.css
+const READ_OUT_MS = 300; // a screen reader looks at what was added some time later than it was
+const FLUSH_MS = 16; // lines are put on the screen in batches, about once per frame
+
+const page = Object.fromEntries(['view', 'log', 'newer', 'older'].map((id) => [id, document.getElementById(id)]));
+const encoder = new TextEncoder();
+const lineOf = new WeakMap(); // <li> -> the line it shows
+
+// `pending` lines are not in the document yet; `tail` is the newest group and day in it.
+// `past` says what there is above: 'unknown' until the room has been joined, then 'more', 'asked', or 'none'.
+const screen = { pending: [], timer: 0, tail: newTail(), follow: true, lastTop: 0, aim: Infinity, newer: 0, past: 'unknown' };
+let hooks = {};
+
+// `wantOlder(before)` is called when messages older than that id are needed, `pickName(name)` when a name is clicked.
+export function prepareTimeline({ wantOlder, pickName }) {
+  hooks = { wantOlder, pickName };
+  page.view.addEventListener('scroll', noticeScroll, { passive: true });
+  page.view.addEventListener('wheel', noticeWish, { passive: true });
+  page.view.addEventListener('keydown', noticeWish);
+  page.newer.addEventListener('click', () => {
+    followEnd();
+    page.view.focus(); // this button vanishes; and the box would call up the keyboard of a phone
+  });
+  page.log.addEventListener('click', ({ target }) => {
+    const name = target.closest('button.name');
+    if (name) hooks.pickName(partner(lineOf.get(name.closest('li'))));
+  });
+
+  // The keyboard of a phone, a turned screen or a growing box take room away: stay at the end if we were there.
+  const observer = new ResizeObserver(() => screen.follow && scrollToEnd());
+  observer.observe(page.view);
+  observer.observe(page.log);
+}
+
+// A line is { kind: 'message' | 'action' | 'private', id, time, name, to, text, mine, isNews, mention }
+// or { kind: 'system', key, values, sentence, who, flavour } or { kind: 'help', rows }.
+//
+// A busy room brings hundreds of lines a second. Each on its own would make the browser lay out the page each time;
+// together they cost one layout. A timer does it and not requestAnimationFrame, which stands still in a hidden tab.
+export function addLine(line) {
+  screen.pending.push(line);
+  if (screen.pending.length > 2 * MAX_LINES) screen.pending.splice(0, MAX_LINES); // they would be dropped anyway
+  screen.timer ||= setTimeout(flush, FLUSH_MS);
+}
+
+export function addSystem(key, values = {}, { sentence = '', who = '', flavour = '' } = {}) {
+  addLine({ kind: 'system', key, values, sentence, who, flavour });
+}
+
+// Puts older messages on top. What was on the screen does not move.
+export function addOlder(lines, more) {
+  flush();
+  const tail = newTail();
+  const fragment = document.createDocumentFragment();
+  page.view.setAttribute('aria-busy', 'true'); // nobody asked to have fifty old messages read out
+  setTimeout(() => page.view.setAttribute('aria-busy', 'false'), READ_OUT_MS);
+  const oldest = oldestId() ?? Infinity;
+  for (const line of lines.filter(({ id }) => id < oldest)) fragment.append(...elementsOf(line, tail));
+  keepingPlace(() => {
+    mendSeam(tail);
+    page.log.prepend(fragment);
+    setPast(more ? 'more' : 'none', more ? '' : 'beginning');
+  });
+  askForOlder();
+}
+
+// What is known of the past: 'more' may be asked for, of 'none' we know; `note` is the key of a word about it.
+export function setPast(state, note = '') {
+  screen.past = state;
+  page.older.hidden = note === '';
+  if (note) put(page.older, note);
+}
+
+// What the room told on joining, unless we know better by now.
+export function learnPast(hasMore) {
+  if (screen.past === 'unknown') setPast(hasMore ? 'more' : 'none');
+  askForOlder();
+}
+
+// Older messages that were asked for will not come; says whether any were. Of what was lost with a connection nothing is
+// known again.
+export function forgetRequest(past = 'unknown') {
+  if (screen.past !== 'asked') return false;
+  setPast(past);
+  return true;
+}
+
+export function clearTimeline() {
+  clearTimeout(screen.timer);
+  Object.assign(screen, { pending: [], timer: 0, tail: newTail(), follow: true, aim: Infinity, newer: 0 });
+  page.log.replaceChildren();
+  setPast('unknown');
+  showNewer();
+}
+
+export function followEnd() {
+  screen.follow = true;
+  screen.newer = 0;
+  scrollToEnd();
+  showNewer();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Lines into the document, and the oldest out of it.
+
+function flush() {
+  clearTimeout(screen.timer);
+  screen.timer = 0;
+  noticeScroll();
+  const lines = screen.pending.slice(-MAX_LINES);
+  screen.pending = [];
+
+  const fragment = document.createDocumentFragment();
+  for (const line of lines) fragment.append(...elementsOf(line, screen.tail));
+  page.log.append(fragment);
+  dropOldest();
+
+  if (screen.follow) scrollToEnd();
+  else screen.newer += lines.filter((line) => line.isNews).length;
+  showNewer();
+  askForOlder();
+}
+
+// Dropped lines can be fetched again, so the past is open once more.
+function dropOldest() {
+  let excess = page.log.childElementCount - (screen.follow ? MAX_LINES : MAX_LINES_READING);
+  if (excess <= 0) return;
+  keepingPlace(() => {
+    while (excess-- > 0) page.log.firstElementChild.remove();
+    // The first message left may have stood under a name that is gone now.
+    page.log.querySelector('.message')?.classList.remove('grouped');
+    if (screen.past === 'none') setPast('more');
+  });
+}
+
+// Changes above must not move what somebody is reading. The browser could hold it in place (scroll anchoring), but not
+// every browser does, so it is switched off in the style sheet and done here for all of them.
+function keepingPlace(change) {
+  const fixed = page.log.lastElementChild;
+  const before = fixed?.getBoundingClientRect().top;
+  change();
+  if (screen.follow) scrollToEnd();
+  else if (fixed) page.view.scrollTop += fixed.getBoundingClientRect().top - before;
+  screen.lastTop = page.view.scrollTop;
+}
+
+// Where older messages meet the first one on the screen, that one may join their group, and need no new day.
+function mendSeam(tail) {
+  const first = page.log.querySelector('.message');
+  if (!first) return;
+  if (first.previousElementSibling?.matches('.day')) first.previousElementSibling.remove();
+  const line = lineOf.get(first);
+  if (tail.day !== dayOf(line)) first.before(dayElement(line.time));
+  else if (!first.previousElementSibling) first.classList.toggle('grouped', belongsTo(tail.group, line));
+}
+
+function newTail() {
+  return { group: null, day: '' };
+}
+
+// One line is one element, or two when a new day begins with it.
+function elementsOf(line, tail) {
+  if (line.kind === 'system' || line.kind === 'help') {
+    tail.group = null; // what comes next begins a new group
+    return [line.kind === 'help' ? helpElement(line) : systemElement(line)];
+  }
+  const newDay = dayOf(line) !== tail.day;
+  const grouped = !newDay && belongsTo(tail.group, line);
+  tail.day = dayOf(line);
+  if (line.kind !== 'message') tail.group = null; // an action and a private message each stand alone
+  else if (!grouped) tail.group = line;
+  const message = messageElement(line, grouped);
+  return newDay ? [dayElement(line.time), message] : [message];
+}
+
+function dayOf(line) {
+  return line.time.toDateString();
+}
+
+// Measured from the group's first message: its time stands for all of them, so it must not grow too old.
+function belongsTo(first, line) {
+  if (first === null || line.kind !== 'message') return false;
+  return first.name === line.name && first.mine === line.mine && line.time - first.time < GROUP_MS;
+}
+
+// <li class="message"><div class="head"> name, time </div><div class="bubble"> text </div></li>
+// An action has its name in the bubble, for there it is a part of the sentence: "Ann waves".
+function messageElement(line, grouped) {
+  const item = create('li', `message ${line.kind === 'message' ? '' : line.kind}`.trim());
+  lineOf.set(item, line);
+  if (line.id !== undefined) item.dataset.id = line.id;
+  item.classList.toggle('mine', line.mine);
+  item.classList.toggle('grouped', grouped);
+  item.classList.toggle('mention', line.mention === true);
+
+  // Name and time are in every message, though shown only once per group: a screen reader reads messages one by one.
+  const head = create('div', 'head');
+  const text = create('div', 'text');
+  text.dir = 'auto'; // Arabic and Hebrew begin at the right, and cannot turn around what stands beside them
+  text.append(...withLinks(line.text));
+  const bubble = create('div', 'bubble');
+  if (line.kind === 'action') bubble.append(nameElement(line), ' ', text);
+  else head.append(nameElement(line), ' ');
+  if (line.kind !== 'action') bubble.append(text);
+  if (isLong(line.text)) bubble.append(unfoldButton(text));
+  head.append(timeElement(line.time));
+  item.append(head, bubble);
+  return item;
+}
+
+// The name is a button for the mouse only: for the keyboard, each name is in the list of people, once.
+function nameElement(line) {
+  const other = partner(line);
+  const name = create(line.mine && !line.to ? 'bdi' : 'button', `name ${hueOf(other)}`);
+  if (line.kind === 'private') put(name, line.mine ? 'whisper-to' : 'whisper-from', { name: other });
+  else if (line.mine) name.textContent = other;
+  else name.append(create('bdi', '', other));
+  if (name.tagName === 'BUTTON') {
+    name.type = 'button';
+    name.tabIndex = -1;
+  }
+  return name;
+}
+
+// Whom one would answer.
+function partner(line) {
+  return line.kind === 'private' && line.mine ? line.to : line.name;
+}
+
+function timeElement(time) {
+  const element = create('time', '', clock(time));
+  element.dateTime = time.toISOString();
+  element.title = exact(time);
+  return element;
+}
+
+function dayElement(time) {
+  const item = create('li', 'day');
+  const element = create('time', '', day(time));
+  element.dateTime = time.toISOString();
+  item.append(element);
+  return item;
+}
+
+function systemElement({ key, values, sentence, who, flavour }) {
+  const item = create('li', `system ${flavour}`.trim());
+  if (who) item.append(create('bdi', 'who', who), ' ');
+  const what = create('bdi', 'what');
+  put(what, key, values, sentence);
+  item.append(what);
+  return item;
+}
+
+// Each row is { usage: key of arguments, command, does: key }, or { text }, for what the server knows and we do not.
+function helpElement({ rows }) {
+  const item = create('li', 'help');
+  const title = create('div', 'help-title');
+  put(title, 'help');
+  item.append(title);
+  for (const { command, text } of rows) {
+    const row = create('div', 'help-row', text ?? '');
+    if (command) row.append(...commandParts(command));
+    item.append(row);
+  }
+  return item;
+}
+
+// "/nick NAME" and what it does: in the help and in the list of suggestions.
+export function commandParts(command) {
+  const code = create('code', '', `/${command} `);
+  const args = create('bdi', 'args');
+  const does = create('div', 'does');
+  put(args, `args-${command}`);
+  put(does, `does-${command}`);
+  code.append(args);
+  return [code, does];
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Texts.
+
+// An address ends before a space, a quote or a Chinese full stop, and does not take the sentence's last sign with it.
+const ADDRESS = /https?:\/\/[^\s<>"“”‘’，。！？、；：（）「」『』【】《》]+/giu;
+
+// Text, and links among it. A link says what it leads to and leads there: http or https only, without a name and password
+// in it (https://bank.example@evil.example), as the browser's own parser sees it.
+function withLinks(text) {
+  const nodes = [];
+  let done = 0;
+  for (const found of text.matchAll(ADDRESS)) {
+    const address = withoutTail(found[0]);
+    const link = linkElement(address);
+    if (!link) continue;
+    nodes.push(text.slice(done, found.index), link);
+    done = found.index + address.length;
+  }
+  return [...nodes, text.slice(done)];
+}
+
+function linkElement(address) {
+  let url;
+  try {
+    url = new URL(address);
+  } catch {
+    return null;
+  }
+  if (!['http:', 'https:'].includes(url.protocol) || url.username || url.password) return null;
+  const link = create('a', '', address);
+  link.href = url.href;
+  link.title = url.href; // the host as it is asked for (xn--…): letters that only look alike show here
+  link.target = '_blank';
+  link.rel = 'noopener noreferrer nofollow';
+  return link;
+}
+
+// "(see https://example.org/a_(b))." keeps the inner bracket, and not the outer one.
+function withoutTail(address) {
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address[end - 1];
+    const open = { ')': '(', ']': '[', '}': '{' }[last];
+    const kept = address.slice(0, end);
+    if (open ? kept.split(last).length <= kept.split(open).length : !'.,;:!?\'*_~'.includes(last)) break;
+  }
+  return address.slice(0, end);
+}
+
+function isLong(text) {
+  return text.length > LONG_TEXT_CHARS || text.split('\n', LONG_TEXT_LINES + 1).length > LONG_TEXT_LINES;
+}
+
+function unfoldButton(text) {
+  const button = create('button', 'unfold');
+  button.type = 'button';
+  const show = (folded) => {
+    text.classList.toggle('folded', folded);
+    button.setAttribute('aria-expanded', String(!folded));
+    put(button, folded ? 'unfold' : 'fold');
+  };
+  show(true);
+  button.addEventListener('click', () => {
+    show(!text.classList.contains('folded'));
+    if (!text.classList.contains('folded')) screen.follow = false; // whoever unfolds a text wants to read its beginning
+  });
+  return button;
+}
+
+// The same name has the same colour on every screen and every day, without anybody keeping a list: it is a hash (FNV-1a).
+export function hueOf(name) {
+  let hash = 0x811c9dc5;
+  for (const unit of encoder.encode(name)) hash = Math.imul(hash ^ unit, 0x01000193);
+  return `hue-${((hash ^ (hash >>> 15)) >>> 0) % HUES}`;
+}
+
+export function create(tag, className, text = '') {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Scrolling.
+
+// Near the top, or when all there is does not fill the screen.
+function askForOlder() {
+  // Lines that wait to be shown may fill the screen, and hold the oldest id.
+  if (screen.past !== 'more' || screen.pending.length > 0 || page.view.scrollTop > NEAR_TOP_PX) return;
+  if (page.log.childElementCount >= MAX_LINES_READING) return;
+  keepingPlace(() => setPast('asked', 'older'));
+  hooks.wantOlder(oldestId());
+}
+
+function oldestId() {
+  const oldest = page.log.querySelector('.message[data-id]');
+  return oldest ? Number(oldest.dataset.id) : undefined;
+}
+
+// A move upwards means "I want to read", a move down to the end "go on". Where the end is says nothing by itself: it moves
+// away with every new line. A room that fits on the screen has nothing to scroll, and so is always at its end.
+function noticeScroll() {
+  const { scrollTop, scrollHeight, clientHeight } = page.view;
+  const bottom = scrollTop + clientHeight;
+  const goal = Math.min(screen.aim, scrollHeight - NEAR_END_PX);
+  if (scrollTop < screen.lastTop && bottom < scrollHeight - 1) screen.follow = false;
+  else if (scrollTop > screen.lastTop && bottom >= goal) screen.follow = true;
+  if (scrollHeight <= clientHeight) screen.follow = true;
+  screen.lastTop = scrollTop;
+  if (screen.follow) screen.newer = 0;
+  showNewer();
+  askForOlder();
+}
+
+// The wheel and the keys scroll smoothly, which takes a moment, and a busy room does not wait. Upwards, the next lines would
+// pull the reader back in the first frame, again and again. Downwards, the end would be further off on arrival, again and
+// again. So the wish counts, and not only the move: up is up, and the end is the end there was when somebody set out for it.
+function noticeWish(event) {
+  const up = event.deltaY < 0 || ['ArrowUp', 'PageUp', 'Home'].includes(event.key);
+  const down = event.deltaY > 0 || ['ArrowDown', 'PageDown', 'End'].includes(event.key);
+  if (up && page.view.scrollTop > 0) screen.follow = false;
+  if (up) screen.aim = Infinity;
+  if (down) screen.aim = page.view.scrollHeight - page.view.clientHeight / 4; // lines come while the browser prepares, too
+}
+
+// At once and not smoothly: in a busy room a smooth scroll would never arrive.
+function scrollToEnd() {
+  page.view.scrollTop = page.view.scrollHeight;
+  screen.lastTop = page.view.scrollTop;
+}
+
+function showNewer() {
+  page.newer.hidden = screen.newer === 0;
+  put(page.newer, 'newer', { n: screen.newer });
+}
