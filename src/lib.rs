@@ -1,4 +1,5 @@
-//! `roomd`, a daemon of chat rooms: one small binary, one thread, one poll loop.
+//! `roomd`, a daemon of chat rooms: one small binary, one poll loop on one thread, and beside it only the thread that
+//! writes the history to the disk.
 //!
 //! It is a library so that tests can drive every part of it, and so that it can be read as one. Nobody is promised a
 //! stable interface but those who talk to the running daemon.
@@ -18,7 +19,7 @@
 //! 2. [`hub`]: the other four beats, over a slab of connections.
 //! 3. [`connection`]: one connection's life as a table of transitions.
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
-//! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order.
+//! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
 //!    [`config`].
