@@ -1,11 +1,13 @@
 //! The program of `docs/first-port/`: that it is right as far as it says, that it stays short, and that what it cannot
 //! stand is written in its comments and in its page alike.
 
+#[path = "support/example.rs"]
+mod example;
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
@@ -37,21 +39,7 @@ fn start() -> Daemon {
 /// Builds the program, in the profile of this test, and says where it is. `cargo test` has built it already, and then
 /// there is nothing to do; but one test alone (`--test first_port`) would find it old, or not at all.
 fn build() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--example", "first-port", "--message-format=json-render-diagnostics"])
-        .args(if cfg!(debug_assertions) { &[][..] } else { &["--release"] })
-        .arg("--target-dir")
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "the program does not build");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let artifacts = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut executables = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-    executables.next_back().expect("cargo says where the program is")
+    example::build("first-port", if cfg!(debug_assertions) { &[] } else { &["--release"] })
 }
 
 /// What everybody is sent when that tourist says so.

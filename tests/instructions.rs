@@ -9,6 +9,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -49,7 +52,7 @@ const TAKEN_WITH: &str = "# Taken with ";
 #[test]
 #[ignore = "needs valgrind: tests/run installs it and runs this"]
 fn a_delivery_and_a_handshake_cost_no_more_instructions_than_is_written_down() {
-    let program = build();
+    let program = example::build("instructions", &["--release"]);
     let measured: Vec<(&str, f64)> = FIGURES.iter().map(|figure| (figure.name, measure(&program, figure))).collect();
     let tools = tools();
     if std::env::var("INSTRUCTIONS").is_ok_and(|value| value == "overwrite") {
@@ -121,7 +124,7 @@ fn measure(program: &Path, figure: &Figure) -> f64 {
 }
 
 fn count_instructions(program: &Path, scenario: &str, count: u32) -> u64 {
-    let profile = target().join(format!("tmp/callgrind-{scenario}-{count}.out"));
+    let profile = example::target().join(format!("tmp/callgrind-{scenario}-{count}.out"));
     let output = Command::new("valgrind")
         .args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", profile.display())])
         .arg(program)
@@ -136,29 +139,6 @@ fn count_instructions(program: &Path, scenario: &str, count: u32) -> u64 {
     let profile = fs::read_to_string(profile).unwrap();
     let total = profile.lines().find_map(|line| line.strip_prefix("totals: ")).expect("callgrind has counted");
     total.trim().parse().unwrap()
-}
-
-/// Builds the program as a release is built, and says where it is.
-fn build() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--example", "instructions"])
-        .args(["--message-format=json-render-diagnostics", "--target-dir"])
-        .arg(target())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "the program does not build");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let artifacts = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let mut executables = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-    executables.next_back().expect("cargo says where the program is")
-}
-
-/// Cargo's folder for what is built.
-fn target() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
 fn expected_path() -> PathBuf {

@@ -151,14 +151,10 @@ impl<S: Socket> Hub<S> {
         if news == News::Told {
             append_event(&mut state.everything.bytes, Event::Join { name: &name, online }, state.room.name());
         }
-        let chunk = match slot.connection.audience {
-            Audience::Everything => &state.everything,
-            Audience::MessagesOnly => {
-                state.quiet_members += 1;
-                &state.messages_only
-            }
-        };
-        slot.chunk_from = chunk.bytes.len() as u32;
+        if slot.connection.audience == Audience::MessagesOnly {
+            state.quiet_members += 1;
+        }
+        slot.chunk_from = state.chunk_for(slot.connection.audience).bytes.len() as u32;
 
         if slot.connection.may_be_sent_to() {
             let queue = &mut slot.connection.queue;
@@ -262,14 +258,11 @@ impl<S: Socket> Hub<S> {
         let mut leaver = Leaver { id, room, part: 0..0, name: None };
         match slot.membership {
             Membership::Going(seat) => {
-                let chunk = match slot.connection.audience {
-                    Audience::Everything => &state.everything,
-                    Audience::MessagesOnly => {
-                        state.quiet_members -= 1;
-                        &state.messages_only
-                    }
-                };
-                leaver.part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+                if slot.connection.audience == Audience::MessagesOnly {
+                    state.quiet_members -= 1;
+                }
+                let end = state.chunk_for(slot.connection.audience).bytes.len();
+                leaver.part = std::mem::take(&mut slot.chunk_from) as usize..end;
                 if let Some((name, news)) = state.room.leave(seat, now) {
                     let online = state.room.online();
                     match news {
@@ -299,10 +292,7 @@ impl<S: Socket> Hub<S> {
                     && slot.connection.may_be_sent_to()
                     && !part.is_empty()
                 {
-                    let chunk = match slot.connection.audience {
-                        Audience::Everything => &mut state.everything,
-                        Audience::MessagesOnly => &mut state.messages_only,
-                    };
+                    let chunk = state.chunk_for(slot.connection.audience);
                     slot.connection.queue.push_shared(chunk.share(), part);
                 }
                 if self.is_shutting_down {

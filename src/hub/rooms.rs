@@ -8,6 +8,7 @@ use slab::Slab;
 use super::PeerId;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
+use crate::http::route::Audience;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::tail::{Kept, Tail};
@@ -309,6 +310,14 @@ impl Rooms {
 }
 
 impl RoomState {
+    /// What such a member hears this turn.
+    pub(super) fn chunk_for(&mut self, audience: Audience) -> &mut TurnChunk {
+        match audience {
+            Audience::Everything => &mut self.everything,
+            Audience::MessagesOnly => &mut self.messages_only,
+        }
+    }
+
     /// The id of the newest message that anybody has been sent; 0 before the first.
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
