@@ -157,13 +157,14 @@ fn who_moves_leaves_the_old_room_and_is_welcomed_in_the_new_one() {
 
 #[test]
 fn who_moves_where_its_name_is_taken_becomes_a_tourist_and_is_told_why() {
-    let daemon = Daemon::start(&[]);
+    let mut daemon = Daemon::start(&[]);
     let mut holder = come_as(&daemon, "new", "Ann");
     let mut moves = come_as(&daemon, "old", "ANN");
     moves.send_text("/join new");
     assert_eq!(next_is(&mut moves, "welcome")["name"], "Tourist 1");
     assert_eq!(next_code(&mut moves), "name-taken");
     assert_eq!(next_is(&mut holder, "join")["name"], "Tourist 1");
+    assert!(daemon.wait_for_log("moved").contains("#2 moved to new as Tourist 1"), "whoever runs it can follow");
     // The name that it had in the old room is not held there any more.
     come_as(&daemon, "old", "ANN");
 }
@@ -664,7 +665,7 @@ fn a_since_that_is_no_number_is_an_error_behind_what_every_newcomer_is_sent() {
     let daemon = Daemon::start(&[]);
     let mut speaker = come_as(&daemon, "r", "Ann");
     let said = say_so_many(&mut speaker, 3);
-    for since in ["", "x", "-1", "1.5", "18446744073709551616", "%2B"] {
+    for since in ["", "x", "-1", "1.5", "18446744073709551616", "%2B5"] {
         let (mut member, welcome) = come(&daemon, &format!("/r/r?since={since}&name=Bea"));
         assert_eq!(welcome["name"], "Bea");
         assert_eq!((0..3).map(|_| next(&mut member)).collect::<Vec<_>>(), said);

@@ -102,6 +102,12 @@ pub fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
+/// The id of a message as people and clients write it: digits only. The library's parser takes a plus as well.
+#[must_use]
+pub fn message_id(digits: &str) -> Option<u64> {
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
+}
+
 impl fmt::Display for BadCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,10 +155,7 @@ fn help(arguments: &str) -> Option<Spoken<'_>> {
 }
 
 fn history(arguments: &str) -> Option<Spoken<'_>> {
-    let digits = arguments.trim_end();
-    // The library's parser takes a plus as well.
-    let before = if digits.starts_with('+') { None } else { digits.parse().ok() };
-    before.map(|before| Spoken::History { before })
+    message_id(arguments.trim_end()).map(|before| Spoken::History { before })
 }
 
 fn some(text: &str) -> Option<&str> {

@@ -9,6 +9,7 @@ use log::info;
 use super::rooms::{Opened, Past, RoomState, TooManyRooms, append_event};
 use super::slot::{Arrival, Membership, Newcomer, slot_of};
 use super::{Hub, PeerId, Socket};
+use crate::chat::command::message_id;
 use crate::chat::problem::Problem;
 use crate::chat::room::News;
 use crate::chat::{Event, Name, RoomName};
@@ -38,8 +39,11 @@ impl<S: Socket> Hub<S> {
         let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, Ending::TooManyRooms, now) };
         let mut problems = Vec::new();
         let since = visit.since.and_then(|since| {
-            let since = since.parse().map_err(|_| problems.push(Problem::BadSince));
-            since.ok()
+            let since = message_id(&since);
+            if since.is_none() {
+                problems.push(Problem::BadSince);
+            }
+            since
         });
         let name = match visit.name.as_deref().map(Name::chosen) {
             None => None,
@@ -306,7 +310,10 @@ impl<S: Socket> Hub<S> {
                 slot.arrival = None;
                 match next_room {
                     Some(to) if is_open => {
-                        self.come(id, to, name, None, Vec::new());
+                        let name = self.come(id, to, name, None, Vec::new());
+                        if let Some(state) = self.rooms.get(to) {
+                            info!("#{} moved to {} as {name}", id.serial, state.room.name());
+                        }
                     }
                     Some(to) => self.leave_empty(to),
                     None => {}
@@ -361,6 +368,7 @@ mod tests {
 
     use super::super::Readiness;
     use super::*;
+    use crate::history::memory::Memory;
     use crate::history::{History, Outcome, Pressure, Reach};
     use crate::http::origin::OriginPolicy;
     use crate::http::page::Pages;
@@ -439,16 +447,35 @@ mod tests {
         }
     }
 
+    fn site() -> Site {
+        Site { pages: Pages::Embedded, origins: OriginPolicy::new(Vec::new()), echo: EchoService::Off }
+    }
+
+    const REQUEST: &[u8] = b"GET /?since=5 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    /// The bytes and the end of the stream come as one edge. A read that is shorter than the buffer has emptied the
+    /// socket otherwise; here it must not be taken for that.
+    #[test]
+    fn who_is_gone_in_the_same_event_as_its_last_bytes_leaves_the_room() {
+        let mut hub = Hub::new(Limits::default(), site(), Box::new(Memory::new()));
+        let now = Now { moment: Moment::START, unix_ms: 0 };
+        let peer = Peer { request: REQUEST, is_gone: Rc::new(RefCell::new(true)) };
+        let id = hub.accept(peer, "a peer".into(), now);
+        hub.ready(id, Readiness { readable: true, writable: true, hung_up: true });
+        for _ in 0..4 {
+            hub.turn(now);
+        }
+        assert_eq!(hub.connections(), 0, "nobody reports it a second time");
+    }
+
     #[test]
     fn who_left_while_what_it_missed_was_read_takes_no_seat_any_more() {
         let history = Rc::new(RefCell::new(Slow::default()));
-        let site = Site { pages: Pages::Embedded, origins: OriginPolicy::new(Vec::new()), echo: EchoService::Off };
-        let mut hub = Hub::new(Limits::default(), site, Box::new(Rc::clone(&history)));
+        let mut hub = Hub::new(Limits::default(), site(), Box::new(Rc::clone(&history)));
         let is_gone = Rc::new(RefCell::new(false));
-        let request = b"GET /?since=5 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
         let now = Now { moment: Moment::START, unix_ms: 0 };
-        let id = hub.accept(Peer { request, is_gone: Rc::clone(&is_gone) }, "a peer".into(), now);
+        let id = hub.accept(Peer { request: REQUEST, is_gone: Rc::clone(&is_gone) }, "a peer".into(), now);
         let readable = Readiness { readable: true, writable: true, hung_up: false };
         hub.ready(id, readable);
         hub.turn(now);

@@ -36,6 +36,11 @@ impl Target {
         common.pid.map_or_else(|| Server::by_port(self.address.port()), |pid| Ok(Server::by_pid(pid)))
     }
 
+    /// From now on handshakes ask for what is said and nothing else.
+    pub(crate) fn ask_for_quiet(&mut self) {
+        self.path.push_str(if self.path.contains('?') { "&quiet=1" } else { "?quiet=1" });
+    }
+
     pub(crate) fn handshake(&self) -> String {
         format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
