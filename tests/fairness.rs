@@ -36,3 +36,33 @@ fn who_floods_a_room_does_not_make_the_next_speaker_wait_for_it() {
     assert!(flood >= 501 * one_message, "{flood} bytes");
     assert_eq!(heard(&mut room), 0);
 }
+
+#[test]
+fn a_turn_begins_with_those_for_whom_the_last_one_had_no_time() {
+    const FLOODERS: usize = 40;
+    let mut room = Room::new(Room::limits(), FLOODERS);
+    room.join(FLOODERS);
+    room.come_to_rest();
+    let flood = messages(15, 4_000);
+    (0..FLOODERS).for_each(|member| room.say(member, &flood));
+    let mut not_yet: Vec<usize> = (0..FLOODERS).collect();
+    room.turn();
+    not_yet.retain(|&member| !room.has_been_read(member));
+    let in_a_turn = FLOODERS - not_yet.len();
+    assert!(in_a_turn < FLOODERS / 2, "they are too many for one turn, and for two");
+    for turn in 2..=FLOODERS.div_ceil(in_a_turn) {
+        // Who has been heard goes on at once, and is ready before the next turn begins.
+        for member in 0..FLOODERS {
+            if room.has_been_read(member) {
+                room.say(member, &flood);
+            }
+        }
+        room.turn();
+        not_yet.retain(|&member| !room.has_been_read(member));
+        assert!(
+            not_yet.len() <= FLOODERS.saturating_sub(turn * in_a_turn),
+            "turn {turn}: {not_yet:?} are kept waiting"
+        );
+    }
+    assert!(not_yet.is_empty());
+}

@@ -172,6 +172,11 @@ impl Room {
         self.hub.ready(self.members[member], READABLE);
     }
 
+    /// Whether what the member said last has been read.
+    pub fn has_been_read(&self, member: usize) -> bool {
+        self.wires[member].to_daemon.borrow().is_none()
+    }
+
     /// One turn of the hub, a millisecond after the last.
     pub fn turn(&mut self) {
         self.pass(TURN);
