@@ -1,8 +1,9 @@
 /* The floor: the least that any epoll server can do for a chat room, and nothing else.
  *
  * It accepts, answers the handshake, unmasks, wraps each text in the very bytes that roomd sends, appends the frames of a
- * turn to one buffer, and writes that buffer to every client with one write(). No limits, no checks, no timers, no names
- * but a number, no answer to anything that is wrong. What roomd costs beyond this is what roomd adds.
+ * turn to one buffer, and writes that buffer to every client with one send(), which is cheaper than write() on a socket.
+ * No limits, no checks, no timers, no names but a number, no answer to anything that is wrong. What roomd costs beyond
+ * this is what roomd adds.
  *
  *   gcc -O2 -o floor floor.c -lcrypto   (OpenSSL for SHA-1 and base64 only)
  *   ./floor [echo]                      prints "listening on http://127.0.0.1:PORT/" and serves until it is killed
@@ -71,7 +72,7 @@ static void send_to(int fd, const unsigned char *bytes, size_t len)
 		owe(c, bytes, len);
 		return;
 	}
-	ssize_t n = write(fd, bytes, len);
+	ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
 	if (n < 0)
 		n = 0; /* full, or broken: the read will find out */
 	if ((size_t)n < len)
@@ -190,7 +191,7 @@ static void on_readable(int fd, uint64_t now_ms)
 	if (kept > 1024)
 		exit(3); /* the floor is for short messages */
 	memcpy(scratch, c->rest, kept);
-	ssize_t n = read(fd, scratch + kept, READ_BYTES);
+	ssize_t n = recv(fd, scratch + kept, READ_BYTES, 0);
 	if (n == 0 || (n < 0 && errno != EAGAIN)) {
 		leave(fd);
 		return;
@@ -219,7 +220,7 @@ static void on_writable(int fd)
 	struct client *c = &clients[fd];
 	if (!c->owed_len)
 		return;
-	ssize_t n = write(fd, c->owed, c->owed_len);
+	ssize_t n = send(fd, c->owed, c->owed_len, MSG_NOSIGNAL);
 	if (n <= 0)
 		return;
 	c->owed_len -= n;
