@@ -10,6 +10,7 @@
 //!   messages that would have been sent meanwhile (coordinated omission).
 //! - It polls without sleeping while it measures, so that no server pays for waking it; and it says when it was the
 //!   bottleneck itself.
+//! - A run that checked nothing has failed, and so has one in which the server closed a client.
 //!
 //! It works with any server that sends a text to all clients inside JSON, first or last in the object.
 
@@ -19,6 +20,7 @@ mod server;
 mod swarm;
 mod talk;
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -57,14 +59,38 @@ struct Common {
     #[arg(long)]
     pid: Option<u32>,
     /// Clients that are connected
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole::<usize>(1..=1_000_000))]
     clients: usize,
     /// Seconds to measure, after one to warm up
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
     /// Print one line of JSON instead of sentences
     #[arg(long)]
     json: bool,
+}
+
+/// For clap: a whole number in a range.
+fn whole<T>(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: TryFrom<u64> + 'static,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let wanted = || format!("a whole number from {} to {} is wanted", range.start(), range.end());
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(wanted)
+    }
+}
+
+/// For clap: a time in seconds. None at all is for the runs that do not look at it.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "a number of seconds from 0 to 86400 is wanted".to_owned())
+}
+
+/// For clap: how often in a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|&rate| rate > 0.0 && rate <= 1e6);
+    rate.ok_or_else(|| "a number above 0 and up to 1000000 is wanted".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -43,12 +43,12 @@ impl Idle {
         let server = target.server(&common)?;
         let mut report = Report::new(common.json);
         // The first handshakes touch what a server has and needs only once (a library's pages, the first buffers).
-        let mut first = Swarm::connect(&target, FIRST_GUESTS, usize::MAX)?;
+        let mut first = Swarm::connect(&target, FIRST_GUESTS)?;
         let _ = first.rest(Instant::now() + Duration::from_millis(500))?;
         drop(first);
         std::thread::sleep(Duration::from_secs(2));
         let before = server.resident_bytes()?;
-        let mut swarm = Swarm::connect(&target, common.clients, usize::MAX)?;
+        let mut swarm = Swarm::connect(&target, common.clients)?;
         let mut ended = swarm.rest(Instant::now() + Duration::from_secs(1))?;
         let with = server.resident_bytes()?;
         let start = Instant::now();

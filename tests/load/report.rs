@@ -7,12 +7,15 @@ pub(crate) struct Report {
     is_json: bool,
     figures: Vec<(String, Value)>,
     warnings: Vec<String>,
-    /// Deliveries that should have been, and what was wrong with those that were.
-    expected: u64,
-    received: u64,
-    lost: u64,
-    repeated: u64,
-    out_of_order: u64,
+    deliveries: Deliveries,
+    outcome: Outcome,
+}
+
+/// Whether something went wrong that the deliveries do not tell.
+#[derive(PartialEq)]
+enum Outcome {
+    Sound,
+    Failed,
 }
 
 /// What every client together was sent.
@@ -22,6 +25,15 @@ pub(crate) struct Deliveries {
     pub(crate) received: u64,
     pub(crate) repeated: u64,
     pub(crate) out_of_order: u64,
+    /// Texts that were not as they had been said. Received all the same, if it could be read which they were.
+    pub(crate) corrupt: u64,
+}
+
+impl Deliveries {
+    /// What should have come and has not.
+    pub(crate) fn lost(&self) -> u64 {
+        (self.expected + self.repeated).saturating_sub(self.received)
+    }
 }
 
 impl std::ops::AddAssign for Deliveries {
@@ -30,6 +42,7 @@ impl std::ops::AddAssign for Deliveries {
         self.received += other.received;
         self.repeated += other.repeated;
         self.out_of_order += other.out_of_order;
+        self.corrupt += other.corrupt;
     }
 }
 
@@ -39,11 +52,8 @@ impl Report {
             is_json,
             figures: Vec::new(),
             warnings: Vec::new(),
-            expected: 0,
-            received: 0,
-            lost: 0,
-            repeated: 0,
-            out_of_order: 0,
+            deliveries: Deliveries::default(),
+            outcome: Outcome::Sound,
         }
     }
 
@@ -61,21 +71,26 @@ impl Report {
         self.warnings.push(warning);
     }
 
-    pub(crate) fn deliveries(&mut self, deliveries: Deliveries) {
-        self.expected = deliveries.expected;
-        self.received = deliveries.received;
-        self.lost = (deliveries.expected + deliveries.repeated).saturating_sub(deliveries.received);
-        self.repeated = deliveries.repeated;
-        self.out_of_order = deliveries.out_of_order;
+    /// A warning about what makes the run worth nothing, whatever came.
+    pub(crate) fn fail(&mut self, warning: String) {
+        self.warn(warning);
+        self.outcome = Outcome::Failed;
     }
 
-    /// Every client got every message once and in order.
+    pub(crate) fn deliveries(&mut self, deliveries: Deliveries) {
+        self.deliveries = deliveries;
+    }
+
+    /// Every client got every message once, in order and as it was said; and there were some.
     pub(crate) fn is_correct(&self) -> bool {
-        self.lost == 0 && self.repeated == 0 && self.out_of_order == 0
+        let Deliveries { expected, repeated, out_of_order, corrupt, .. } = self.deliveries;
+        let is_exact = self.deliveries.lost() == 0 && repeated == 0 && out_of_order == 0 && corrupt == 0;
+        is_exact && expected > 0 && self.outcome == Outcome::Sound
     }
 
     pub(crate) fn print(&self) {
-        let Report { expected, received, lost, repeated, out_of_order, .. } = self;
+        let Deliveries { expected, received, repeated, out_of_order, corrupt } = self.deliveries;
+        let lost = self.deliveries.lost();
         if self.is_json {
             let mut all: Map<String, Value> = self.figures.iter().cloned().collect();
             all.insert("expected".into(), json!(expected));
@@ -83,15 +98,17 @@ impl Report {
             all.insert("lost".into(), json!(lost));
             all.insert("repeated".into(), json!(repeated));
             all.insert("out_of_order".into(), json!(out_of_order));
+            all.insert("corrupt".into(), json!(corrupt));
             all.insert("warnings".into(), json!(self.warnings));
             println!("{}", Value::Object(all));
             return;
         }
         for (name, value) in &self.figures {
-            println!("{:>40}  {value}", name.replace('_', " "));
+            println!("{:>40}  {value}", name.replace("p99_9", "p99.9").replace('_', " "));
         }
         println!(
-            "{:>40}  expected {expected}, received {received}, lost {lost}, repeated {repeated}, out of order {out_of_order}",
+            "{:>40}  expected {expected}, received {received}, lost {lost}, repeated {repeated}, \
+             out of order {out_of_order}, corrupt {corrupt}",
             "deliveries"
         );
         for warning in &self.warnings {
