@@ -172,7 +172,9 @@ fn assert_refused(arguments: &[&str], sentence: &str) -> String {
 #[test]
 fn the_stalled_read_until_the_measured_seconds_and_are_dropped_in_them() {
     let daemon = Daemon::start(&["--no-rate-limit"]);
-    let arguments = ["fanout", "--clients", "3", "--seconds", "1.5", "--stalled", "2", "--size", "8000"];
+    let arguments = ["fanout", "--clients", "3", "--seconds", "3", "--stalled", "2"];
+    // A few dozen of these fill a socket and the queue behind it, also where they come slowly.
+    let arguments = [&arguments[..], &["--size", "60000", "--senders", "1", "--window", "1"]].concat();
     let report = report(0, &daemon, &daemon.address, &arguments);
     assert_eq!(report["stalled_dropped"], 2, "{report}");
     assert!(!report["warnings"].to_string().contains("before they did"), "{report}");

@@ -5,7 +5,7 @@
 //!
 //! - Every client sees every message once, and each sender's messages in order: anything else is counted and fails.
 //! - What is measured is the server's own CPU time (from /proc), for wall-clock rates on a shared machine say more about
-//!   the neighbours. With `--pid` of the server, or it is found by the port it listens on.
+//!   the neighbours. With `--pid` of the server, or it is found by the address it listens on.
 //! - The paced run sends on a schedule and measures from the intended time, so that a server that stalls cannot hide the
 //!   messages that would have been sent meanwhile (coordinated omission).
 //! - It polls without sleeping while it measures, so that no server pays for waking it; and it says when it was the
@@ -55,7 +55,7 @@ struct Common {
     /// Address of the server; the path may be given
     #[arg(long, default_value = "ws://127.0.0.1:8000/")]
     url: String,
-    /// Process id of the server; if not given, found by the port
+    /// Process id of the server; if not given, found by the address
     #[arg(long)]
     pid: Option<u32>,
     /// Clients that are connected

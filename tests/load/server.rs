@@ -58,7 +58,8 @@ impl Server {
     pub(crate) fn fine_cpu_seconds(&self) -> io::Result<f64> {
         let mut nanoseconds = 0.0;
         for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            // One may have ended since it was listed.
+            let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
             nanoseconds += schedstat.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0.0);
         }
         Ok(nanoseconds / 1e9)

@@ -390,7 +390,7 @@ fn talk(
         }
         None => report.fail("the run ended before there was anything to measure".to_owned()),
     }
-    drain(&mut swarm, &mut ledger, texts, |_| {})?;
+    drain(&mut swarm, &mut ledger, texts, &interrupt, |_| {})?;
     report_ending(&mut report, &swarm, 0..clients);
     if !stalled.is_empty() {
         report.add("stalled_dropped", read_to_the_end(&mut swarm, stalled.clone(), size)?);
@@ -610,8 +610,8 @@ impl<'a> Stage<'a> {
             }
         }
         let measured = meter.map(|meter| meter.stop(ledger.deliveries.received, busy)).transpose()?;
-        drain(&mut swarm, &mut ledger, &self.texts, &mut hear)?;
-        // What never came is late by as long as it was waited for, at least; or the worst would look best.
+        drain(&mut swarm, &mut ledger, &self.texts, &self.interrupt, &mut hear)?;
+        // What never came counts with the limit, however long it was waited for; or the worst would look best.
         let missing = (measured_said * hearers as u64).saturating_sub(latency.len());
         let _ = latency.record_n(self.texts.limit * 1_000_000, missing);
         Ok(PacedRun {
@@ -660,7 +660,13 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Waits until all that was said has been heard, or for the limit; then a little for what nobody said.
-fn drain(swarm: &mut Swarm, ledger: &mut Ledger, texts: &Texts, mut on_new: impl FnMut(Numbers)) -> io::Result<()> {
+fn drain(
+    swarm: &mut Swarm,
+    ledger: &mut Ledger,
+    texts: &Texts,
+    interrupt: &Interrupt,
+    mut on_new: impl FnMut(Numbers),
+) -> io::Result<()> {
     let start = Instant::now();
     let limit = Duration::from_secs(texts.limit);
     let mut last = start;
@@ -672,7 +678,7 @@ fn drain(swarm: &mut Swarm, ledger: &mut Ledger, texts: &Texts, mut on_new: impl
         }
         let is_over = complete.is_some_and(|complete| now - complete >= ENCORE)
             || now - start >= limit
-            || swarm.first_ending().is_some() && now - last >= GAP;
+            || (swarm.first_ending().is_some() || interrupt.has_come()) && now - last >= GAP;
         if is_over {
             return Ok(());
         }
