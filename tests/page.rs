@@ -852,6 +852,7 @@ fn a_private_message_reaches_one_and_is_marked() {
     }
     wait_for_people(&mut ann, &["Ann A.", "Bob", "Eve"]);
     ann.resize(1100, 700, Device::Desk); // wide enough for the list to stand beside the room
+    drawn(&mut ann); // or the click would go where the button was before
 
     ann.click("#names button[data-name=Bob]");
     assert_eq!(ann.text(VALUE), "/msg \"Bob\" ");
