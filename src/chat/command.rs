@@ -3,6 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::text;
+
+/// What begins a command: the slash, its full-width form, which people type whose keyboard is set for Chinese or
+/// Japanese, and what looks just like a slash. Nobody begins a sentence with one of these, and a command that is not
+/// recognised tells the whole room what was meant for one member.
+const SLASHES: [char; 5] = ['/', '\u{FF0F}', '\u{2044}', '\u{2215}', '\u{29F8}'];
+
 /// One line from a client, understood. What it names is not checked here: that is for whoever carries it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken<'a> {
@@ -81,19 +88,44 @@ impl<'a> Spoken<'a> {
     /// Understands one line. The newline that ended it does not count.
     ///
     /// # Errors
-    /// If it begins with a slash, and is no command.
+    /// If the first character that can be seen is a slash, and it is no command.
     pub fn parse(line: &'a str) -> Result<Spoken<'a>, BadCommand> {
         let line = without_newline(line);
-        let Some(command) = line.strip_prefix('/') else {
+        let Some(command) = visible(line).strip_prefix(SLASHES) else {
             return Ok(if line.is_empty() { Spoken::Nothing } else { Spoken::Say(line) });
         };
-        if command.starts_with('/') {
+        if command.starts_with(SLASHES) {
             return Ok(Spoken::Say(command));
         }
         let (word, arguments) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-        let known = COMMANDS.iter().find(|known| known.word.eq_ignore_ascii_case(word)).ok_or(BadCommand::Unknown)?;
+        let known = COMMANDS.iter().find(|known| known.is_called(word)).ok_or(BadCommand::Unknown)?;
         (known.read)(arguments.trim_start()).ok_or(BadCommand::Arguments(known.usage))
     }
+}
+
+impl Command {
+    /// In any case, and in full-width letters as well: a keyboard that types a full-width slash types these, too.
+    fn is_called(&self, word: &str) -> bool {
+        word.chars().map(|letter| narrow(letter).to_ascii_lowercase()).eq(self.word.chars())
+    }
+}
+
+/// The ASCII character of which this is the full-width form; any other stays.
+fn narrow(character: char) -> char {
+    match character {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(character as u32 - 0xFEE0).unwrap_or(character),
+        _ => character,
+    }
+}
+
+/// `line` from the first character that can be seen. What stands before it, a person has not typed on purpose, or has
+/// typed to hide something.
+fn visible(line: &str) -> &str {
+    // Nearly every line, and no table is asked.
+    if line.starts_with(|first: char| first.is_ascii_graphic()) {
+        return line;
+    }
+    line.trim_start_matches(|character| !text::is_visible(character))
 }
 
 /// websocat sends the newline that ended the line; a message does not have it.
@@ -262,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_unknown() {
-        for line in ["/", "/ who", "/\n", "/whom", "/wh", "/ｗho", "/nick_name x", "/\"who\""] {
+        for line in ["/", "/ who", "/\n", "/whom", "/wh", "/ẃho", "/nick_name x", "/\"who\"", "/msgBob x", "/me/x"] {
             assert_eq!(Spoken::parse(line), Err(BadCommand::Unknown), "{line}");
         }
     }
@@ -272,8 +304,123 @@ mod tests {
         for line in ["", "\n", "\r\n"] {
             assert_eq!(Spoken::parse(line), Ok(Spoken::Nothing), "{line:?}");
         }
-        for (line, text) in [(" ", " "), ("\n\n", "\n"), ("\r", "\r"), (" /who", " /who"), ("a\n/who\n", "a\n/who")] {
+        let said = [
+            (" ", " "),
+            ("\n\n", "\n"),
+            ("\r", "\r"),
+            (" a /who", " a /who"),
+            ("a\n/who\n", "a\n/who"),
+            ("\u{301}", "\u{301}"),
+        ];
+        for (line, text) in said {
             assert_eq!(Spoken::parse(line), Ok(Spoken::Say(text)), "{line:?}");
+        }
+    }
+
+    /// What would be said to the whole room otherwise, and was meant for one.
+    #[test]
+    fn a_line_whose_first_visible_character_is_a_slash_is_a_command() {
+        let unseen = [
+            " ",
+            "\t",
+            "\n",
+            "\r\n",
+            "\u{B}",
+            "\u{C}",
+            "\0",
+            "\u{1B}",
+            "\u{7F}",
+            "\u{85}",
+            "\u{A0}",
+            "\u{AD}",
+            "\u{1680}",
+            "\u{2003}",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{202F}",
+            "\u{3000}",
+            "\u{034F}",
+            "\u{061C}",
+            "\u{115F}",
+            "\u{1160}",
+            "\u{17B4}",
+            "\u{180B}",
+            "\u{180E}",
+            "\u{200B}",
+            "\u{200C}",
+            "\u{200D}",
+            "\u{200E}",
+            "\u{200F}",
+            "\u{202A}",
+            "\u{202E}",
+            "\u{2060}",
+            "\u{2064}",
+            "\u{2065}",
+            "\u{2066}",
+            "\u{2069}",
+            "\u{206F}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{FE0F}",
+            "\u{FEFF}",
+            "\u{FFA0}",
+            "\u{FFF0}",
+            "\u{FFF9}",
+            "\u{1BCA0}",
+            "\u{1D159}",
+            "\u{1D173}",
+            "\u{E0001}",
+            "\u{E0020}",
+            "\u{E0100}",
+            "\u{E01EF}",
+            "\u{301}",
+            "\u{20DD}",
+            "\u{93E}",
+            "\u{301}\u{308} \n\u{200B}",
+        ];
+        for before in unseen {
+            let line = format!("{before}/msg Bob secret");
+            assert_eq!(Spoken::parse(&line), private_to("Bob", "secret"), "{line:?}");
+            assert_eq!(Spoken::parse(&format!("{before}/me waves")), Ok(Spoken::Act("waves")), "{before:?}");
+            assert_eq!(Spoken::parse(&format!("{before}/msgBob secret")), Err(BadCommand::Unknown), "{before:?}");
+            assert_eq!(Spoken::parse(&format!("{before}//who")), Ok(Spoken::Say("/who")), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_slash_is_one_and_full_width_letters_are_understood() {
+        for slash in SLASHES {
+            assert_eq!(Spoken::parse(&format!("{slash}msg Bob secret")), private_to("Bob", "secret"), "{slash}");
+            assert_eq!(
+                Spoken::parse(&format!("\u{3000}{slash}MSG Bob secret")),
+                private_to("Bob", "secret"),
+                "{slash}"
+            );
+            let escaped = format!("{slash}{slash}x");
+            assert_eq!(Spoken::parse(&escaped), Ok(Spoken::Say(&format!("{slash}x"))));
+        }
+        for line in [
+            "／ｍｓｇ\u{3000}Bob\u{3000}secret",
+            "／ＭＳＧ\u{A0}Bob\tsecret",
+            "/msg\nBob\nsecret",
+            "/MsG\u{2003}Bob secret",
+        ] {
+            assert_eq!(Spoken::parse(line), private_to("Bob", "secret"), "{line:?}");
+        }
+    }
+
+    /// Not understood, but not said either.
+    #[test]
+    fn what_cannot_be_seen_behind_the_slash_makes_an_unknown_command_and_no_message() {
+        for line in [
+            "/\u{200B}msg Bob x",
+            "/msg\u{200B}Bob x",
+            "/msg\u{2060} Bob x",
+            "/\u{338}msg Bob x",
+            "/ msg Bob x",
+            "／\u{3000}msg Bob x",
+        ] {
+            assert_eq!(Spoken::parse(line), Err(BadCommand::Unknown), "{line:?}");
         }
     }
 
@@ -309,7 +456,7 @@ mod tests {
         }
 
         #[test]
-        fn what_does_not_begin_with_a_slash_is_said_unchanged(text in "[^/\r\n](?s:.{0,40})[^\r\n]") {
+        fn what_does_not_begin_with_a_slash_is_said_unchanged(text in "[^/／⁄∕⧸\\pZ\\pC\\pM\u{2800}\u{115F}\u{1160}\u{3164}\u{FFA0}\u{1D159}](?s:.{0,40})[^\r\n]|[ \u{A0}\u{3000}\u{200B}]{0,9}[aя汉][^\r\n]") {
             prop_assert_eq!(Spoken::parse(&text), Ok(Spoken::Say(&text)));
             for line in [format!("{text}\n"), format!("{text}\r\n")] {
                 prop_assert_eq!(Spoken::parse(&line), Ok(Spoken::Say(&text)));
@@ -317,7 +464,7 @@ mod tests {
         }
 
         #[test]
-        fn an_extra_slash_in_front_of_a_slash_is_taken_off_again(text in "/(?s:.{0,40})[^\r\n]") {
+        fn an_extra_slash_in_front_of_a_slash_is_taken_off_again(text in "[/／](?s:.{0,40})[^\r\n]") {
             let line = format!("/{text}");
             prop_assert_eq!(Spoken::parse(&line), Ok(Spoken::Say(&text)));
         }

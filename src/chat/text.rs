@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
 
 /// Why a character may not stand in a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,13 @@ pub(super) fn check(text: &str) -> Result<(), BadCharacter> {
         before = Some(character);
     }
     Ok(())
+}
+
+/// Whether a line that begins with it begins there for whoever reads it: it is no blank, control character or character
+/// without meaning, and no mark, which sits on the one before it.
+pub(super) fn is_visible(character: char) -> bool {
+    let is_mark = character.general_category_group() == GeneralCategoryGroup::Mark;
+    character != ' ' && !is_mark && check_character(character).is_ok()
 }
 
 fn check_character(character: char) -> Result<(), BadCharacter> {
