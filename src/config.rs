@@ -1,10 +1,8 @@
 //! Flags and environment into a configuration that is known to make sense.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -18,6 +16,7 @@ use crate::http::origin::{AllowedOrigin, OriginPolicy};
 use crate::http::page::Pages;
 use crate::http::route::{EchoService, Site};
 use crate::limits::Limits;
+use crate::listen_address::{ListenAddress, ListenAddresses};
 use crate::rate_limit::Rate;
 use crate::tail::Kept;
 use crate::websocket::MessageLimits;
@@ -49,9 +48,10 @@ pub struct Config {
     #[command(subcommand)]
     question: Option<Question>,
 
-    /// Where to listen: ADDRESS:PORT, [IPV6]:PORT or unix:PATH; may be given more than once. Port 0 takes a free port
-    #[arg(long, env = "ROOMD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_delimiter = ',')]
-    pub listen: Vec<ListenAddress>,
+    /// Where to listen: ADDRESS:PORT, [IPV6]:PORT or unix:PATH; may be given more than once. Port 0 takes a free port.
+    /// unix:PATH,mode=0660 makes the socket file with these permissions, whatever the umask is
+    #[arg(long, env = "ROOMD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    listen: Vec<ListenAddresses>,
 
     /// Let the pages of this site connect as well, e.g. https://chat.example.com; "null" for files, "*" for all.
     /// May be given more than once. Programs that are no browsers send no origin and are always let in
@@ -267,15 +267,6 @@ const ALL_TAILS_BYTES: usize = 64 * TAIL.bytes;
 /// What --history memory keeps, in one room or in all together.
 const MEMORY: Kept = Kept { messages: 1_000, bytes: 4 * 1024 * 1024 };
 
-/// A `--listen`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// A host or address with a port, to be resolved.
-    Tcp(String),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
 /// The configuration could not be read; or help was asked for, which is read just the same.
 #[derive(Debug)]
 pub enum Stop {
@@ -324,6 +315,11 @@ impl Config {
     #[must_use]
     pub fn question(&self) -> Option<&Question> {
         self.question.as_ref()
+    }
+
+    /// Where to listen.
+    pub fn listen(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listen.iter().flat_map(|ListenAddresses(addresses)| addresses)
     }
 
     /// The limits, as all connections share them.
@@ -412,35 +408,6 @@ impl Config {
                 messages: TAIL.messages.max(self.replay).min(self.keep_messages.unwrap_or(usize::MAX)),
                 bytes: TAIL.bytes.max(self.max_queue / 2),
             },
-        }
-    }
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ListenAddress, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err("the path is missing".into())
-            } else {
-                Ok(ListenAddress::Unix(path.into()))
-            };
-        }
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(ListenAddress::Tcp(text.to_owned()))
-            }
-            _ => Err("an address looks like 127.0.0.1:8000, [::1]:8000 or unix:/run/roomd.sock".into()),
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Tcp(address) => f.write_str(address),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -553,16 +520,6 @@ mod tests {
         ] {
             let kept = read(flags).ok().map(|config| config.kept());
             assert_eq!(kept, Some(Kept { messages, bytes }), "{flags:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_is_a_host_with_a_port_or_a_path() {
-        for good in ["127.0.0.1:0", "[::1]:8000", "localhost:8000", "unix:/tmp/x"] {
-            assert_eq!(good.parse::<ListenAddress>().map(|address| address.to_string()), Ok(good.to_owned()));
-        }
-        for bad in ["", "8000", ":8000", "localhost", "localhost:", "localhost:65536", "unix:"] {
-            assert!(bad.parse::<ListenAddress>().is_err(), "{bad}");
         }
     }
 }

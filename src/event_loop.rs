@@ -126,7 +126,7 @@ impl EventLoop {
             .map_err(|error| Fatal::System("cannot listen for signals", error))?;
 
         let mut listeners = Vec::new();
-        for address in &config.listen {
+        for address in config.listen() {
             listeners.extend(Listener::bind(address).map_err(Fatal::CannotListen)?);
         }
         if listeners.len() > MAX_LISTENERS {

@@ -22,7 +22,7 @@
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
-//!    [`config`].
+//!    [`config`], [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
@@ -42,6 +42,7 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod limits;
+pub mod listen_address;
 pub mod listener;
 pub mod log_buffer;
 pub mod moment;

@@ -1,9 +1,10 @@
 //! Sockets of the operating system: listening on an address, and the streams that are accepted there.
 
 use std::fmt;
+use std::fs::Permissions;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
@@ -11,8 +12,8 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Type};
 
-use crate::config::ListenAddress;
 use crate::hub::Socket;
+use crate::listen_address::{ListenAddress, SocketMode};
 
 /// Connections that may wait to be accepted. PHP's `socket_listen` asks for none, and the last of 200 clients who come
 /// at once wait a second for TCP to try again. The kernel lowers this to its own limit, `net.core.somaxconn`.
@@ -42,7 +43,7 @@ impl Listener {
     pub fn bind(address: &ListenAddress) -> Result<Vec<Listener>, CannotListen> {
         let cannot = |error| CannotListen { address: address.to_string(), error };
         match address {
-            ListenAddress::Unix(path) => bind_unix(path).map(|listener| vec![listener]).map_err(cannot),
+            ListenAddress::Unix { path, mode } => bind_unix(path, *mode).map(|listener| vec![listener]).map_err(cannot),
             ListenAddress::Tcp(name) => {
                 let mut listeners = Vec::new();
                 let mut first_error = None;
@@ -162,13 +163,19 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
+fn bind_unix(path: &Path, mode: Option<SocketMode>) -> io::Result<Listener> {
     remove_if_abandoned(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
+    // From here on the file is there, and goes again if something fails.
+    let file = SocketFile::at(path);
+    // Before it listens: until then the system refuses everybody, so there is no moment in which the umask counts.
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
+    }
     socket.listen(BACKLOG)?;
-    Ok(Listener::Unix(UnixListener::from_std(socket.into()), SocketFile::at(path)))
+    Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
 }
 
 /// A daemon that was killed leaves its socket behind. Only a socket that nobody answers on is removed.

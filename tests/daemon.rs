@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
@@ -349,6 +350,24 @@ fn it_listens_on_every_address_it_is_told_to() {
     daemon.signal("TERM");
     assert!(daemon.wait().success());
     assert!(!PathBuf::from(&path).exists(), "its socket is removed");
+}
+
+#[test]
+fn a_socket_file_has_the_mode_it_was_given_whatever_the_umask_is() {
+    for umask in ["000", "022", "077", "777"] {
+        for (mode, then) in
+            [("", 0o777 & !u32::from_str_radix(umask, 8).unwrap()), (",mode=0660", 0o660), (",mode=600", 0o600)]
+        {
+            let scratch = Scratch::new("mode");
+            let path = scratch.path("socket");
+            let mut command = Command::new("sh");
+            command.args(["-c", "umask $1; shift; exec \"$@\"", "sh", umask, env!("CARGO_BIN_EXE_roomd")]);
+            command.args(["--listen", &format!("unix:{path}{mode}")]);
+            let _daemon = Daemon::spawn(command);
+            let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(found, then, "{found:04o} with umask {umask} and {mode:?}");
+        }
+    }
 }
 
 #[test]

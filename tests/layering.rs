@@ -45,14 +45,15 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     // The operating system.
-    ("listener.rs", &["config::ListenAddress", "hub::Socket"]),
+    ("listen_address.rs", &[]),
+    ("listener.rs", &["hub::Socket", "listen_address"]),
     ("log_buffer.rs", &[]),
     (
         "event_loop.rs",
         &["config", "history::database::CannotOpen", "hub", "limits", "listener", "log_buffer", "moment"],
     ),
     // The face.
-    ("config.rs", &["history", "http", "limits", "rate_limit", "tail::Kept", "websocket"]),
+    ("config.rs", &["history", "http", "limits", "listen_address", "rate_limit", "tail::Kept", "websocket"]),
     ("show.rs", &["config", "http::Refusal", "websocket"]),
     ("main.rs", &["config", "event_loop", "log_buffer", "show"]),
     ("lib.rs", &[]),
