@@ -7,16 +7,17 @@
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
-import { COMMANDS, emptyBox, giveBack, hint, insert, prepareComposer, whisperTo } from '/composer.js';
-import { prepareEmoji } from '/emoji.js';
-import { keep, recall } from '/memory.js';
+import { fileUrl, pathOf, roomFromAddress, roomUrl } from './address.js';
+import { COMMANDS, emptyBox, giveBack, hint, insert, prepareComposer, whisperTo } from './composer.js';
+import { prepareEmoji } from './emoji.js';
+import { keep, recall } from './memory.js';
 import {
   addPerson, forgetSpeakers, namesToSuggest, noteSpeaker, preparePeople, removePerson, renamePerson, setOnline, setPeople,
-} from '/people.js';
+} from './people.js';
 import {
   addLine, addOlder, addSystem, clearTimeline, followEnd, forgetRequest, learnPast, prepareTimeline, setPast,
-} from '/timeline.js';
-import { chooseLanguage, language, prepareWords, put, putAttribute, putText, words } from '/words.js';
+} from './timeline.js';
+import { chooseLanguage, language, prepareWords, put, putAttribute, putText, words } from './words.js';
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Numbers: each limit has its one home here.
@@ -128,12 +129,6 @@ function prepareLink() {
     abandon();
     setState('waiting');
   });
-}
-
-// On the page's own host: whoever could load the page can reach the room.
-function roomUrl(name) {
-  const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  return `${scheme}//${location.host}${pathOf(name)}`;
 }
 
 // With the name we had, and from where we have read: so the stream goes on as if nothing had happened.
@@ -574,7 +569,7 @@ function announce(line) {
   if (!mayNotify() || !(line.mention || line.kind === 'private')) return;
   const title = line.kind === 'private' ? words('whisper-from', { name: line.name }) : `${line.name} · ${room.name}`;
   try {
-    const notification = new Notification(title, { body: line.text.slice(0, 200), icon: '/icon.svg', tag: room.name });
+    const notification = new Notification(title, { body: line.text.slice(0, 200), icon: fileUrl('icon.svg'), tag: room.name });
     notification.addEventListener('click', () => {
       window.focus();
       notification.close();
@@ -670,19 +665,4 @@ function asTime(ms) {
   if (!Number.isFinite(ms)) return new Date();
   const time = new Date(ms);
   return Number.isFinite(time.getTime()) ? time : new Date();
-}
-
-// The room's name as in the address, until the welcome says it. Broken escapes in an address are shown as they are.
-function roomFromAddress() {
-  const raw = location.pathname.replace(/^\/r\//, '').replace(/^\//, '');
-  try {
-    return decodeURIComponent(raw).normalize('NFC') || 'lobby';
-  } catch {
-    return raw;
-  }
-}
-
-function pathOf(name) {
-  // Half a character would be an exception; no server sends one that speaks UTF-8.
-  return name === 'lobby' ? '/' : `/r/${encodeURIComponent(name.replace(/\p{Surrogate}/gu, '\uFFFD'))}`;
 }

@@ -1,7 +1,7 @@
 // The box one types in, and the suggestions over it: commands after a slash, names on Tab.
 
-import { commandParts, create, hueOf } from '/timeline.js';
-import { put, putText } from '/words.js';
+import { commandParts, create, hueOf } from './timeline.js';
+import { put, putText } from './words.js';
 
 const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would close the connection instead of answering
 const MAX_SUGGESTIONS = 8;

@@ -1,6 +1,6 @@
 // The emoji picker: a modest set in groups, as text. The system's own font draws them, so there are no pictures to load.
 
-import { put, putAttribute } from '/words.js';
+import { put, putAttribute } from './words.js';
 
 // Each group by the key of its heading.
 const GROUPS = {

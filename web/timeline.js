@@ -2,7 +2,7 @@
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
-import { clock, day, exact, put } from '/words.js';
+import { clock, day, exact, put } from './words.js';
 
 const MAX_LINES = 2000; // the page may stay open for weeks: older lines are dropped, so that memory stays bounded
 const MAX_LINES_READING = 6000; // who reads further up keeps more: dropping lines there would take away what is being read

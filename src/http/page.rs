@@ -10,77 +10,63 @@ use super::refusal::Refusal;
 use super::response::{Response, Status};
 
 /// A file of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asset {
-    /// `index.html`.
-    Index,
-    /// `chat.js`, the one script that the page names; it asks for the others.
-    Script,
-    /// `composer.js`.
-    Composer,
-    /// `emoji.js`.
-    Emoji,
-    /// `memory.js`.
-    Memory,
-    /// `people.js`.
-    People,
-    /// `timeline.js`.
-    Timeline,
-    /// `words.js`.
-    Words,
-    /// `style.css`.
-    Style,
-    /// `icon.svg`.
-    Icon,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Its name in `web/`, in a `--web` directory, and in its address.
+    file_name: &'static str,
+    media_type: &'static str,
+    embedded: &'static [u8],
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
+
+macro_rules! assets {
+    ($($file_name:literal $media_type:ident),*) => {
+        &[$(Asset {
+            file_name: $file_name,
+            media_type: $media_type,
+            embedded: include_bytes!(concat!("../../web/", $file_name)),
+        }),*]
+    };
+}
+
+/// `index.html`, which every room has at its own address.
+const INDEX: &Asset =
+    &Asset { file_name: "index.html", media_type: HTML, embedded: include_bytes!("../../web/index.html") };
+
+/// All other files of `web/`, each at the address of its name.
+const FILES: &[Asset] = assets![
+    "address.js" SCRIPT,
+    "chat.js" SCRIPT,
+    "composer.js" SCRIPT,
+    "emoji.js" SCRIPT,
+    "memory.js" SCRIPT,
+    "people.js" SCRIPT,
+    "timeline.js" SCRIPT,
+    "words.js" SCRIPT,
+    "style.css" STYLE,
+    "icon.svg" PICTURE
+];
+
 impl Asset {
-    /// Its name in `web/` and in a `--web` directory.
+    /// The file that lives at a path, `index.html` apart.
     #[must_use]
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Asset::Index => "index.html",
-            Asset::Script => "chat.js",
-            Asset::Composer => "composer.js",
-            Asset::Emoji => "emoji.js",
-            Asset::Memory => "memory.js",
-            Asset::People => "people.js",
-            Asset::Timeline => "timeline.js",
-            Asset::Words => "words.js",
-            Asset::Style => "style.css",
-            Asset::Icon => "icon.svg",
-        }
+    pub fn at(path: &str) -> Option<&'static Asset> {
+        let name = path.strip_prefix('/')?;
+        FILES.iter().find(|asset| asset.file_name == name)
     }
+}
 
-    fn media_type(self) -> &'static str {
-        match self {
-            Asset::Index => "text/html; charset=utf-8",
-            Asset::Script
-            | Asset::Composer
-            | Asset::Emoji
-            | Asset::Memory
-            | Asset::People
-            | Asset::Timeline
-            | Asset::Words => "text/javascript; charset=utf-8",
-            Asset::Style => "text/css; charset=utf-8",
-            Asset::Icon => "image/svg+xml",
-        }
-    }
-
-    fn embedded(self) -> &'static [u8] {
-        match self {
-            Asset::Index => include_bytes!("../../web/index.html"),
-            Asset::Script => include_bytes!("../../web/chat.js"),
-            Asset::Composer => include_bytes!("../../web/composer.js"),
-            Asset::Emoji => include_bytes!("../../web/emoji.js"),
-            Asset::Memory => include_bytes!("../../web/memory.js"),
-            Asset::People => include_bytes!("../../web/people.js"),
-            Asset::Timeline => include_bytes!("../../web/timeline.js"),
-            Asset::Words => include_bytes!("../../web/words.js"),
-            Asset::Style => include_bytes!("../../web/style.css"),
-            Asset::Icon => include_bytes!("../../web/icon.svg"),
-        }
-    }
+/// At how deep an address `index.html` is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// `/`: the files lie beside it.
+    Root,
+    /// `/r/ROOM`: the files lie one level up.
+    Room,
 }
 
 /// Where the page comes from.
@@ -93,30 +79,66 @@ pub enum Pages {
 }
 
 impl Pages {
-    /// Answers a request for `asset`, with 304 when the client has it already.
+    /// Answers a request for a file other than `index.html`, with 304 when the client has it already.
     ///
     /// # Errors
     /// [`Refusal::PageUnreadable`].
-    pub fn response(&self, asset: Asset, head: &Head<'_>) -> Result<Response, Refusal> {
-        let bytes: Cow<'static, [u8]> = match self {
-            Pages::Embedded => asset.embedded().into(),
-            Pages::Directory(directory) => {
-                std::fs::read(directory.join(asset.file_name())).map_err(|_| Refusal::PageUnreadable)?.into()
-            }
-        };
-        let etag = format!("\"{}\"", hex(&Sha1::digest(&bytes)[..8]));
-        let mut response = if client_has(&etag, head) {
-            Response::new(Status::NotModified, asset.media_type(), Vec::new())
-        } else {
-            Response::new(Status::Ok, asset.media_type(), bytes.into_owned())
-        };
-        response.header("ETag", &etag);
-        // Ask each time: a new version of the daemon and an old script in the cache do not fit together.
-        response.header("Cache-Control", "no-cache");
-        response.header("Referrer-Policy", "no-referrer");
-        response.header("Content-Security-Policy", &content_security_policy(head));
-        Ok(response)
+    pub fn file(&self, asset: &'static Asset, head: &Head<'_>) -> Result<Response, Refusal> {
+        Ok(respond(asset, self.read(asset)?, head))
     }
+
+    /// The same for `index.html`. All addresses in it are relative, so that a proxy can serve the room under any path; it
+    /// names them from the root, and for a room, which is one level deeper, `./` becomes `../`.
+    ///
+    /// (A `<base>` would do the same, but the policy forbids one, so that no message can ever bring one in.)
+    ///
+    /// # Errors
+    /// [`Refusal::PageUnreadable`].
+    pub fn index(&self, depth: Depth, head: &Head<'_>) -> Result<Response, Refusal> {
+        let html = self.read(INDEX)?;
+        let html = match depth {
+            Depth::Root => html,
+            Depth::Room => one_level_deeper(&html).into(),
+        };
+        Ok(respond(INDEX, html, head))
+    }
+
+    fn read(&self, asset: &'static Asset) -> Result<Cow<'static, [u8]>, Refusal> {
+        match self {
+            Pages::Embedded => Ok(asset.embedded.into()),
+            Pages::Directory(directory) => match std::fs::read(directory.join(asset.file_name)) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(_) => Err(Refusal::PageUnreadable),
+            },
+        }
+    }
+}
+
+fn respond(asset: &Asset, bytes: Cow<'_, [u8]>, head: &Head<'_>) -> Response {
+    let etag = format!("\"{}\"", hex(&Sha1::digest(&bytes)[..8]));
+    let mut response = if client_has(&etag, head) {
+        Response::new(Status::NotModified, asset.media_type, Vec::new())
+    } else {
+        Response::new(Status::Ok, asset.media_type, bytes.into_owned())
+    };
+    response.header("ETag", &etag);
+    // Ask each time: a new version of the daemon and an old script in the cache do not fit together.
+    response.header("Cache-Control", "no-cache");
+    response.header("Referrer-Policy", "no-referrer");
+    response.header("Content-Security-Policy", &content_security_policy(head));
+    response
+}
+
+/// Every attribute that begins with `./` begins with `../` then.
+fn one_level_deeper(html: &[u8]) -> Vec<u8> {
+    let mut deeper = Vec::with_capacity(html.len() + 64);
+    for (at, &byte) in html.iter().enumerate() {
+        deeper.push(byte);
+        if byte == b'"' && html[at + 1..].starts_with(b"./") {
+            deeper.push(b'.');
+        }
+    }
+    deeper
 }
 
 /// RFC 9110 section 13.1.2: a list of tags, or `*`; `W/` before a tag does not matter here.
@@ -153,18 +175,59 @@ mod tests {
     use super::super::response::BodyWanted;
     use super::*;
 
-    fn get(pages: &Pages, asset: Asset, lines: &str) -> String {
+    fn get(pages: &Pages, path: &str, lines: &str) -> String {
         let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        let response = Head::parse(request.as_bytes()).and_then(|head| pages.response(asset, &head));
+        let response = Head::parse(request.as_bytes()).and_then(|head| match Asset::at(path) {
+            Some(asset) => pages.file(asset, &head),
+            None if path == "/" => pages.index(Depth::Root, &head),
+            None => pages.index(Depth::Room, &head),
+        });
         match response {
             Ok(response) => String::from_utf8_lossy(&response.into_bytes(BodyWanted::Yes)).into_owned(),
             Err(refusal) => refusal.to_string(),
         }
     }
 
+    /// Served under a path of a proxy's, an address from the root would miss it.
+    #[test]
+    fn no_address_in_the_page_begins_at_the_root() {
+        for asset in FILES.iter().chain([INDEX]) {
+            let text = String::from_utf8_lossy(asset.embedded);
+            for root in ["src=\"/", "href=\"/", "from '/", "import('/", "icon: '/", "url(/", "url('/", "url(\"/"] {
+                assert!(!text.contains(root), "{} has {root}", asset.file_name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_room_s_page_has_its_files_one_level_up() {
+        let (root, room) = (get(&Pages::Embedded, "/", "Host: x\r\n"), get(&Pages::Embedded, "/r/x", "Host: x\r\n"));
+        let (at_root, in_room) = ("src=\"./chat.js\"", "src=\"../chat.js\"");
+        assert!(root.contains(at_root) && !root.contains("\"../"));
+        assert!(room.contains(in_room) && !room.contains("\"./"));
+        assert_eq!(
+            one_level_deeper(br#"<a href="./x"> "." './y' ".." "./"#),
+            br#"<a href="../x"> "." './y' ".." "../"#
+        );
+    }
+
+    #[test]
+    fn every_file_of_web_is_served_and_no_other() {
+        let mut there: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut served: Vec<_> = FILES.iter().chain([INDEX]).map(|asset| asset.file_name.to_owned()).collect();
+        there.sort();
+        served.sort();
+        assert_eq!(there, served);
+        assert_eq!(Asset::at("/index.html"), None);
+        assert_eq!(Asset::at("//chat.js"), None);
+    }
+
     #[test]
     fn a_page_comes_with_headers_that_let_nothing_foreign_run() {
-        let answer = get(&Pages::Embedded, Asset::Index, "Host: chat.example:8000\r\n");
+        let answer = get(&Pages::Embedded, "/", "Host: chat.example:8000\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\nConnection: close\r\n"));
         for line in [
             "X-Content-Type-Options: nosniff\r\n",
@@ -178,27 +241,27 @@ mod tests {
 
     #[test]
     fn a_strange_host_does_not_get_into_the_policy() {
-        let answer = get(&Pages::Embedded, Asset::Index, "Host: x;script-src*\r\n");
+        let answer = get(&Pages::Embedded, "/", "Host: x;script-src*\r\n");
         assert!(answer.contains("connect-src 'self'; base-uri"));
     }
 
     #[test]
     fn a_client_that_has_the_page_is_told_so_and_one_with_another_gets_it() {
-        let answer = get(&Pages::Embedded, Asset::Script, "Host: x\r\n");
+        let answer = get(&Pages::Embedded, "/chat.js", "Host: x\r\n");
         let etag = answer.split("ETag: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or_default();
         assert!(etag.len() > 10);
         for same in [etag.to_owned(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
-            let answer = get(&Pages::Embedded, Asset::Script, &format!("Host: x\r\nIf-None-Match: {same}\r\n"));
+            let answer = get(&Pages::Embedded, "/chat.js", &format!("Host: x\r\nIf-None-Match: {same}\r\n"));
             assert!(answer.starts_with("HTTP/1.1 304 ") && answer.ends_with("\r\n\r\n"), "{same}");
             assert!(!answer.contains("Content-Length"));
         }
-        let answer = get(&Pages::Embedded, Asset::Script, "Host: x\r\nIf-None-Match: \"other\"\r\n");
+        let answer = get(&Pages::Embedded, "/chat.js", "Host: x\r\nIf-None-Match: \"other\"\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 "));
     }
 
     #[test]
     fn a_missing_file_of_the_web_directory_is_said_so() {
         let pages = Pages::Directory(PathBuf::from("/nonexistent"));
-        assert_eq!(get(&pages, Asset::Index, "Host: x\r\n"), Refusal::PageUnreadable.to_string());
+        assert_eq!(get(&pages, "/", "Host: x\r\n"), Refusal::PageUnreadable.to_string());
     }
 }

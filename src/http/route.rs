@@ -2,7 +2,7 @@
 
 use super::head::Head;
 use super::origin::OriginPolicy;
-use super::page::{Asset, Pages};
+use super::page::{Asset, Depth, Pages};
 use super::refusal::Refusal;
 use super::response::{Response, Status};
 use crate::chat::RoomName;
@@ -133,20 +133,15 @@ fn visit(room: RoomName, query: &str) -> Visit {
 }
 
 fn answer(path: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal> {
+    if let Some(asset) = Asset::at(path) {
+        return site.pages.file(asset, head);
+    }
     match path {
-        "/chat.js" => site.pages.response(Asset::Script, head),
-        "/composer.js" => site.pages.response(Asset::Composer, head),
-        "/emoji.js" => site.pages.response(Asset::Emoji, head),
-        "/memory.js" => site.pages.response(Asset::Memory, head),
-        "/people.js" => site.pages.response(Asset::People, head),
-        "/timeline.js" => site.pages.response(Asset::Timeline, head),
-        "/words.js" => site.pages.response(Asset::Words, head),
-        "/style.css" => site.pages.response(Asset::Style, head),
-        "/icon.svg" => site.pages.response(Asset::Icon, head),
         // Answered from inside the turn: when the loop stands still, so does this.
         "/healthz" => Ok(Response::text(Status::Ok, "ok\n")),
         "/echo" if site.echo == EchoService::On => Err(Refusal::WebSocketOnly),
-        _ => room(path).and_then(|_| site.pages.response(Asset::Index, head)),
+        "/" => site.pages.index(Depth::Root, head),
+        _ => room(path).and_then(|_| site.pages.index(Depth::Room, head)),
     }
 }
 

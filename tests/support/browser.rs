@@ -3,7 +3,7 @@
 //! It is thin on purpose. A test says what a person would do (type, press, click, scroll) through real input events, and
 //! asks the page in its own language, JavaScript, what there is to see.
 
-#![allow(unreachable_pub, reason = "it is a module of a test binary, written like one that could be shared")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
