@@ -343,8 +343,9 @@ fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
             &json!({ "type": format!("new {text}"), "name": text, "mess": text, "from": text, "id": text }),
         );
         tell(&mut socket, &json!({ "type": text, "name": text, "mess": text, "to": text }));
-        wait_for_messages(&mut tab, index + 1);
-        tab.wait_for(&format!("document.querySelector('#me').textContent === {}", quoted(&me)));
+        // The last of them is shown as one of an unknown type, the second of its round.
+        tab.wait_for(&format!("document.querySelectorAll('#log .system .who').length === {}", 2 * (index + 1)));
+        assert_eq!(tab.text("document.querySelector('#me').textContent"), me);
     }
 
     let pairs: Vec<_> = HOSTILE.iter().map(|text| (text.to_string(), text.to_string())).collect();
@@ -487,9 +488,11 @@ fn a_page_comes_back_by_itself_when_the_daemon_was_killed_and_started_again() {
     tab.evaluate("window.notReloaded = true");
 
     drop(daemon); // kill -9: no goodbye, and nothing kept
-    tab.wait_for("document.body.dataset.state === 'waiting'");
-    assert_eq!(tab.evaluate("document.querySelector('#send').disabled"), true);
-    assert_eq!(tab.evaluate("document.querySelector('#retry').hidden"), false);
+    // In one look: a moment later it tries again, and then there is nothing to press.
+    tab.wait_for(
+        "document.body.dataset.state === 'waiting' && document.querySelector('#send').disabled
+           && !document.querySelector('#retry').hidden",
+    );
     say(&mut tab, "while it is away");
     assert_eq!(tab.text("document.querySelector('#text').value"), "while it is away");
 
@@ -501,7 +504,7 @@ fn a_page_comes_back_by_itself_when_the_daemon_was_killed_and_started_again() {
     assert_eq!(tab.text("document.querySelector('#text').value"), "while it is away", "it waits for its writer");
     tab.press("Enter");
     assert_eq!(listener.message(), "while it is away");
-    tab.wait_for("document.querySelector('#log').innerText.includes('while it is away')");
+    tab.wait_for("document.querySelector('#log').lastElementChild.textContent.includes('while it is away')");
     assert_eq!(texts(&mut tab), ["while it is away"], "what the new one does not know has ids that mean nothing now");
     assert_eq!(tab.evaluate("document.querySelectorAll('.system.rule').length"), 1, "and the reader is told so");
 }
@@ -526,6 +529,7 @@ fn a_daemon_that_was_started_again_and_has_said_more_by_now_is_not_taken_for_the
     }
     tab.evaluate("window.away = false");
     wait_for_notice(&mut tab, "Earlier messages are no longer kept on the server");
+    wait_for_messages(&mut tab, 5); // on a slow machine the notice does not wait for the last of them
     let others: Vec<String> = (1..=5).map(|line| format!("another line {line}")).collect();
     assert_eq!(texts(&mut tab), others, "all of the new ones, and none of the old");
 }
@@ -598,7 +602,9 @@ fn a_page_that_missed_something_is_shown_it_once_and_in_order_when_it_comes_back
     );
     tell(&mut socket, &message(59, "fifty-nine"));
     tell(&mut socket, &message(60, "sixty"));
-    tab.wait_for("document.querySelectorAll('.system.rule').length === 1");
+    tab.wait_for(
+        "document.querySelectorAll('.system.rule').length === 1 && document.querySelectorAll('.message').length === 2",
+    );
     assert_eq!(texts(&mut tab), ["fifty-nine", "sixty"], "it begins afresh, and says so");
 }
 
@@ -631,7 +637,7 @@ fn chatter(other: &mut Raw, tab: &mut Tab, before: usize, count: usize) {
 
 /// Scrolls, and waits for the end of it: browsers scroll smoothly, so a position means little until it has come to rest.
 fn and_let_it_rest(tab: &mut Tab, scroll: impl FnOnce(&mut Tab)) {
-    drawn(tab); // the end of an earlier scroll is told with the frame, and must not be taken for the end of this one
+    tab.drawn(); // the end of an earlier scroll is told with the frame, and must not be taken for the end of this one
     tab.evaluate(
         "window.rested = false;
          document.querySelector('#view').addEventListener('scrollend', () => { window.rested = true; }, { once: true })",
@@ -806,6 +812,7 @@ fn one_goes_to_another_room_and_back_without_loading_the_page_again() {
     tab.evaluate("window.away = false");
     arrived(&mut tab, "lobby", "/");
     wait_for_notice(&mut tab, "You are in lobby now, as Tourist 2");
+    wait_for_messages(&mut tab, 1);
     assert_eq!(texts(&mut tab), ["in the lobby"]);
 }
 
@@ -835,8 +842,8 @@ fn a_rename_is_seen_by_the_other_tab_and_remembered_for_the_next_visit() {
     two.press("Escape");
     assert_eq!(my_name(&mut two), second);
 
-    one.evaluate("location.reload()");
-    one.wait_for("document.querySelector('#me')?.textContent === 'Änne'");
+    one.reload();
+    one.wait_for("document.querySelector('#me').textContent === 'Änne'");
 }
 
 #[test]
@@ -852,7 +859,6 @@ fn a_private_message_reaches_one_and_is_marked() {
     }
     wait_for_people(&mut ann, &["Ann A.", "Bob", "Eve"]);
     ann.resize(1100, 700, Device::Desk); // wide enough for the list to stand beside the room
-    drawn(&mut ann); // or the click would go where the button was before
 
     ann.click("#names button[data-name=Bob]");
     assert_eq!(ann.text(VALUE), "/msg \"Bob\" ");
@@ -927,7 +933,7 @@ fn scrolling_up_brings_older_messages_in_pages_and_keeps_the_place() {
         .getBoundingClientRect().top - document.querySelector('#view').getBoundingClientRect().top";
     tab.evaluate("document.querySelector('#view').scrollTop = 0");
     wait_for_messages(&mut tab, 100);
-    drawn(&mut tab);
+    tab.drawn();
     let shift = tab.evaluate(place).as_f64().unwrap();
     assert!((-200.0..200.0).contains(&shift), "line 81 was at the top, and is there still: {shift}");
 
@@ -976,8 +982,8 @@ fn the_page_speaks_english_and_chinese() {
         .map((element) => element.innerText).join()";
     let seen = tab.text(chinese);
     assert!(!seen.contains("消息") && !seen.contains("房间"), "{seen}");
-    tab.evaluate("location.reload()");
-    tab.wait_for("document.querySelector('#status-more')?.textContent === '1 person'");
+    tab.reload();
+    tab.wait_for("document.querySelector('#status-more').textContent === '1 person'");
 }
 
 #[test]
@@ -1071,6 +1077,7 @@ fn all_of_it_goes_by_keyboard_alone() {
     tab.press("Enter");
     tab.wait_for("document.querySelector('#me').textContent === 'Keyboarder'");
     tab.wait_for("document.activeElement.id === 'text'");
+    wait_for_people(&mut tab, &["Keyboarder", "Tourist 2"]); // the list is written anew, under the one who walks there
 
     walk_to(&mut tab, "#names button");
     tab.press("ArrowDown");
@@ -1185,14 +1192,6 @@ fn lively_room(daemon: &Daemon, browser: &mut Browser) -> (Tab, Vec<Raw>) {
     (tab, guests)
 }
 
-/// Waits until the browser has drawn what there is now.
-fn drawn(tab: &mut Tab) {
-    tab.evaluate(
-        "document.fonts.ready.then(() => new Promise((done) =>
-           requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))))",
-    );
-}
-
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn on_a_phone_nothing_reaches_over_the_edge() {
@@ -1207,14 +1206,14 @@ fn on_a_phone_nothing_reaches_over_the_edge() {
     }
     wait_for_messages(&mut tab, MORNING.len() + long.len());
     tab.type_text(&"M".repeat(300));
-    drawn(&mut tab);
+    tab.drawn();
 
     // The widest that clocks say, whatever this one says now.
     for clock in ["10:08 PM", "下午10:08"] {
         tab.evaluate(&format!(
             "document.querySelectorAll('time').forEach((time) => {{ time.textContent = '{clock}'; }})"
         ));
-        drawn(&mut tab);
+        tab.drawn();
         nothing_is_outside(&mut tab);
     }
     tab.evaluate("document.querySelector('#text').value = ''");
@@ -1224,13 +1223,13 @@ fn on_a_phone_nothing_reaches_over_the_edge() {
         ("document.querySelector('#self').click()", "document.querySelector('#settings-close').click()"),
     ] {
         tab.evaluate(open);
-        drawn(&mut tab);
+        tab.drawn();
         nothing_is_outside(&mut tab);
         tab.evaluate(close);
     }
     tab.click("#text");
     tab.type_text("/");
-    drawn(&mut tab);
+    tab.drawn();
     assert_eq!(tab.evaluate("document.querySelector('#suggestions').checkVisibility()"), true);
     nothing_is_outside(&mut tab);
 }
@@ -1257,6 +1256,38 @@ fn screenshots() -> PathBuf {
 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_screen_that_is_turned_leaves_the_room_at_its_end() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    chatter(&mut daemon.open("/?quiet=1"), &mut tab, 0, 60);
+    tab.wait_for(AT_END);
+    tab.drawn();
+    // Shorter text moves the view, for there is no place so far down any more; then the text is longer again; and only now
+    // the browser says that the view was moved. So it sometimes goes when the width changes in steps, with the scroll bars.
+    tab.evaluate(
+        "(() => {
+           const [view, log] = ['#view', '#log'].map((one) => document.querySelector(one));
+           const before = view.scrollTop;
+           log.style.fontSize = '50%';
+           if (view.scrollTop >= before) throw new Error('it was not moved');
+           log.style.fontSize = '75%';
+           view.dispatchEvent(new Event('scroll'));
+         })()",
+    );
+    tab.drawn();
+    assert_eq!(tab.evaluate(AT_END), true, "nobody has scrolled");
+
+    for (width, height, device) in
+        [(390, 780, Device::Phone), (780, 390, Device::Phone), (1100, 300, Device::Desk), (390, 780, Device::Phone)]
+    {
+        tab.resize(width, height, device);
+        assert_eq!(tab.evaluate(AT_END), true, "{width} x {height}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn pictures_of_a_lively_room_are_taken_wide_and_narrow_light_and_dark_and_in_chinese() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
@@ -1279,7 +1310,7 @@ fn pictures_of_a_lively_room_are_taken_wide_and_narrow_light_and_dark_and_in_chi
         // The list of people goes when the screen gets narrow, and comes back by itself.
         tab.wait_for(&format!("document.querySelector('#people').hidden === {}", device == Device::Phone));
         tab.wait_for("document.getAnimations().length === 0"); // colours change softly
-        drawn(&mut tab);
+        tab.drawn();
         tab.wait_for(AT_END);
         grounds.insert(tab.text("getComputedStyle(document.body).backgroundColor"));
 

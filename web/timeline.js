@@ -21,7 +21,7 @@ const lineOf = new WeakMap(); // <li> -> the line it shows
 
 // `pending` lines are not in the document yet; `tail` is the newest group and day in it.
 // `past` says what there is above: 'unknown' until the room has been joined, then 'more', 'asked', or 'none'.
-const screen = { pending: [], timer: 0, tail: newTail(), follow: true, lastTop: 0, aim: Infinity, newer: 0, past: 'unknown' };
+const screen = { pending: [], timer: 0, tail: newTail(), follow: true, seen: { top: 0, height: 0, room: 0 }, aim: Infinity, newer: 0, past: 'unknown' };
 let hooks = {};
 
 // `wantOlder(before)` is called when messages older than that id are needed, `pickName(name)` when a name is clicked.
@@ -154,7 +154,7 @@ function keepingPlace(change) {
   change();
   if (screen.follow) scrollToEnd();
   else if (fixed) page.view.scrollTop += fixed.getBoundingClientRect().top - before;
-  screen.lastTop = page.view.scrollTop;
+  screen.seen = whereWeAre();
 }
 
 // Where older messages meet the first one on the screen, that one may join their group, and need no new day.
@@ -391,14 +391,18 @@ function oldestId() {
 
 // A move upwards means "I want to read", a move down to the end "go on". Where the end is says nothing by itself: it moves
 // away with every new line. A room that fits on the screen has nothing to scroll, and so is always at its end.
+//
+// A move is somebody's wish only if all sizes are as they were. When a screen is turned, the browser moves the view by
+// itself as often as the text gets shorter, and tells of it later, when the text may be longer again.
 function noticeScroll() {
-  const { scrollTop, scrollHeight, clientHeight } = page.view;
-  const bottom = scrollTop + clientHeight;
-  const goal = Math.min(screen.aim, scrollHeight - NEAR_END_PX);
-  if (scrollTop < screen.lastTop && bottom < scrollHeight - 1) screen.follow = false;
-  else if (scrollTop > screen.lastTop && bottom >= goal) screen.follow = true;
-  if (scrollHeight <= clientHeight) screen.follow = true;
-  screen.lastTop = scrollTop;
+  const { top, height, room } = whereWeAre();
+  const bottom = top + room;
+  const goal = Math.min(screen.aim, height - NEAR_END_PX);
+  const sameSizes = height === screen.seen.height && room === screen.seen.room;
+  if (top < screen.seen.top && bottom < height - 1 && sameSizes) screen.follow = false;
+  else if (top > screen.seen.top && bottom >= goal) screen.follow = true;
+  if (height <= room) screen.follow = true;
+  screen.seen = { top, height, room };
   if (screen.follow) screen.newer = 0;
   showNewer();
   askForOlder();
@@ -418,7 +422,13 @@ function noticeWish(event) {
 // At once and not smoothly: in a busy room a smooth scroll would never arrive.
 function scrollToEnd() {
   page.view.scrollTop = page.view.scrollHeight;
-  screen.lastTop = page.view.scrollTop;
+  screen.seen = whereWeAre();
+}
+
+// Where the view is, how high all of it is, and how much of that has room on the screen.
+function whereWeAre() {
+  const { scrollTop, scrollHeight, clientHeight } = page.view;
+  return { top: scrollTop, height: scrollHeight, room: clientHeight };
 }
 
 function showNewer() {

@@ -91,16 +91,19 @@ impl Browser {
     pub fn open_with(&mut self, url: &str, first: &str) -> Tab {
         let target = self.devtools.call("Target.createTarget", &json!({ "url": "about:blank", "newWindow": true }));
         let id = target["targetId"].as_str().unwrap();
-        let mut tab = Tab { devtools: DevTools::connect(&format!("ws://{}/devtools/page/{id}", self.host)) };
+        let devtools = DevTools::connect(&format!("ws://{}/devtools/page/{id}", self.host));
+        let mut tab = Tab { devtools };
         for domain in ["Page", "Runtime", "Network", "Log"] {
             tab.call(&format!("{domain}.enable"), &json!({}));
         }
+        tab.call("Page.setLifecycleEventsEnabled", &json!({ "enabled": true }));
         // Each of several windows believes that it has the focus, as if it were alone on its screen.
         tab.call("Emulation.setFocusEmulationEnabled", &json!({ "enabled": true }));
         tab.call("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": first }));
         let answer = tab.call("Page.navigate", &json!({ "url": url }));
         assert_eq!(answer["errorText"], Value::Null, "{url} cannot be opened");
-        tab.wait_for("document.readyState === 'complete'");
+        // By name, since the empty page of a new tab is loaded as well, sooner or later.
+        tab.devtools.wait_for_load(|loaded| loaded.iter().any(|document| *document == answer["loaderId"]));
         tab
     }
 }
@@ -144,6 +147,21 @@ impl Tab {
     pub fn text(&mut self, expression: &str) -> String {
         let value = self.evaluate(expression);
         value.as_str().unwrap_or_else(|| panic!("{expression} is no text but {value}")).to_owned()
+    }
+
+    /// Loads the page again, and waits until that is done: until then, the old page would still answer.
+    pub fn reload(&mut self) {
+        let before = self.devtools.loaded.len();
+        self.call("Page.reload", &json!({}));
+        self.devtools.wait_for_load(|loaded| loaded.len() > before);
+    }
+
+    /// Waits until the browser has drawn what there is now, and has told the page about sizes, scrolls and media.
+    pub fn drawn(&mut self) {
+        self.evaluate(
+            "document.fonts.ready.then(() => new Promise((done) =>
+               requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))))",
+        );
     }
 
     /// Waits until an expression is true.
@@ -216,7 +234,8 @@ impl Tab {
         (middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap())
     }
 
-    /// The size of the screen, in CSS pixels; on a phone there are two dots to each of them.
+    /// The size of the screen, in CSS pixels; on a phone there are two dots to each of them. When it returns, the page is
+    /// drawn in it: before, a click would go where a button was.
     pub fn resize(&mut self, width: u32, height: u32, device: Device) {
         let phone = device == Device::Phone;
         let dots = if phone { 2 } else { 1 };
@@ -224,6 +243,8 @@ impl Tab {
         self.call("Emulation.setDeviceMetricsOverride", &parameters);
         self.call("Emulation.setTouchEmulationEnabled", &json!({ "enabled": phone }));
         self.call("Emulation.setScrollbarsHidden", &json!({ "hidden": phone }));
+        self.wait_for(&format!("innerWidth === {width} && innerHeight === {height}"));
+        self.drawn();
     }
 
     /// `light` or `dark`, as the person has set the whole system.
@@ -269,6 +290,8 @@ struct DevTools {
     last_id: u64,
     requests: Vec<String>,
     complaints: Vec<String>,
+    /// The loads that are done, by the browser's names for them.
+    loaded: Vec<String>,
 }
 
 impl DevTools {
@@ -278,7 +301,7 @@ impl DevTools {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let (socket, _) = tungstenite::client(url, stream).expect("Chromium speaks WebSocket");
-        DevTools { socket, last_id: 0, requests: Vec::new(), complaints: Vec::new() }
+        DevTools { socket, last_id: 0, requests: Vec::new(), complaints: Vec::new(), loaded: Vec::new() }
     }
 
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
@@ -286,14 +309,29 @@ impl DevTools {
         let call = json!({ "id": self.last_id, "method": method, "params": parameters });
         self.socket.send(Message::text(call.to_string())).expect("Chromium listens");
         loop {
-            let message = self.socket.read().unwrap_or_else(|error| panic!("no answer to {call}: {error}"));
-            let Message::Text(text) = message else { continue };
-            let mut message: Value = serde_json::from_str(&text).expect("the protocol is JSON");
+            let mut message = self.read(&call);
             if message["id"] == self.last_id {
                 assert_eq!(message["error"], Value::Null, "after {call}");
                 return message["result"].take();
             }
             self.note(&message);
+        }
+    }
+
+    /// Waits until the documents loaded so far are what is waited for.
+    fn wait_for_load(&mut self, is_done: impl Fn(&[String]) -> bool) {
+        while !is_done(&self.loaded) {
+            let event = self.read(&"a load");
+            self.note(&event);
+        }
+    }
+
+    fn read(&mut self, awaited: &dyn std::fmt::Display) -> Value {
+        loop {
+            let message = self.socket.read().unwrap_or_else(|error| panic!("no answer to {awaited}: {error}"));
+            if let Message::Text(text) = message {
+                return serde_json::from_str(&text).expect("the protocol is JSON");
+            }
         }
     }
 
@@ -309,6 +347,9 @@ impl DevTools {
             Some("Page.javascriptDialogOpening") => panic!("the page opened a dialog: {what}"),
             Some("Network.requestWillBeSent") => {
                 self.requests.push(what["request"]["url"].as_str().unwrap().to_owned())
+            }
+            Some("Page.lifecycleEvent") if what["name"] == "load" => {
+                self.loaded.push(what["loaderId"].as_str().unwrap().to_owned())
             }
             Some("Network.webSocketCreated") => self.requests.push(what["url"].as_str().unwrap().to_owned()),
             Some("Runtime.exceptionThrown") => self.complaints.push(what["exceptionDetails"].to_string()),
