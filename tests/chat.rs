@@ -503,6 +503,37 @@ fn an_action_is_kept_and_numbered_like_a_message() {
 }
 
 #[test]
+fn a_ping_is_answered_to_the_asker_alone_also_to_a_quiet_one() {
+    let daemon = Daemon::start(&[]);
+    let mut ann = come_as(&daemon, "r", "Ann");
+    let mut quiet = daemon.open("/r/r?quiet=1");
+    next_is(&mut ann, "join");
+    for member in [&mut quiet, &mut ann] {
+        for (line, token, sentence) in [("/ping", "", "pong"), ("/ping a \"b\" \n", "a \"b\"", "pong a \"b\"")] {
+            member.send_text(line);
+            let pong = next_is(member, "pong");
+            assert_eq!(pong, json!({ "type": "pong", "token": token, "name": "roomd", "mess": sentence }));
+        }
+    }
+    // Had anybody been told of the other's pings, it would come before this.
+    ann.send_text("that was all");
+    next_says(&mut ann, "Ann", "that was all");
+    next_says(&mut quiet, "Ann", "that was all");
+}
+
+#[test]
+fn a_ping_behind_other_questions_is_answered_behind_them() {
+    let daemon = Daemon::start(&[]);
+    let mut ann = come_as(&daemon, "r", "Ann");
+    for line in ["/history 1", "/ping 1", "/nick Bea", "/ping 2", "/join s", "/ping 3"] {
+        ann.send_text(line);
+    }
+    for kind in ["history", "pong", "rename", "pong", "welcome", "pong"] {
+        next_is(&mut ann, kind);
+    }
+}
+
+#[test]
 fn who_and_help_are_answered_to_the_one_who_asks() {
     let daemon = Daemon::start(&[]);
     let mut ann = come_as(&daemon, "r", "Ann");
@@ -514,7 +545,7 @@ fn who_and_help_are_answered_to_the_one_who_asks() {
     bea.send_text("/help");
     let help = next_is(&mut bea, "help");
     assert_eq!(help["name"], "roomd");
-    for command in ["/nick", "/join", "/msg", "/me", "/who", "/history", "/help", "//"] {
+    for command in ["/nick", "/join", "/msg", "/me", "/who", "/history", "/ping", "/help", "//"] {
         let lines: Vec<&str> = help["mess"].as_str().unwrap().lines().collect();
         assert!(lines.iter().any(|line| line.starts_with(command)), "{command} is not in {lines:?}");
     }

@@ -300,6 +300,32 @@ fn a_cached_page_is_not_sent_again_and_a_head_request_gets_no_body() {
 }
 
 #[test]
+fn a_page_can_ask_what_its_handshake_would_be_answered() {
+    let daemon = Daemon::start(&["--origin", "https://friend.example"]);
+    for (target, host, status) in [
+        ("/?check=http%3A%2F%2Fchat.example%3A8000", "chat.example:8000", "200 OK"),
+        ("/r/x?check=https://chat.example", "chat.example", "200 OK"),
+        ("/?name=a&check=https://friend.example&check=https://evil.example", "127.0.0.1:8000", "200 OK"),
+        // A proxy has written its own host.
+        ("/?check=https://chat.example", "127.0.0.1:8000", "403 Forbidden"),
+        ("/?check=http://chat.example:8000", "chat.example", "403 Forbidden"),
+        ("/?check=null", "chat.example", "403 Forbidden"),
+        ("/?check=", "chat.example", "403 Forbidden"),
+        ("/?check", "chat.example", "403 Forbidden"),
+        ("/r/?check=https://chat.example", "chat.example", "404 Not Found"),
+        ("/chat.js?check=https://chat.example", "chat.example", "404 Not Found"),
+        ("/echo?check=https://chat.example", "chat.example", "404 Not Found"),
+    ] {
+        let answer = request(&daemon, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{target} of {host}: {answer}");
+        assert!(answer.contains("\r\nAnswered-By: roomd\r\n"), "{answer}");
+        assert!(answer.contains("\r\nCache-Control: no-store\r\n"), "{answer}");
+        assert!(answer.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"), "{answer}");
+    }
+    assert!(get(&daemon, "/?checks=1", "").contains("<!doctype html>"), "other keys are ignored");
+}
+
+#[test]
 fn the_page_can_be_edited_while_the_daemon_serves_it() {
     let scratch = Scratch::new("web");
     let daemon = Daemon::start(&["--web", scratch.0.to_str().unwrap()]);

@@ -34,6 +34,11 @@ pub enum Spoken<'a> {
     Who,
     /// `/help`: wants [`HELP`].
     Help,
+    /// `/ping`: wants to know that it is heard.
+    Ping {
+        /// What the answer is to repeat, perhaps nothing.
+        token: &'a str,
+    },
     /// `/history`: wants older messages.
     History {
         /// Those with smaller ids than this one.
@@ -49,6 +54,9 @@ pub enum BadCommand {
     /// There is, but not with these arguments. Here is how to write it.
     Arguments(&'static str),
 }
+
+/// The longest token of a `/ping`, in bytes: as much as a Ping frame may carry (RFC 6455 section 5.5).
+const MAX_PING_TOKEN_BYTES: usize = 125;
 
 /// A row of the table of commands.
 struct Command {
@@ -81,6 +89,7 @@ commands! {
     "me", " ACTION", act, "do something rather than say it";
     "who", "", who, "list who is here";
     "history", " BEFORE", history, "show older messages, those with ids below BEFORE";
+    "ping", " TOKEN", ping, "see that you are heard; the TOKEN is optional and comes back";
     "help", "", help, "show this";
 }
 
@@ -186,6 +195,11 @@ fn help(arguments: &str) -> Option<Spoken<'_>> {
     arguments.is_empty().then_some(Spoken::Help)
 }
 
+fn ping(arguments: &str) -> Option<Spoken<'_>> {
+    let token = arguments.trim_end();
+    (token.len() <= MAX_PING_TOKEN_BYTES).then_some(Spoken::Ping { token })
+}
+
 fn history(arguments: &str) -> Option<Spoken<'_>> {
     message_id(arguments.trim_end()).map(|before| Spoken::History { before })
 }
@@ -238,6 +252,8 @@ mod tests {
             ("/who", Ok(Spoken::Who)),
             ("/who ", Ok(Spoken::Who)),
             ("/hElP\n", Ok(Spoken::Help)),
+            ("/ping", Ok(Spoken::Ping { token: "" })),
+            ("/Ping  a token \n", Ok(Spoken::Ping { token: "a token" })),
             ("/history 17", Ok(Spoken::History { before: 17 })),
             ("/history 18446744073709551615 ", Ok(Spoken::History { before: u64::MAX })),
         ];
@@ -290,6 +306,13 @@ mod tests {
                 assert_eq!(Spoken::parse(line), Err(BadCommand::Arguments(usage)), "{line}");
             }
         }
+    }
+
+    #[test]
+    fn a_ping_carries_as_much_as_a_ping_frame_and_no_more() {
+        let (longest, too_long) = ("x".repeat(125), format!("/ping {}", "汉".repeat(42)));
+        assert_eq!(Spoken::parse(&format!("/ping {longest}")), Ok(Spoken::Ping { token: &longest }));
+        assert_eq!(Spoken::parse(&too_long), Err(BadCommand::Arguments("/ping TOKEN")), "126 bytes");
     }
 
     #[test]
@@ -442,6 +465,7 @@ mod tests {
             "/me ACTION - do something rather than say it",
             "/who - list who is here",
             "/history BEFORE - show older messages, those with ids below BEFORE",
+            "/ping TOKEN - see that you are heard; the TOKEN is optional and comes back",
             "/help - show this",
             "//TEXT - say something that begins with a slash",
         ];

@@ -99,6 +99,11 @@ pub enum Event<'a> {
     },
     /// What can be asked for.
     Help,
+    /// The answer to `/ping`, to the asker alone.
+    Pong {
+        /// What was sent behind the word.
+        token: &'a str,
+    },
     /// A part of the past.
     History {
         /// All of it has ids below this.
@@ -133,6 +138,7 @@ enum Wire<'a> {
     Welcome { room: &'a str, online: usize, users: &'a RawValue, last: u64, name: &'a Name, mess: &'a str },
     Users { room: &'a str, online: usize, users: &'a RawValue, name: &'a str, mess: &'a str },
     Help { name: &'a str, mess: &'a str },
+    Pong { token: &'a str, name: &'a str, mess: &'a str },
     History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
     Reset { room: &'a str, last: u64, name: &'a str, mess: &'a str },
     Error { code: &'a str, name: &'a str, mess: &'a str },
@@ -178,6 +184,11 @@ impl Event<'_> {
                 Wire::Users { room, online, users, name: room, mess: &sentence }
             }
             Event::Help => Wire::Help { name: DAEMON, mess: HELP },
+            Event::Pong { token: "" } => Wire::Pong { token: "", name: DAEMON, mess: "pong" },
+            Event::Pong { token } => {
+                sentence = format!("pong {token}").into();
+                Wire::Pong { token, name: DAEMON, mess: &sentence }
+            }
             Event::History { before, messages, count, more } => {
                 sentence = match count {
                     0 => format!("nothing before message {before}"),
@@ -277,6 +288,11 @@ mod tests {
             (
                 Event::History { before: 18, messages, count: 1, more: false },
                 r#"{"type":"history","room":"lobby","before":18,"more":false,"messages":[{"type":"message","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"hi"}],"name":"lobby","mess":"one message before message 18"}"#,
+            ),
+            (Event::Pong { token: "" }, r#"{"type":"pong","token":"","name":"roomd","mess":"pong"}"#),
+            (
+                Event::Pong { token: "a \"7\"" },
+                r#"{"type":"pong","token":"a \"7\"","name":"roomd","mess":"pong a \"7\""}"#,
             ),
             (
                 Event::Reset { last: 16 },

@@ -52,7 +52,17 @@ impl OriginPolicy {
     /// # Errors
     /// [`Refusal::Origin`], or what is wrong with the headers themselves.
     pub fn check(&self, head: &Head<'_>) -> Result<(), Refusal> {
-        let Some(value) = head.only("Origin")? else { return Ok(()) };
+        match head.only("Origin")? {
+            Some(value) => self.judge(value, head),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for what an `Origin` would say: `value`. The rest of the handshake is as in `head`.
+    ///
+    /// # Errors
+    /// [`Refusal::Origin`].
+    pub fn judge(&self, value: &str, head: &Head<'_>) -> Result<(), Refusal> {
         let allowed = |wanted: &AllowedOrigin| self.allowed.contains(wanted);
         if allowed(&AllowedOrigin::Any) {
             return Ok(());

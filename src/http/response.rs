@@ -76,6 +76,8 @@ impl Response {
     pub fn text(status: Status, sentence: &str) -> Response {
         let mut response = Response::new(status, "text/plain; charset=utf-8", sentence.as_bytes().to_vec());
         response.header("Cache-Control", "no-store");
+        // Behind a proxy, a page can tell by it whose answer this is.
+        response.header("Answered-By", "roomd");
         response
     }
 

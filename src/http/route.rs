@@ -1,5 +1,7 @@
 //! From a request to what answers it.
 
+use std::borrow::Cow;
+
 use super::head::Head;
 use super::origin::OriginPolicy;
 use super::page::{Asset, Depth, Pages};
@@ -94,7 +96,10 @@ impl Route {
         if head.has_body()? {
             return Err(Refusal::BodyNotWanted);
         }
-        Ok(Route::Answer(answer(path, head, site)?))
+        Ok(Route::Answer(match origin_to_check(query) {
+            Some(origin) => check(path, query, &origin, head, site)?,
+            None => answer(path, head, site)?,
+        }))
     }
 }
 
@@ -130,6 +135,23 @@ fn visit(room: RoomName, query: &str) -> Visit {
         }
     }
     visit
+}
+
+/// `?check=ORIGIN`: whether a page from there could connect.
+fn origin_to_check(query: &str) -> Option<Cow<'_, str>> {
+    form_urlencoded::parse(query.as_bytes()).find_map(|(key, origin)| (key == "check").then_some(origin))
+}
+
+/// Answers as a handshake from a page of `origin` would be answered. A browser tells a page only that its handshake has
+/// failed; what a plain request is answered, the page can read. It says its origin in the query, since browsers send no
+/// `Origin` with a GET to the page's own host, and let no page write one.
+///
+/// # Errors
+/// The [`Refusal`] that the handshake would get.
+fn check(path: &str, query: &str, origin: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal> {
+    endpoint(path, query, site.echo)?;
+    site.origins.judge(origin, head)?;
+    Ok(Response::text(Status::Ok, "A page from there may connect here.\n"))
 }
 
 fn answer(path: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal> {

@@ -28,6 +28,10 @@ impl<S: Socket> Hub<S> {
                 self.answer(id, Event::Help);
                 Ok(())
             }
+            Ok(Spoken::Ping { token }) => {
+                self.answer(id, Event::Pong { token });
+                Ok(())
+            }
             Ok(Spoken::History { before }) => self.look_back(id, seat, before),
             Err(bad) => Err(Problem::Command(bad)),
         };

@@ -1036,6 +1036,8 @@ fn command(script: &mut Script<'_>) -> Vec<u8> {
             "/me ",
             "/who",
             "/help",
+            "/ping",
+            "/ping 7",
             "/history ",
             "//",
             "/nothing ",
@@ -1246,7 +1248,7 @@ impl Wire {
                         event["messages"].as_array().expect("a page").iter().map(|message| message["id"].as_u64());
                     assert!(ids.is_sorted_by(|a, b| a.map(|id| id + 1) == *b), "a hole in a page");
                 }
-                "help" => {}
+                "help" | "pong" => {}
                 "error" => assert!(ERRORS.contains(&event["code"].as_str().unwrap_or_default()), "{event}"),
                 other => panic!("an event of a type that was not promised: {other}"),
             }

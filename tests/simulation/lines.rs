@@ -44,7 +44,7 @@ pub(crate) fn command(tag: &str, tourists: usize, newest_id: u64, dice: &mut Dic
         8..=10 => format!("/msg \"{}\" {tag}", any_name(dice)),
         11..=12 => format!("/msg \"tourist {}\" {tag}", 1 + dice.below(tourists)),
         13 => "/who".to_owned(),
-        14 => "/help".to_owned(),
+        14 => dice.choose(&["/help", "/ping", "/ping 7"]).to_string(),
         15..=17 => {
             let befores = [0, 1, u64::MAX, newest_id, (newest_id + 3).saturating_sub(dice.below(90) as u64)];
             format!("/history {}", dice.choose(&befores))
