@@ -164,6 +164,9 @@ pub struct Connection {
     pub queue: WriteQueue,
     /// The last flush of the queue was stopped by a full socket.
     pub is_blocked: bool,
+    /// The queue has a page of the past in it, perhaps: nothing of this peer is read before the queue is empty. A page is
+    /// twenty thousand times the request for it.
+    pub is_page_queued: bool,
     /// How much of its room's stream it is sent. The hub's to know; here it fits into a gap, and a slot is smaller.
     pub audience: Audience,
     state: State,
@@ -216,6 +219,7 @@ impl Connection {
         Connection {
             queue: WriteQueue::default(),
             is_blocked: false,
+            is_page_queued: false,
             audience: Audience::Everything,
             state: State::AwaitingHandshake,
             since: now,
@@ -258,7 +262,10 @@ impl Connection {
     #[must_use]
     pub fn wants_bytes(&self, limits: &Limits) -> bool {
         match self.state {
-            State::Open => self.resting_until.is_none() && self.queue.len() < limits.read_budget_bytes,
+            State::Open => {
+                let may_owe_bytes = if self.is_page_queued { 1 } else { limits.read_budget_bytes };
+                self.resting_until.is_none() && self.queue.len() < may_owe_bytes
+            }
             State::Closing(Phase::Departing | Phase::FlushingLast) | State::Ended => false,
             State::AwaitingHandshake | State::Closing(_) => true,
         }

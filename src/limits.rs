@@ -56,6 +56,13 @@ impl Limits {
     pub fn past_bytes(&self) -> usize {
         self.max_queue_bytes / 2
     }
+
+    /// Bytes of one answer to `/history`: a screen of long messages. No more than the past of a newcomer, and less of it,
+    /// for a client asks for pages as often as it likes.
+    #[must_use]
+    pub fn page_bytes(&self) -> usize {
+        self.past_bytes().min(128 * 1024)
+    }
 }
 
 impl Default for Limits {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
@@ -26,6 +26,7 @@ struct Late(Rc<RefCell<Queues>>);
 struct Queues {
     ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
     asked: Vec<(RoomKey, PeerId, Wanted)>,
+    sizes: Vec<PageSize>,
 }
 
 impl Late {
@@ -36,7 +37,7 @@ impl Late {
 
     /// The same, but this is what was found.
     fn answer_with(&self, page: &Page) {
-        let Queues { ready, asked } = &mut *self.0.borrow_mut();
+        let Queues { ready, asked, .. } = &mut *self.0.borrow_mut();
         for (room, reader, wanted) in asked.drain(..) {
             ready.push_front((room, Outcome::Read { reader, wanted, page: Some(page.clone()) }));
         }
@@ -61,8 +62,9 @@ impl History<PeerId> for Late {
         self.0.borrow_mut().ready.push_back((room, outcome));
     }
 
-    fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: PeerId) {
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
         self.0.borrow_mut().asked.push((room, reader, wanted));
+        self.0.borrow_mut().sizes.push(size);
     }
 
     fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
@@ -84,6 +86,7 @@ impl History<PeerId> for Late {
 struct Wire {
     to_hub: Rc<RefCell<Vec<u8>>>,
     from_hub: Rc<RefCell<Vec<u8>>>,
+    is_full: Rc<Cell<bool>>,
 }
 
 impl Wire {
@@ -113,6 +116,9 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_full.get() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         self.from_hub.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -218,40 +224,83 @@ fn the_name_of_one_who_is_gone_before_it_was_in_is_free_again() {
     assert_eq!(users.as_array().map(|users| users.iter().filter(|name| *name == "Ann").count()), Some(1), "{users}");
 }
 
-/// The history counts bytes of text, and each of these is six when it is sent.
+fn message(id: u64) -> Stored {
+    Stored { id, unix_ms: id, kind: Kind::Message, name: Name::chosen("Cid").expect("a name"), text: "hello".into() }
+}
+
 #[test]
-fn a_page_of_older_messages_is_cut_where_it_would_fill_half_of_a_queue_and_says_that_there_are_more() {
+fn a_page_is_asked_for_as_large_as_it_may_be_sent_and_says_that_there_are_more() {
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 20_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
     let (id, reader) = clocked.come("/?name=Bea");
-    let message = |id| Stored {
-        id,
-        unix_ms: id,
-        kind: Kind::Message,
-        name: Name::chosen("Cid").expect("a name"),
-        text: "\u{1}".repeat(300).into(),
-    };
     clocked.say(id, &reader, &masked_frame(0x81, b"/history 101"));
-    late.answer_with(&Page { messages: (91..=100).map(message).collect(), more: false });
+    assert_eq!(late.0.borrow().sizes, [PageSize { messages: 50, bytes: 10_000 }]);
+    late.answer_with(&Page { messages: (91..=100).map(message).collect(), more: true });
     clocked.pass(Duration::ZERO);
     let page = &reader.events("history")[0];
     assert_eq!((&page["before"], &page["more"]), (&101.into(), &true.into()));
     let messages = page["messages"].as_array().expect("a list");
-    let bytes: usize = messages.iter().map(|message| message.to_string().len()).sum();
-    let next = messages[0].to_string().len();
-    assert!(bytes <= limits.past_bytes() && bytes + next > limits.past_bytes(), "{bytes} bytes in {}", messages.len());
-    let ids: Vec<u64> = messages.iter().filter_map(|message| message["id"].as_u64()).collect();
-    let newest: Vec<u64> = (101 - messages.len() as u64..101).collect();
-    assert_eq!(ids, newest, "the next page begins just before it");
+    assert!(messages.iter().map(|message| &message["id"]).eq(&(91..=100).map(Value::from).collect::<Vec<_>>()));
+    assert_eq!(Limits::default().page_bytes(), 128 * 1024);
+}
 
-    // One alone is sent whatever its size, or nobody would ever come past it.
-    clocked.say(id, &reader, &masked_frame(0x81, b"/history 91"));
-    let large = Stored { text: "\u{1}".repeat(3_000).into(), ..message(90) };
-    late.answer_with(&Page { messages: vec![message(89), large], more: false });
+/// So many short messages cannot fit: the disk is not even asked, and the newcomer does not wait for it.
+#[test]
+fn a_past_that_is_far_too_long_is_a_reset_at_once() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 10_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let (_, reader) = clocked.come("/?since=20");
+    assert_eq!((reader.events("reset").len(), late.0.borrow().asked.len()), (1, 0), "{}", reader.heard());
+    let (_, reader) = clocked.come("/?since=30");
+    assert_eq!((reader.events("reset").len(), late.0.borrow().asked.len()), (0, 1), "{}", reader.heard());
+}
+
+#[test]
+fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_who_left() {
+    let late = Late::default();
+    let limits = Limits::default();
+    let mut clocked = nobody_there(&late, limits);
+    let readers: Vec<(PeerId, Wire)> = (0..9).map(|_| clocked.come("/")).collect();
+    for (id, wire) in &readers {
+        clocked.say(*id, wire, &masked_frame(0x81, b"/history 50"));
+    }
+    let asked = || late.0.borrow().asked.iter().map(|(_, id, _)| *id).collect::<Vec<_>>();
+    assert_eq!(asked(), [readers[0].0, readers[1].0]);
+    // All are asked for a sign of life, and one gives none.
+    clocked.pass(limits.ping_interval);
+    for (id, wire) in readers.iter().filter(|(id, _)| *id != readers[2].0) {
+        clocked.say(*id, wire, &masked_frame(0x8a, b""));
+    }
+    clocked.pass(limits.ping_timeout);
+    assert!(readers[2].1.heard().contains("no sign of life"));
+    for pair in readers[3..].chunks(2) {
+        late.answer_with(&Page { messages: vec![message(49)], more: true });
+        clocked.pass(Duration::ZERO);
+        assert_eq!(asked(), pair.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    }
+    assert_eq!(readers[1].1.events("history").len(), 1);
+}
+
+#[test]
+fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits::default());
+    let (id, reader) = clocked.come("/");
     clocked.pass(Duration::ZERO);
-    let page = &reader.events("history").pop().expect("an answer");
-    assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(1), &true.into()));
-    assert_eq!(page["messages"][0]["id"], 90);
+    reader.is_full.set(true);
+    for _ in 0..5 {
+        clocked.say(id, &reader, &masked_frame(0x81, b"/history 50"));
+        late.answer_with(&Page { messages: vec![message(49)], more: true });
+        clocked.pass(Duration::ZERO);
+    }
+    assert_eq!(late.0.borrow().sizes.len(), 1, "the others wait behind it");
+    reader.is_full.set(false);
+    clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
+    for _ in 0..9 {
+        clocked.pass(Duration::ZERO);
+        late.answer_with(&Page { messages: vec![message(49)], more: true });
+    }
+    assert_eq!(reader.events("history").len(), 5, "and nothing is lost");
 }
 
 /// Nothing is written before the end of a turn, and so many privates in one turn are more than may be owed.

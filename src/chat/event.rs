@@ -124,6 +124,24 @@ pub enum Event<'a> {
     Error(Problem),
 }
 
+/// What no message is shorter than when it is sent: its keys, and one byte for each of its values.
+pub const LEAST_MESSAGE_BYTES: usize = 66;
+
+impl Message<'_> {
+    /// Appends it to `out` as the event of that room: one JSON object.
+    pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
+        self.wire(room).write_to(out);
+    }
+
+    fn wire<'a>(&'a self, room: &'a str) -> Wire<'a> {
+        let Message { id, unix_ms: time, kind, name, text: mess } = *self;
+        match kind {
+            Kind::Message => Wire::Message { id, time, room, name, mess },
+            Kind::Action => Wire::Action { id, time, room, name, mess },
+        }
+    }
+}
+
 /// The wire form: fields in the order in which they are written.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -158,12 +176,7 @@ impl Event<'_> {
         }
         let sentence: Cow<'_, str>;
         let wire = match self {
-            Event::Message(Message { id, unix_ms: time, kind: Kind::Message, name, text: mess }) => {
-                Wire::Message { id, time, room, name, mess }
-            }
-            Event::Message(Message { id, unix_ms: time, kind: Kind::Action, name, text: mess }) => {
-                Wire::Action { id, time, room, name, mess }
-            }
+            Event::Message(message) => return message.write_json(room, out),
             Event::Private { from, to, unix_ms, text } => Wire::Private { time: unix_ms, to, name: from, mess: text },
             Event::Join { name, online } => Wire::Join { room, online, name, mess: "joined the room" },
             Event::Leave { name, online } => Wire::Leave { room, online, name, mess: "left the room" },
@@ -198,17 +211,26 @@ impl Event<'_> {
                 .into();
                 Wire::History { room, before, more, messages, name: room, mess: &sentence }
             }
-            Event::Reset { last } => {
-                Wire::Reset { room, last, name: room, mess: "some messages are no longer kept; starting afresh" }
-            }
+            Event::Reset { last } => Wire::Reset {
+                room,
+                last,
+                name: room,
+                mess: "some messages are no longer kept, or are too much to be sent at once; starting afresh",
+            },
             Event::Error(problem) => {
                 sentence = problem.sentence();
                 Wire::Error { code: problem.code(), name: DAEMON, mess: &sentence }
             }
         };
+        wire.write_to(out);
+    }
+}
+
+impl Wire<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
         // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
         // missing, which is better than a daemon that is gone.
-        let written = serde_json::to_writer(out, &wire);
+        let written = serde_json::to_writer(out, self);
         debug_assert!(written.is_ok());
     }
 }
@@ -296,7 +318,7 @@ mod tests {
             ),
             (
                 Event::Reset { last: 16 },
-                r#"{"type":"reset","room":"lobby","last":16,"name":"lobby","mess":"some messages are no longer kept; starting afresh"}"#,
+                r#"{"type":"reset","room":"lobby","last":16,"name":"lobby","mess":"some messages are no longer kept, or are too much to be sent at once; starting afresh"}"#,
             ),
             (
                 Event::Error(Problem::NoSuchName),
@@ -305,6 +327,16 @@ mod tests {
         ];
         for (event, expected) in rows {
             assert_eq!(json(event), expected);
+        }
+    }
+
+    #[test]
+    fn no_message_is_shorter_than_the_shortest() {
+        for (kind, spare) in [(Kind::Action, 0), (Kind::Message, 1)] {
+            let name = Name::chosen("b").unwrap();
+            let mut out = Vec::new();
+            Message { id: 1, unix_ms: 2, kind, name: &name, text: "c" }.write_json("a", &mut out);
+            assert_eq!(out.len(), LEAST_MESSAGE_BYTES + spare, "{}", String::from_utf8_lossy(&out));
         }
     }
 

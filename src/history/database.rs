@@ -337,13 +337,18 @@ fn read(connection: &Connection, sql: &str, room: &str, bound: u64, size: PageSi
     let mut rows = statement.query((room, clamped(bound)))?;
     let mut messages: Vec<Stored> = Vec::new();
     let mut bytes = 0_usize;
+    let mut event = Vec::new();
     while let Some(row) = rows.next()? {
         // The row that says that there are more is not needed whole.
         if messages.len() >= size.messages {
             return Ok(Page { messages, more: true });
         }
         let message = stored(row)?;
-        bytes = bytes.saturating_add(message.text.len());
+        // What it is written as and not what was said: a letter is an event of a hundred bytes, and a control character
+        // six.
+        event.clear();
+        message.as_message().write_json(room, &mut event);
+        bytes = bytes.saturating_add(event.len());
         if bytes > size.bytes && !messages.is_empty() {
             return Ok(Page { messages, more: true });
         }
@@ -700,25 +705,43 @@ mod tests {
         assert_eq!(page, Page { messages: expected.into(), more: false });
     }
 
+    fn sent_bytes(room: &str, message: &Stored) -> usize {
+        let mut event = Vec::new();
+        message.as_message().write_json(room, &mut event);
+        event.len()
+    }
+
+    /// Each control character is six bytes of JSON.
+    #[test]
+    fn a_page_is_as_long_as_it_is_when_it_is_sent_and_not_as_what_was_said() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        let text = "\u{1}".repeat(1_000);
+        append(&mut database, &[text.as_str(); 9].map(|text| said("r", text)));
+        let page = database.read_after("r", 0, size(9, 13_000)).unwrap();
+        assert_eq!((page.messages.len(), page.more), (2, true));
+    }
+
     #[test]
     fn a_page_ends_at_its_limits_and_says_whether_there_is_more() {
         let folder = Folder::new();
         let mut database = open(&folder);
         append(&mut database, &["aaaa", "bbbb", "cccc", "dddd"].map(|text| said("r", text)));
+        let event = sent_bytes("r", &database.read_before("r", None, size(1, 0)).unwrap().messages[0]);
         for (limit, max_bytes, expected, more) in [
-            (9, 99, &["aaaa", "bbbb", "cccc", "dddd"][..], false),
-            (4, 16, &["aaaa", "bbbb", "cccc", "dddd"][..], false),
-            (2, 99, &["cccc", "dddd"], true),
-            (9, 11, &["cccc", "dddd"], true),
+            (9, 9 * event, &["aaaa", "bbbb", "cccc", "dddd"][..], false),
+            (4, 4 * event, &["aaaa", "bbbb", "cccc", "dddd"][..], false),
+            (2, 9 * event, &["cccc", "dddd"], true),
+            (9, 3 * event - 1, &["cccc", "dddd"], true),
             (9, 0, &["dddd"], true),
-            (0, 99, &[], true),
+            (0, 9 * event, &[], true),
         ] {
             let page = database.read_before("r", None, size(limit, max_bytes)).unwrap();
             assert_eq!((texts(&page), page.more), (expected.to_vec(), more), "{limit} {max_bytes}");
         }
-        let page = database.read_before("r", Some(3), size(9, 99)).unwrap();
+        let page = database.read_before("r", Some(3), size(9, 9 * event)).unwrap();
         assert_eq!(texts(&page), ["aaaa", "bbbb"]);
-        let page = database.read_after("r", 1, size(2, 99)).unwrap();
+        let page = database.read_after("r", 1, size(2, 9 * event)).unwrap();
         assert_eq!((texts(&page), page.more), (vec!["bbbb", "cccc"], true));
         for page in [
             database.read_before("r", Some(0), size(9, 99)),
@@ -1024,7 +1047,7 @@ mod tests {
                 .prop_map(|(messages, max_age_ms)| Step::Trim { messages, max_age_ms }),
             1 => Just(Step::Reopen),
             1 => (0..40_u64).prop_map(Step::Wait),
-            4 => (0..ROOMS.len(), 0..30_u64, 0..12_usize, 0..200_usize)
+            4 => (0..ROOMS.len(), 0..30_u64, 0..12_usize, 0..2_000_usize)
                 .prop_map(|(room, id, limit, max_bytes)| Step::Read { room, id, limit, max_bytes }),
         ]
     }
@@ -1064,16 +1087,16 @@ mod tests {
             self.rooms.get(&room).into_iter().flat_map(|(_, messages)| messages)
         }
 
-        fn newest<'a>(newest_first: impl Iterator<Item = &'a Stored>, limit: usize, max_bytes: usize) -> Page {
-            let mut page = Model::page(newest_first, limit, max_bytes);
+        fn newest<'a>(room: &str, newest_first: impl Iterator<Item = &'a Stored>, size: PageSize) -> Page {
+            let mut page = Model::page(room, newest_first, size);
             page.messages.reverse();
             page
         }
 
-        fn page<'a>(matching: impl Iterator<Item = &'a Stored>, limit: usize, max_bytes: usize) -> Page {
+        fn page<'a>(room: &str, matching: impl Iterator<Item = &'a Stored>, size: PageSize) -> Page {
             let matching: Vec<&Stored> = matching.collect();
-            let bytes = |count: usize| matching[..count].iter().map(|message| message.text.len()).sum::<usize>();
-            let fits = |&count: &usize| count <= limit && (count <= 1 || bytes(count) <= max_bytes);
+            let bytes = |count: usize| matching[..count].iter().map(|message| sent_bytes(room, message)).sum::<usize>();
+            let fits = |&count: &usize| count <= size.messages && (count <= 1 || bytes(count) <= size.bytes);
             let count = (0..=matching.len()).rev().find(fits).unwrap();
             Page { messages: matching[..count].iter().copied().cloned().collect(), more: count < matching.len() }
         }
@@ -1126,17 +1149,17 @@ mod tests {
                     Step::Wait(ms) => now += ms,
                     Step::Read { room, id, limit, max_bytes } => {
                         let older = model.messages(room).rev().filter(|message| message.id < id);
-                        let expected = Model::newest(older, limit, max_bytes);
+                        let expected = Model::newest(ROOMS[room], older, size(limit, max_bytes));
                         prop_assert_eq!(database.read_before(ROOMS[room], Some(id), size(limit, max_bytes)), Ok(expected));
                         let newer = model.messages(room).filter(|message| message.id > id);
-                        let expected = Model::page(newer, limit, max_bytes);
+                        let expected = Model::page(ROOMS[room], newer, size(limit, max_bytes));
                         prop_assert_eq!(database.read_after(ROOMS[room], id, size(limit, max_bytes)), Ok(expected));
                     }
                 }
             }
             for (room, name) in ROOMS.iter().enumerate() {
                 prop_assert_eq!(database.last_id(name), Ok(model.last_id(room)));
-                let expected = Model::newest(model.messages(room).rev(), 1_000, usize::MAX);
+                let expected = Model::newest(ROOMS[room], model.messages(room).rev(), size(1_000, usize::MAX));
                 prop_assert_eq!(database.read_before(name, None, size(1_000, usize::MAX)), Ok(expected));
             }
         }

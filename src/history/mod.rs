@@ -119,7 +119,7 @@ impl Stored {
 pub struct PageSize {
     /// Messages.
     pub messages: usize,
-    /// Bytes of text, about; a message that alone is longer comes all the same.
+    /// Bytes of the events as which the messages are sent; a message that alone is longer comes all the same.
     pub bytes: usize,
 }
 

@@ -4,8 +4,12 @@
 //! a channel each way. Whatever is said in one turn is one batch, written in one transaction. While that is under way
 //! the next batch collects, so the slower the disk, the more it is given at once, and never more than two wait.
 //!
-//! The thread does what it is asked in the order in which it is asked, and answers in that order. A page that was read
-//! therefore has its place among the batches: what was answered before is in it, what is answered after it is not.
+//! The thread writes before it reads: a batch waits for one page at most, however many are asked for. It answers in the
+//! order in which it does things, so a page has its place among the batches: what was answered before is in it, what is
+//! answered after it is not.
+//!
+//! Only [`OPENINGS_AT_ONCE`] rooms are being opened at a time; the others wait in line. So what has been read and not
+//! been taken yet is a few pages, also when a thousand rooms come into use at once.
 //!
 //! A batch that cannot be written is refused, message by message, each in its place; the next is tried as if nothing
 //! had been. So a disk that has room again needs no restart.
@@ -30,6 +34,10 @@ use crate::chat::{Kind, Message, Name, RoomName};
 /// it, all may speak again.
 const MOST_TEXT_BYTES: usize = 4 * 1024 * 1024;
 const MOST_ENTRIES: usize = 20_000;
+
+/// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
+/// takes one, the thread reads the next.
+const OPENINGS_AT_ONCE: usize = 2;
 
 /// Between two looks for what is too old.
 const TRIM_EVERY_MS: u64 = 60_000;
@@ -65,6 +73,10 @@ pub struct Sqlite<M> {
     keep: Keep,
     rooms: HashMap<RoomKey, Room<M>>,
     next_serial: u64,
+    /// Rooms that are to be opened once fewer than [`OPENINGS_AT_ONCE`] are.
+    to_open: VecDeque<Opening>,
+    /// Rooms that the thread is opening. Those that could not be read, and are tried again, do not count.
+    opening: usize,
     /// What collects until the thread has written the batch before it.
     waiting: Batch<M>,
     /// The number of the batch that waits: they are counted from 1.
@@ -191,8 +203,8 @@ struct Opening {
 
 /// What the thread answers.
 enum Reply {
-    Opened(RoomKey, u64, Newest),
-    /// It is tried again; once for each opening.
+    Opened(Opening, Newest),
+    /// It is tried again; once for each opening. `Opened` comes when it succeeds.
     CannotOpenYet(CannotRead),
     Appended(Result<Vec<u64>, CannotWrite>),
     Read(Result<Page, CannotRead>),
@@ -259,6 +271,8 @@ impl<M> Sqlite<M> {
             keep,
             rooms: HashMap::new(),
             next_serial: 1,
+            to_open: VecDeque::new(),
+            opening: 0,
             waiting: Batch::default(),
             waiting_number: 1,
             in_flight: None,
@@ -359,6 +373,19 @@ impl<M> Sqlite<M> {
         }
     }
 
+    /// Asks the thread for the next rooms, as many as may be opened at once. Those that were forgotten meanwhile are left
+    /// out.
+    fn open_next(&mut self) {
+        while self.opening < OPENINGS_AT_ONCE
+            && let Some(opening) = self.to_open.pop_front()
+        {
+            if self.rooms.get(&opening.room).is_some_and(|room| room.serial == opening.serial) {
+                self.opening += 1;
+                self.ask(Request::Open(opening));
+            }
+        }
+    }
+
     /// A batch has come back, with the ids of its messages if it was written.
     fn settle(&mut self, batch: InFlight<M>, ids: Vec<u64>) {
         let InFlight { number, rows, entries } = batch;
@@ -370,8 +397,11 @@ impl<M> Sqlite<M> {
 
     fn take_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Opened(key, serial, newest) => {
+            Reply::Opened(Opening { room: key, serial, is_reported, .. }, newest) => {
                 self.reading.is_good_again("the history can be read again");
+                if !is_reported {
+                    self.opening = self.opening.saturating_sub(1);
+                }
                 let Some(room) = self.rooms.get_mut(&key).filter(|room| room.serial == serial) else { return };
                 let held = room.held.take().unwrap_or_default();
                 self.arrived.push_back(Arrived::Opened(key, newest));
@@ -379,7 +409,10 @@ impl<M> Sqlite<M> {
                     self.release(key, held);
                 }
             }
-            Reply::CannotOpenYet(error) => self.cannot_read(&error),
+            Reply::CannotOpenYet(error) => {
+                self.opening = self.opening.saturating_sub(1);
+                self.cannot_read(&error);
+            }
             Reply::Appended(result) => {
                 match &result {
                     Ok(_) => self.writing.is_good_again("the history is written again"),
@@ -504,7 +537,13 @@ impl<M> History<M> for Sqlite<M> {
         self.next_serial += 1;
         self.forget(room);
         self.rooms.insert(room, Room { name: name.clone(), serial, held: Some(Vec::new()), last_batch: 0 });
-        self.ask(Request::Open(Opening { room, serial, name: name.clone(), is_reported: false }));
+        self.to_open.push_back(Opening { room, serial, name: name.clone(), is_reported: false });
+        // Openings of rooms that were forgotten before their turn came must not pile up.
+        if self.to_open.len() > 2 * self.rooms.len() {
+            self.to_open
+                .retain(|opening| self.rooms.get(&opening.room).is_some_and(|room| room.serial == opening.serial));
+        }
+        self.open_next();
     }
 
     fn forget(&mut self, room: RoomKey) {
@@ -544,6 +583,8 @@ impl<M> History<M> for Sqlite<M> {
                 Err(TryRecvError::Disconnected) if self.give_up() => {}
                 Err(_) => {
                     self.delivered = None;
+                    // Only at the end of a turn, or one turn could go on for as long as the thread finds something.
+                    self.open_next();
                     return None;
                 }
             }
@@ -669,9 +710,19 @@ struct Writer<S> {
     newest: PageSize,
     /// Rooms that could not be read so far.
     unopened: VecDeque<Opening>,
+    /// Batches to be written, before anything is read.
+    appends: VecDeque<Arc<Rows>>,
+    /// Pages to be read, one a round.
+    reads: VecDeque<Reads>,
     /// The time of a trim that is not done.
     trimming: Option<u64>,
     replier: Replier,
+}
+
+struct Reads {
+    room: RoomName,
+    wanted: Wanted,
+    size: PageSize,
 }
 
 struct Replier {
@@ -698,14 +749,24 @@ impl Replier {
 
 impl<S: Store> Writer<S> {
     fn new(store: S, keep: Keep, newest: PageSize, replier: Replier) -> Writer<S> {
-        Writer { store, keep, newest, unopened: VecDeque::new(), trimming: None, replier }
+        Writer {
+            store,
+            keep,
+            newest,
+            unopened: VecDeque::new(),
+            appends: VecDeque::new(),
+            reads: VecDeque::new(),
+            trimming: None,
+            replier,
+        }
     }
 
-    /// Does what is asked until nobody can ask any more. Between two requests there is one slice of a trim at most, so
-    /// that is what a batch waits for at most.
+    /// Does what is asked until nobody can ask any more. Between two looks for a batch there are one page, the rooms to be
+    /// opened and one slice of a trim: so much is what a batch waits for at most.
     fn serve(mut self, requests: &Receiver<Request>) {
         loop {
-            let request = if self.trimming.is_some() {
+            let has_work = self.trimming.is_some() || !self.reads.is_empty();
+            let request = if has_work {
                 match requests.try_recv() {
                     Err(TryRecvError::Disconnected) => return,
                     request => request.ok(),
@@ -721,15 +782,21 @@ impl<S: Store> Writer<S> {
                     request => request.ok(),
                 }
             };
-            match request {
-                Some(Request::Open(opening)) => self.unopened.push_front(opening),
-                Some(Request::Append(rows)) => self.append(&rows),
-                Some(Request::Read { room, wanted, size }) => {
-                    let page = self.store.read(room.as_str(), wanted, size);
-                    self.replier.reply(Reply::Read(page));
+            // All that has been asked for, to see whether a batch is among it.
+            for request in request.into_iter().chain(requests.try_iter()) {
+                match request {
+                    Request::Open(opening) => self.unopened.push_front(opening),
+                    Request::Append(rows) => self.appends.push_back(rows),
+                    Request::Read { room, wanted, size } => self.reads.push_back(Reads { room, wanted, size }),
+                    Request::Trim { unix_ms } => self.trimming = Some(unix_ms),
                 }
-                Some(Request::Trim { unix_ms }) => self.trimming = Some(unix_ms),
-                None => {}
+            }
+            while let Some(rows) = self.appends.pop_front() {
+                self.append(&rows);
+            }
+            if let Some(Reads { room, wanted, size }) = self.reads.pop_front() {
+                let page = self.store.read(room.as_str(), wanted, size);
+                self.replier.reply(Reply::Read(page));
             }
             self.open_rooms();
             self.trim();
@@ -746,7 +813,7 @@ impl<S: Store> Writer<S> {
     fn open_rooms(&mut self) {
         while let Some(mut opening) = self.unopened.pop_front() {
             match self.newest_of(opening.name.as_str()) {
-                Ok(newest) => self.replier.reply(Reply::Opened(opening.room, opening.serial, newest)),
+                Ok(newest) => self.replier.reply(Reply::Opened(opening, newest)),
                 Err(error) => {
                     if !std::mem::replace(&mut opening.is_reported, true) {
                         self.replier.reply(Reply::CannotOpenYet(error));
@@ -1050,11 +1117,49 @@ mod tests {
         bench.say("b");
         assert_eq!(bench.turn(), []);
         bench.history.read(LOBBY, Wanted::Before(9), PAGE, 4);
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, 5);
         bench.tell(Verdict::Do);
-        bench.tell(Verdict::Do);
-        bench.tell(Verdict::Fail);
-        bench.tell(Verdict::Do);
-        assert_eq!(bench.wait_for(4), [said(1, "a"), Got::Read(3, Some(vec![1])), Got::Read(4, None), said(2, "b")]);
+        assert_eq!([bench.call(), bench.call()], [Call::Append(1), Call::Read]);
+        assert_eq!(bench.wait_for(1), [said(1, "a")]);
+        for verdict in [Verdict::Do, Verdict::Do, Verdict::Do, Verdict::Fail] {
+            bench.tell(verdict);
+        }
+        let pages = [Got::Read(3, Some(vec![1])), said(2, "b"), Got::Read(4, Some(vec![1, 2])), Got::Read(5, None)];
+        assert_eq!(bench.wait_for(4), pages);
+    }
+
+    #[test]
+    fn a_batch_waits_for_one_page_however_many_are_asked_for() {
+        let mut bench = Bench::open(KEEP_ALL);
+        for reader in 0..5 {
+            bench.history.read(LOBBY, Wanted::Before(9), PAGE, reader);
+        }
+        assert_eq!(bench.call(), Call::Read);
+        bench.say("a");
+        assert_eq!(bench.turn(), []);
+        for _ in 0..3 {
+            bench.tell(Verdict::Do);
+        }
+        assert_eq!([bench.call(), bench.call()], [Call::Append(1), Call::Read]);
+        let got = bench.wait_for(3);
+        assert_eq!(got[1..], [said(1, "a"), Got::Read(1, Some(vec![1]))], "behind it, a page has what was said");
+    }
+
+    #[test]
+    fn of_a_thousand_rooms_that_come_into_use_at_once_few_are_under_way() {
+        let mut bench = Bench::new(KEEP_ALL);
+        for nth in 0..1_000 {
+            bench.history.open(RoomKey(nth), &RoomName::parse(&format!("room{nth}")).unwrap());
+        }
+        bench.history.forget(RoomKey(500));
+        bench.verdicts = None;
+        let mut opened = 0;
+        while opened < 999 {
+            let got = bench.wait_for(1).len();
+            assert!(got <= OPENINGS_AT_ONCE, "{got} in one turn");
+            opened += got;
+        }
+        assert_eq!(bench.calls.try_iter().count(), 999, "the one that was forgotten is not read");
     }
 
     #[test]

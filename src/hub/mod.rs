@@ -1,8 +1,8 @@
 //! The hub: every connection with its socket, the rooms they are in, and the turn that moves all of them on.
 //!
 //! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
-//! `rooms` who hears what, `presence` how members come and go, `speech` what becomes of a line of text, `wire` all of it
-//! frame by frame in the log.
+//! `rooms` who hears what, `presence` how members come and go, `speech` what becomes of a line of text, `pages` what
+//! the history is asked for, `wire` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -27,6 +27,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use log::{debug, info};
 use slab::Slab;
 
+use self::pages::PageRequests;
 use self::presence::{Leaver, NOWHERE};
 use self::rooms::{RoomState, Rooms};
 use self::slot::{Arrival, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
@@ -41,6 +42,7 @@ use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
 use crate::write_queue::Flushed;
 
+mod pages;
 mod presence;
 mod rooms;
 mod slot;
@@ -125,6 +127,8 @@ pub struct Hub<S> {
     next_serial: u32,
     rooms: Rooms,
     history: Box<dyn History<PeerId>>,
+    /// Parts of the past that were asked of the history, or are to be.
+    page_requests: PageRequests,
     /// Visitors without a name of their own so far; the newest is called after it.
     tourists: u64,
     /// The one buffer that all connections read into.
@@ -168,6 +172,7 @@ impl<S: Socket> Hub<S> {
             next_serial: 1,
             rooms: Rooms::new(),
             history,
+            page_requests: PageRequests::default(),
             tourists: 0,
             scratch: vec![0; limits.read_budget_bytes],
             to_read: VecDeque::new(),
@@ -477,16 +482,19 @@ impl<S: Socket> Hub<S> {
                 Outcome::Renamed(id) => self.rename(id),
                 Outcome::Went(id) => self.go(id, now.moment),
                 Outcome::Read { reader, wanted: Wanted::After(since), page } => {
+                    self.page_requests.came_back(room);
                     self.enter_with(reader, since, page, now.moment);
                 }
                 Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
+                    self.page_requests.came_back(room);
                     self.show_older(reader, before, page);
                 }
             }
         }
         for room in self.rooms.forget_surplus(&self.limits) {
-            self.history.forget(room);
+            self.forget(room);
         }
+        self.ask_for_pages();
         self.rooms.tell_counts(now.moment);
         // Who is leaving says nothing more, and is not held up; who is gone is forgotten.
         let is_behind = self.history.pressure() == Pressure::High;
@@ -553,6 +561,7 @@ impl<S: Socket> Hub<S> {
             connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
             match flushed {
                 Ok(Flushed::Everything) => {
+                    connection.is_page_queued = false;
                     if connection.flushed(now)
                         && let Err(error) = slot.socket.shut_down_writing()
                     {

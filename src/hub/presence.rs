@@ -15,7 +15,7 @@ use crate::chat::room::News;
 use crate::chat::{Event, Name, RoomName};
 use crate::connection::State;
 use crate::ending::Ending;
-use crate::history::{Entry, Page, PageSize, RoomKey, Stored, Wanted};
+use crate::history::{Entry, Page, RoomKey, Stored, Wanted};
 use crate::http::route::{Audience, Visit};
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -67,7 +67,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn visit_room(&mut self, name: &RoomName) -> Result<RoomKey, TooManyRooms> {
         let Opened { key, is_new, forgotten } = self.rooms.visit(name, &self.limits)?;
         for room in forgotten {
-            self.history.forget(room);
+            self.forget(room);
         }
         if is_new {
             self.history.open(key, name);
@@ -122,11 +122,7 @@ impl<S: Socket> Hub<S> {
         let (room, since) = (slot.room, *since);
         let Some(state) = self.rooms.get(room) else { return };
         match (state.past(since, self.history.reach(), &self.limits), since) {
-            (Past::Older, Some(since)) => {
-                let size = PageSize { messages: usize::MAX, bytes: self.limits.past_bytes() };
-                self.history.read(room, Wanted::After(since), size, id);
-                self.is_to_commit = true;
-            }
+            (Past::Older, Some(since)) => self.page_requests.push(id, Wanted::After(since)),
             (past, _) => self.seat(id, past, now),
         }
     }
@@ -341,7 +337,7 @@ impl<S: Socket> Hub<S> {
     /// A room has one visitor less. If it was the last, the history may forget the room.
     fn leave_empty(&mut self, room: RoomKey) {
         if self.rooms.leave(room, self.history.reach()) {
-            self.history.forget(room);
+            self.forget(room);
         }
     }
 }
@@ -369,7 +365,7 @@ mod tests {
     use super::super::Readiness;
     use super::*;
     use crate::history::memory::Memory;
-    use crate::history::{History, Outcome, Pressure, Reach};
+    use crate::history::{History, Outcome, PageSize, Pressure, Reach};
     use crate::http::origin::OriginPolicy;
     use crate::http::page::Pages;
     use crate::http::route::{EchoService, Site};

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::PeerId;
+use crate::chat::event::LEAST_MESSAGE_BYTES;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
 use crate::http::route::Audience;
@@ -338,9 +339,15 @@ impl RoomState {
                 let bytes = self.tail.newest(missed, usize::MAX);
                 if bytes.len() <= limits.past_bytes() { Past::Missed(Rc::from(bytes)) } else { Past::Afresh }
             }
-            _ if reach == Reach::Older => Past::Older,
+            Ok(missed) if reach == Reach::Older && self.least_bytes(missed) <= limits.past_bytes() => Past::Older,
             _ => Past::Afresh,
         }
+    }
+
+    /// What the newest so many messages take at least. So a past that is far too long is not even read.
+    fn least_bytes(&self, messages: usize) -> usize {
+        let older = messages.saturating_sub(self.tail.len());
+        self.tail.bytes().saturating_add(older.saturating_mul(LEAST_MESSAGE_BYTES))
     }
 
     /// The newest messages as frames.

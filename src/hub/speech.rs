@@ -1,5 +1,6 @@
 //! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
 
+use super::pages::page_size;
 use super::rooms::{Before, append_event};
 use super::slot::{Arrival, Membership, Sent, slot_of};
 use super::{Hub, PeerId, Socket};
@@ -7,11 +8,8 @@ use crate::chat::event::json_array;
 use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
 use crate::connection::Changes;
 use crate::ending::Ending;
-use crate::history::{Entry, Page, PageSize, Reach, Stored, Wanted};
+use crate::history::{Entry, Page, Reach, Wanted};
 use crate::moment::{Moment, Now};
-
-/// Messages in one answer to `/history`.
-const PAGE_MESSAGES: usize = 50;
 
 impl<S: Socket> Hub<S> {
     /// Does what a member asks for. One that has no seat asks for nothing.
@@ -137,11 +135,12 @@ impl<S: Socket> Hub<S> {
     fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
-        let size = PageSize { messages: PAGE_MESSAGES, bytes: self.limits.past_bytes() };
+        let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
-        if !more && self.history.reach() == Reach::Older && newest_first.len() < PAGE_MESSAGES {
+        if !more && self.history.reach() == Reach::Older && newest_first.len() < size.messages {
             slot.membership = Membership::Waiting(seat);
-            self.history.read(slot.room, Wanted::Before(before), size, id);
+            self.page_requests.push(id, Wanted::Before(before));
+            // Asked for at the end of the turn; and nothing else may happen in this one.
             self.is_to_commit = true;
             return Ok(());
         }
@@ -150,6 +149,7 @@ impl<S: Socket> Hub<S> {
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
         self.answer(id, Event::History { before, messages: &messages, count, more });
+        self.page_is_queued(id);
         Ok(())
     }
 
@@ -160,21 +160,15 @@ impl<S: Socket> Hub<S> {
         slot.membership = Membership::Seated(seat);
         let Some(page) = page else { return self.complain(id, Problem::HistoryUnavailable) };
         let Some(state) = self.rooms.get(slot.room) else { return };
-        // The history has counted bytes of text; what is sent may be six times that, if every character is escaped.
-        let mut bytes = 0;
-        let mut more = page.more;
         let mut events = Vec::new();
-        for message in page.messages.iter().rev() {
-            let mut event = Vec::new();
-            Event::Message(Stored::as_message(message)).write_json(state.room.name(), &mut event);
-            bytes += event.len();
-            if bytes > self.limits.past_bytes() && !events.is_empty() {
-                more = true;
-                break;
-            }
-            events.push(event);
+        let mut ends = Vec::new();
+        for message in &page.messages {
+            message.as_message().write_json(state.room.name().as_str(), &mut events);
+            ends.push(events.len());
         }
-        let messages = json_array(events.iter().rev().map(Vec::as_slice));
-        self.answer(id, Event::History { before, messages: &messages, count: events.len(), more });
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let messages = json_array(starts.zip(&ends).map(|(start, end)| &events[start..*end]));
+        self.answer(id, Event::History { before, messages: &messages, count: ends.len(), more: page.more });
+        self.page_is_queued(id);
     }
 }
