@@ -271,7 +271,8 @@ fn the_page_and_its_files_come_with_their_types_and_a_policy() {
     for (path, media_type, part) in [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/r/lobby", "text/html; charset=utf-8", "<!doctype html>"),
-        ("/chat.js", "text/javascript; charset=utf-8", "WebSocket"),
+        ("/chat.js", "text/javascript; charset=utf-8", "welcome"),
+        ("/link.js", "text/javascript; charset=utf-8", "WebSocket"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
         ("/icon.svg", "image/svg+xml", "<svg"),
     ] {

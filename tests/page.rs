@@ -999,7 +999,7 @@ fn commands_and_names_complete() {
 
     tab.click("#text");
     tab.type_text("/");
-    assert_eq!(tab.evaluate(offered), json!(["/nick", "/join", "/msg", "/me", "/who", "/help"]));
+    assert_eq!(tab.evaluate(offered), json!(["/nick", "/join", "/msg", "/me", "/who", "/ping", "/help"]));
     tab.press("ArrowDown");
     tab.press("ArrowUp");
     tab.press("Escape");

@@ -1,15 +1,18 @@
 // The page's main script: it joins the room whose address the page has, shows what is said there and sends what is typed.
 //
 // It is read from the top: numbers, what the page remembers, start(), and then the chapters in the order in which
-// a message travels: the link to the server, the events that come in, what goes out, and the words around it (state,
-// title, settings). The screen is in timeline.js, the people in people.js, the box in composer.js, every sentence in
-// words.js. The wire itself is one rule: lines of text go out, JSON objects come in.
+// a message travels: what the link asks for, the events that come in, what goes out, and the words around it (title,
+// settings). The link to the server is in link.js, the screen in timeline.js, the people in people.js, the box in composer.js,
+// every sentence in words.js. The wire itself is one rule: lines of text go out, JSON objects come in.
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
 import { fileUrl, pathOf, roomFromAddress, roomUrl } from './address.js';
 import { COMMANDS, emptyBox, giveBack, hint, insert, prepareComposer, whisperTo } from './composer.js';
 import { prepareEmoji } from './emoji.js';
+import {
+  awaitEcho, connect, isOpen, isSignOfLife, linkState, prepareLink, say, sayAlarm, send, setState,
+} from './link.js';
 import { keep, recall } from './memory.js';
 import {
   addPerson, forgetSpeakers, namesToSuggest, noteSpeaker, preparePeople, removePerson, renamePerson, setOnline, setPeople,
@@ -17,18 +20,12 @@ import {
 import {
   addLine, addOlder, addSystem, clearTimeline, followEnd, forgetRequest, learnPast, prepareTimeline, setPast,
 } from './timeline.js';
+import { after, cancel, isSet } from './timers.js';
 import { chooseLanguage, language, prepareWords, put, putAttribute, putText, words } from './words.js';
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Numbers: each limit has its one home here.
+// Numbers.
 
-const FIRST_WAIT_MS = 500; // reconnecting: the longest first wait; it doubles with each failure ...
-const LONGEST_WAIT_MS = 30_000; // ... up to this
-const SHORTEST_WAIT_MS = 100; // never a spin, even when the dice say zero
-const FULL_SERVER_FAILURES = 5; // a full server is asked again as if we had failed this often (within 16 s, not 0.5)
-const STEADY_MS = 10_000; // a connection that held this long was a good one: the waits start small again
-const OPENING_MS = 10_000; // browsers try for minutes to reach a host that swallows packets; a person does not
-const ANSWER_MS = 20_000; // we spoke, and heard nothing at all since: the connection is dead, though nobody told us
 const REPLAY_MS = 2_000; // the past follows the welcome at once; after this long there is no more of it to come
 
 // Errors that are about a command, and which it may have been. All others are about a message.
@@ -50,12 +47,6 @@ const COMMAND_ERRORS = new Map([
 const page = Object.fromEntries(
   [...document.querySelectorAll('[id]')].map((element) => [element.id, element]),
 );
-
-// The connection. `socket` is the only one that counts: events of any other come too late and are ignored.
-const link = { socket: null, state: 'connecting', failures: 0, heardAt: 0, retryAt: 0 };
-
-// All timers by name, so that setting one again replaces it and none is forgotten.
-const timers = new Map();
 
 // The room as far as we have seen it. `last` is the newest id at our welcome: up to it messages are the past, beyond it
 // news. `first` is `last` at our first welcome here. `note` is to be said when the past is on the screen.
@@ -84,6 +75,7 @@ const handlers = new Map([
   ['help', onHelp],
   ['history', onHistory],
   ['reset', onReset],
+  ['pong', onPong],
   ['error', onError],
 ]);
 
@@ -100,123 +92,46 @@ function start() {
     sayUnsupported();
     return;
   }
-  prepareLink();
+  prepareConnection();
   connect();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The link: one WebSocket at a time, and another one when it is gone.
+// What the link asks for and tells.
 
-function prepareLink() {
-  page.retry.addEventListener('click', () => {
-    connect();
-    page.text.focus(); // the button vanishes: without this, the keyboard would be nowhere
+function prepareConnection() {
+  prepareLink({
+    address,
+    room: () => room.name,
+    opened: () => page.hint.textContent && hint(page.text.value ? 'can-send' : ''),
+    received: onFrame,
+    dropped: onDropped,
+    lost: () => outbox.doubtful.length > 0 && hint('doubtful'),
+    changed: showRoom,
+    retried: () => page.text.focus(), // the button vanishes: without this, the keyboard would be nowhere
   });
-
-  // A person who comes back to the page, or a network that comes back to the machine, should not have to wait for a timer.
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
     unread = 0;
     showTitle();
-    wake();
   });
-  window.addEventListener('pageshow', wake);
-  window.addEventListener('online', wake);
   window.addEventListener('popstate', () => moveTo(roomFromAddress()));
-
-  // Leave politely; and a page with an open socket could not be kept for the browser's back button.
-  window.addEventListener('pagehide', () => {
-    abandon();
-    setState('waiting');
-  });
 }
 
 // With the name we had, and from where we have read: so the stream goes on as if nothing had happened.
-function connect() {
-  abandon();
-  setState('connecting');
-  say('connecting');
-
+function address() {
   // Somebody may have gone back to another room meanwhile, or have been on the way there when the connection broke.
   if (roomFromAddress() !== room.name) enterRoom(roomFromAddress());
   const query = new URLSearchParams();
   if (me.wanted) query.set('name', me.wanted);
   if (room.newest > 0) query.set('since', room.newest);
-  const socket = new WebSocket([roomUrl(room.name), query].filter(String).join('?'));
   me.asking = me.wanted !== '';
-  link.socket = socket;
-  // Each listener asks first whether its socket is still the one in use.
-  const current = (handle) => (event) => socket === link.socket && handle(event);
-  socket.addEventListener('open', current(onOpen));
-  socket.addEventListener('message', current(onFrame));
-  socket.addEventListener('close', current(onClose));
-  // There is no 'error' listener: it would tell nothing, and 'close' always follows.
-  after('opening', OPENING_MS, () => onLost('no-answer'));
+  return [roomUrl(room.name), query].filter(String).join('?');
 }
 
-function onOpen() {
-  cancel('opening');
-  link.heardAt = Date.now();
-  after('steady', STEADY_MS, () => (link.failures = 0));
-  setState('open');
-  say('online');
-  if (page.hint.textContent) hint(page.text.value ? 'can-send' : '');
-}
-
-// Why the server closed, in words, for the codes that mean something to a person. Its own reason may say more.
-function onClose({ code, reason }) {
-  if (reason) onLost('close-reason', code, { reason });
-  else onLost({ 1000: 'goodbye', 1001: 'close-1001', 1008: 'close-1008', 1009: 'close-1009', 1013: 'close-1013' }[code], code);
-}
-
-function onLost(key, code = 0, values = {}) {
-  const wasOpen = link.state === 'open';
-  abandon();
-  if (outbox.doubtful.length > 0) hint('doubtful');
-
-  // 1000 is an orderly goodbye. Coming back by ourselves would be rude, so a person has to ask for it.
-  if (code === 1000) {
-    setState('closed');
-    say(key, values);
-    return;
-  }
-  waitAndReconnect(key ?? (wasOpen ? 'lost' : 'unreachable'), values, code);
-}
-
-// The waits are rolled, not fixed: when a server restarts, all its pages lose it in the same instant and must not all
-// come back in the same instant. Rolling between zero and the limit ("full jitter") spreads them best.
-function waitAndReconnect(key, values, code) {
-  if (code === 1013) link.failures = Math.max(link.failures, FULL_SERVER_FAILURES);
-  const limit = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** link.failures);
-  const wait = Math.max(SHORTEST_WAIT_MS, Math.random() * limit);
-  link.failures += 1;
-  link.retryAt = Date.now() + wait;
-
-  setState('waiting');
-  say(key, values);
-  after('retry', wait, connect);
-  countDown();
-}
-
-function countDown() {
-  put(page['status-more'], 'retry-in', { n: Math.max(1, Math.ceil((link.retryAt - Date.now()) / 1000)) });
-  after('countdown', 1000, countDown);
-}
-
-// Whatever woke us, a socket that is open or being opened is left alone. The socket is asked, not our own state:
-// after a sleep the page may run before the browser has delivered the news that the connection is gone.
-function wake() {
-  if (link.state === 'closed') return;
-  const alive = link.socket && link.socket.readyState <= WebSocket.OPEN;
-  if (!alive) connect();
-}
-
-// Lets go of the socket at once. close() alone would not do: on a dead network it takes its time before it reports.
-function abandon() {
-  for (const name of ['opening', 'steady', 'retry', 'countdown', 'answer', 'replay']) cancel(name);
-  const socket = link.socket;
-  link.socket = null;
-  if (socket) socket.close();
+// Whether what was sent has arrived, the replay of the next connection tells.
+function onDropped() {
+  cancel('replay');
   outbox.doubtful.push(...outbox.sent);
   Object.assign(outbox, { sent: [], command: '', asksWho: 0 });
   forgetRequest();
@@ -225,8 +140,7 @@ function abandon() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Events: what comes in.
 
-function onFrame({ data }) {
-  link.heardAt = Date.now();
+function onFrame(data) {
   const event = parse(data);
   if (!event) return;
 
@@ -237,7 +151,7 @@ function onFrame({ data }) {
   }
   const handle = handlers.get(event.type) ?? onUnknown;
   handle(event);
-  if (timers.has('replay') && room.newest >= room.last && outbox.doubtful.length === 0) onReplayOver();
+  if (isSet('replay') && room.newest >= room.last && outbox.doubtful.length === 0) onReplayOver();
 }
 
 // Returns an event whose name and mess are strings, or null: a page must not fall over because a server is odd.
@@ -326,7 +240,7 @@ function onReplayOver() {
   const lost = outbox.doubtful;
   outbox.doubtful = [];
   if (lost.length > 0) giveBack(lost, 'undelivered');
-  else if (link.state === 'open' && !page.text.value) hint();
+  else if (isOpen() && !page.text.value) hint();
 }
 
 function onSpoken(event) {
@@ -371,7 +285,7 @@ function onLeave(event) {
   removePerson(event.name, event.online);
   if (!me.all.has(event.name)) addSystem('left', { name: event.name });
   // The name we asked for was held by another: mostly by our own connection before this one. Now it is free.
-  if (me.asking && event.name === me.wanted) link.socket.send(`/nick ${me.wanted}`);
+  if (me.asking && event.name === me.wanted) send(`/nick ${me.wanted}`);
 }
 
 function onRename(event) {
@@ -421,7 +335,13 @@ function onHistory(event) {
   addOlder(older.map((one) => lineOf(one, true)), event.more === true && older.length > 0);
 }
 
+// Somebody has typed a /ping, or else the link has asked.
+function onPong(event) {
+  if (!isSignOfLife(event)) addSystem('pong');
+}
+
 function onError(event) {
+  if (isSignOfLife(event)) return;
   const code = asText(event.code);
   if (code === 'history-unavailable' && forgetRequest('none')) return; // the page had asked; else it is about a message
   if (code === 'since-in-future' || code === 'bad-since') return; // our own doing: the welcome has told us enough
@@ -453,11 +373,11 @@ function onUnknown(event) {
 // Sends what is in the box as it is. Nothing is shown yet: the message is on the screen when the room has it, and so sends
 // it back. Until we are connected it stays in the box; it is never queued, since minutes later it may be out of place.
 function submit(text) {
-  if (link.state !== 'open') {
+  if (!isOpen()) {
     hint('too-early');
     return;
   }
-  link.socket.send(text);
+  send(text);
   remember(text);
   emptyBox();
   hint();
@@ -471,36 +391,26 @@ function remember(text) {
   outbox.command = isCommand ? text : '';
   if (isCommand) return;
   outbox.sent.push(text);
-  if (!timers.has('answer')) awaitAnswer();
-}
-
-// A network that has gone away says nothing, and a browser waits for it patiently. We do not: whoever gets no answer
-// to a message, nor anything else, starts again with a new connection, and its replay tells whether the message arrived.
-function awaitAnswer() {
-  after('answer', ANSWER_MS, () => {
-    if (outbox.sent.length === 0) return;
-    if (Date.now() - link.heardAt >= ANSWER_MS) onLost('no-answer');
-    else awaitAnswer();
-  });
+  awaitEcho();
 }
 
 // Back and forth through the rooms one has been in: the address has changed already.
 function moveTo(name) {
   if (name === room.name) return;
-  if (link.state === 'open') link.socket.send(`/join ${name}`);
+  if (isOpen()) send(`/join ${name}`);
   else connect();
 }
 
 // Nothing is on the screen: then all there is, is older than what comes next.
 function wantOlder(before = room.newest + 1) {
-  if (link.state === 'open') link.socket.send(`/history ${before}`);
+  if (isOpen()) send(`/history ${before}`);
   else forgetRequest();
 }
 
 function askWho() {
-  if (link.state !== 'open' || outbox.asksWho > 0) return;
+  if (!isOpen() || outbox.asksWho > 0) return;
   outbox.asksWho += 1;
-  link.socket.send('/who');
+  send('/who');
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -524,7 +434,7 @@ function prepareSettings() {
     const name = page['new-name'].value.trim();
     putText(page['naming-problem'], '');
     if (name === me.name || name === '') page.settings.close();
-    else if (link.state === 'open') link.socket.send(`/nick ${name}`); // the dialog closes when the room has agreed
+    else if (isOpen()) send(`/nick ${name}`); // the dialog closes when the room has agreed
     else {
       wantName(name); // asked for when we are connected
       page.settings.close();
@@ -594,23 +504,7 @@ function isSaidIn(text, name) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The words around it: state and title.
-
-// connecting | open | waiting | closed | unsupported. The style sheet colours by it, and tests wait for it.
-function setState(state) {
-  link.state = state;
-  document.body.dataset.state = state;
-  page.status.dataset.state = state;
-  page.send.disabled = state !== 'open';
-  page.retry.hidden = state !== 'waiting' && state !== 'closed';
-  showRoom();
-}
-
-// The first half is announced to a screen reader; what stands in the second changes often and is not.
-function say(key, values = {}) {
-  put(page['status-what'], key, values);
-  putText(page['status-more'], '');
-}
+// The words around it: room and title.
 
 // The hint for a silent room waits for the welcome, which knows whether a history is about to follow.
 function showEmpty() {
@@ -619,7 +513,7 @@ function showEmpty() {
 
 function showRoom() {
   page.room.textContent = room.name;
-  const key = { open: 'message-to', connecting: 'connecting' }[link.state] ?? 'not-connected';
+  const key = { open: 'message-to', connecting: 'connecting' }[linkState()] ?? 'not-connected';
   putAttribute(page.text, 'placeholder', key, { room: room.name });
   page.example.textContent = `websocat ${roomUrl(room.name)}`;
   showTitle();
@@ -631,28 +525,14 @@ function showTitle() {
 
 function sayUnsupported() {
   setState('unsupported');
+  showRoom();
   say('not-connected');
   page.text.disabled = true; // nothing that is typed here could ever be sent
-  put(page.alarm, 'unsupported');
-  page.alarm.hidden = false;
+  sayAlarm('unsupported');
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Timers, and what came as JSON.
-
-function after(name, ms, action) {
-  cancel(name);
-  const run = () => {
-    timers.delete(name);
-    action();
-  };
-  timers.set(name, setTimeout(run, ms));
-}
-
-function cancel(name) {
-  clearTimeout(timers.get(name));
-  timers.delete(name);
-}
+// What came as JSON.
 
 function asText(value) {
   if (value === undefined || value === null) return '';

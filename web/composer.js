@@ -7,8 +7,8 @@ const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would
 const MAX_SUGGESTIONS = 8;
 
 // The commands in the order of the help. One that takes `words` waits for them when it is chosen.
-export const COMMANDS = ['nick', 'join', 'msg', 'me', 'who', 'help'];
-const WITHOUT_WORDS = ['who', 'help'];
+export const COMMANDS = ['nick', 'join', 'msg', 'me', 'who', 'ping', 'help'];
+const WITHOUT_WORDS = ['who', 'ping', 'help'];
 
 const page = Object.fromEntries(
   ['composer', 'text', 'hint', 'suggestions'].map((id) => [id, document.getElementById(id)]),

@@ -20,8 +20,67 @@ const TABLE = {
   'close-1008': ['The server closed the connection.', '服务器关闭了连接。'],
   'close-1009': ['The message was too big for the server.', '消息过大，服务器拒收。'],
   'close-1013': ['The server is full.', '服务器已满。'],
+  'close-slow': ['This page was too slow to read along.', '此页面接收消息太慢，已被断开。'],
+  'close-slow-message': ['A message took too long to be sent.', '消息发送超时。'],
   'close-reason': ['The server closed the connection ({reason}).', '服务器关闭了连接（{reason}）。'],
   'not-connected': ['Not connected', '未连接'],
+
+  // Why it cannot connect: in the header, and what can be done about it in the alarm below. `host`, `path` and `origin` are parts
+  // of the page's own address.
+  'offline': ['This device is offline.', '此设备已离线。'],
+  'refused': ['The server refuses this page.', '服务器拒绝了此页面的连接。'],
+  'too-large': ['The request is too large.', '请求过大。'],
+  'login': ['You are not logged in.', '尚未登录。'],
+  'denied': ['Access is denied.', '访问被拒绝。'],
+  'nowhere': ['There is no room at this address.', '此地址没有聊天室。'],
+  'blocked': ['The connection is blocked on the way.', '连接在途中被拦截。'],
+  'too-often': ['Too many requests.', '请求过于频繁。'],
+  'gateway': ['The server is not running.', '服务器没有运行。'],
+  'other': ['The server answers with an error.', '服务器返回了错误。'],
+  'advice-unreachable': [
+    'Nothing answers at {host}: the network is down, the server is, or its certificate is not accepted. For the operator: is roomd running, and the proxy in front of it?',
+    '{host} 没有响应：可能是网络中断、服务器停止运行，或其证书不被接受。管理员请检查：roomd 及其前面的代理是否在运行。',
+  ],
+  'advice-origin': [
+    'This page is from {origin}, but the server is asked under another name. For the operator: let the proxy pass on the Host header as it comes, or start roomd with --origin {origin}.',
+    '此页面来自 {origin}，而服务器收到的请求写的是另一个主机名。管理员请让代理原样转发 Host 请求头，或用 --origin {origin} 启动 roomd。',
+  ],
+  'advice-too-large': [
+    'The browser sends more with each request than the server takes: most likely cookies. Delete the cookies of {host} and reload the page. For the operator: give other programs’ cookies a path of their own, or allow larger requests (--max-head, and the proxy’s limit).',
+    '浏览器随请求发送的数据超出了服务器的上限，通常是 Cookie 过多。请删除 {host} 的 Cookie，然后刷新页面。管理员请为其他程序的 Cookie 单独设置路径，或调高上限（--max-head 以及代理的相应设置）。',
+  ],
+  'advice-login': [
+    'A proxy in front of the room wants a login. Reload the page to log in.',
+    '聊天室前面的代理要求登录。请刷新页面并登录。',
+  ],
+  'advice-denied': [
+    'A proxy in front of the room does not let this request pass (status {status}). For the operator: what does the proxy allow for {path}?',
+    '聊天室前面的代理不允许此请求通过（状态码 {status}）。管理员请检查代理对 {path} 的访问规则。',
+  ],
+  'advice-nowhere': [
+    'The server knows no address {path} (status {status}). For the operator: the proxy must pass on to roomd all that is below the page’s own path, and take off what it has added in front.',
+    '服务器上没有地址 {path}（状态码 {status}）。管理员请让代理把此页面所在路径下的全部请求转发给 roomd，并去掉代理自己加上的前缀。',
+  ],
+  'advice-blocked': [
+    'The server answers plain requests, but no WebSocket comes through. For the operator: the proxy must pass on WebSockets, with the headers Upgrade and Connection. If it does, a firewall or an extension of this browser may be in the way.',
+    '服务器能响应普通请求，但 WebSocket 无法连通。管理员请让代理支持 WebSocket，转发 Upgrade 和 Connection 请求头。如果代理没有问题，可能是防火墙或浏览器扩展拦截了连接。',
+  ],
+  'advice-too-often': [
+    'The proxy in front of the room takes no more requests from here for now (status {status}). The page tries again by itself.',
+    '聊天室前面的代理暂时不再接受来自这里的请求（状态码 {status}）。页面会自动重试。',
+  ],
+  'advice-full': [
+    'As many are connected as the server takes. The page tries again by itself. For the operator: --max-connections.',
+    '连接数已达服务器上限。页面会自动重试。管理员可调整 --max-connections。',
+  ],
+  'advice-gateway': [
+    'The proxy at {host} answers, but the chat server behind it does not (status {status}). For the operator: is roomd running, and is it listening where the proxy looks for it?',
+    '{host} 的代理有响应，但它后面的聊天服务器没有响应（状态码 {status}）。管理员请检查：roomd 是否在运行，监听的地址与代理配置是否一致。',
+  ],
+  'advice-other': [
+    'The server answers this page’s request with status {status}. {sentence}',
+    '服务器对此页面的请求返回了状态码 {status}。{sentence}',
+  ],
   'unsupported': [
     'This browser has no WebSocket, which this chat room needs. Please use a newer browser.',
     '此浏览器不支持聊天室所需的 WebSocket，请换用较新的浏览器。',
@@ -92,18 +151,21 @@ const TABLE = {
   'emoji-signs': ['Hearts and signs', '爱心与符号'],
 
   // The commands: their arguments, and what they do.
+  'pong': ['The server hears you.', '服务器有响应。'],
   'help': ['What you can type', '可以输入的命令'],
   'args-nick': ['NAME', '名字'],
   'args-join': ['ROOM', '房间'],
   'args-msg': ['NAME TEXT', '名字 内容'],
   'args-me': ['ACTION', '动作'],
   'args-who': ['', ''],
+  'args-ping': ['', ''],
   'args-help': ['', ''],
   'does-nick': ['take another name', '改名'],
   'does-join': ['go to another room', '进入另一个房间'],
   'does-msg': ['write to one person', '私聊某人'],
   'does-me': ['say what you do', '描述你的动作'],
   'does-who': ['see who is here', '看看谁在线'],
+  'does-ping': ['see whether the server hears you', '看看服务器是否有响应'],
   'does-help': ['see the commands', '查看命令'],
 
   // What the server refuses, by the code of its error. Its own sentence is English already, so only Chinese needs one.

@@ -43,9 +43,12 @@ const FILES: &[Asset] = assets![
     "chat.js" SCRIPT,
     "composer.js" SCRIPT,
     "emoji.js" SCRIPT,
+    "link.js" SCRIPT,
     "memory.js" SCRIPT,
     "people.js" SCRIPT,
     "timeline.js" SCRIPT,
+    "timers.js" SCRIPT,
+    "trouble.js" SCRIPT,
     "words.js" SCRIPT,
     "style.css" STYLE,
     "icon.svg" PICTURE
