@@ -79,8 +79,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("base64", &["websocket/"]),
     ("serde", &["chat/"]),
     ("serde_json", &["chat/"]),
+    ("emojis", &["chat/"]),
+    ("unicode_joining_type", &["chat/"]),
     ("unicode_normalization", &["chat/"]),
     ("unicode_properties", &["chat/"]),
+    ("unicode_script", &["chat/"]),
     ("unicode_security", &["chat/"]),
     ("percent_encoding", &["chat/"]),
     // Sockets, files, the process: not for those who only compute.

@@ -1,12 +1,14 @@
 //! The chat room: who is in it, what they said, what each of them is told.
 //!
-//! Reading order: [`command`] (what a line means), [`text`] (which characters names are made of), [`name`] (what members
+//! Reading order: [`command`] (what a line means), [`text`], [`unseen`] and [`emoji`] (which characters names are
+//! made of), [`name`] (what members
 //! are called), [`room_name`] (what rooms are called), [`roster`] (who holds which name), [`event`] (what the room hears,
 //! as JSON), [`problem`] (why something cannot be done), [`room`] (who is in it, and when that is news).
 //!
 //! No frame, no socket, no clock: a room could be served over plain lines as well.
 
 pub mod command;
+pub mod emoji;
 pub mod event;
 pub mod name;
 pub mod problem;
@@ -14,6 +16,7 @@ pub mod room;
 pub mod room_name;
 pub mod roster;
 pub mod text;
+pub mod unseen;
 
 pub use command::Spoken;
 pub use event::{Event, Kind, Message};

@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::canonical_combining_class;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::skeleton;
 
+use super::emoji;
 use super::text::{self, BadCharacter};
 
 /// The longest name: characters, after NFC. At most four bytes each, so 128 bytes.
 pub const MAX_NAME_CHARACTERS: usize = 32;
+
+/// How many characters of a name's compatibility form count when looks are compared. Names as people have them are
+/// shorter; 32 of the longest ligatures would be 576, and five times as dear.
+const MAX_PLAIN_CHARACTERS: usize = 128;
 
 /// What events by the daemon itself have for a name.
 pub const DAEMON: &str = "roomd";
@@ -71,11 +77,8 @@ impl Name {
     /// # Errors
     /// If nobody may be called so, whoever else is here.
     pub fn chosen(text: &str) -> Result<Name, BadName> {
-        // One character too many is enough to know, however long the text is.
-        let text: String = text.trim().nfc().take(MAX_NAME_CHARACTERS + 1).collect();
-        if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
-            return Err(BadName::Length);
-        }
+        let text = text::composed(text.trim(), MAX_NAME_CHARACTERS).filter(|text| !text.is_empty());
+        let text = text.ok_or(BadName::Length)?;
         text::check(&text).map_err(BadName::Character)?;
         if text.contains("  ") {
             return Err(BadName::Spaces);
@@ -164,23 +167,45 @@ impl fmt::Display for BadName {
 /// The same for all ways to write a name in capitals and small letters (section 3.13.5 of the Unicode Standard).
 ///
 /// The standard library has no case folding, but folding is to small letters, to capitals and back again: ẞ, ß, SS, ss.
-/// That joins all that CaseFolding.txt joins, and besides only the dotless ı with i. A crate for it would bring tables that
-/// std has already.
+/// That joins all that CaseFolding.txt joins, and besides only the dotless ı and the dotted İ with i. A crate for it would
+/// bring tables that std has already.
 pub(super) fn fold(text: &str) -> String {
     let small = text.nfd().flat_map(char::to_lowercase);
-    small.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
+    let folded = small.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    without_second_dots(folded).nfc().collect()
+}
+
+/// Takes off the dot that is put on a letter which has one: the two look the same (Soft_Dotted, section 7.1 of the Unicode
+/// Standard). It is what remains of İ in small letters. The capitals count as their small letters do.
+fn without_second_dots(characters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    let mut is_dotted = false;
+    characters.filter(move |character| {
+        let is_second_dot = is_dotted && *character == '\u{307}';
+        match canonical_combining_class(*character) {
+            0 => is_dotted = matches!(character, 'i' | 'j' | 'і' | 'ј' | 'ϳ' | 'ɨ' | 'I' | 'J' | 'І' | 'Ј'),
+            // Another mark above takes the place of the dot.
+            230 => is_dotted = false,
+            _ => {}
+        }
+        !is_second_dot
+    })
 }
 
 /// The same for names that look alike: the skeleton of UTS 39, section 4, made indifferent to case.
 ///
 /// The skeleton is taken before folding, for capitals have their own doubles (a Cyrillic Н for H, a 0 for O), and after
-/// it, for the small letters. NFKC in front brings wide, bold and raised letters to plain ones, of which the table of
+/// it, for the small letters. NFKD in front brings wide, bold and raised letters to plain ones, of which the table of
 /// skeletons knows only some. A capital I looks like a small l, and a small i is a capital I in another case, so all three
-/// count as one: `Lan` cannot come while `Ian` is here, which is better than two `Ian`.
+/// count as one: `Lan` cannot come while `Ian` is here, which is better than two `Ian`. A skeleton has no joiners and no
+/// selectors, and so no tags; but flags differ by them alone, so tags count as the letters that they spell.
+///
+/// One character can become eighteen (`ﷺ`): the look is that of the first [`MAX_PLAIN_CHARACTERS`] of them.
 fn look(text: &str) -> String {
-    let plain: String = text.nfkc().collect();
+    let spelt = text.chars().map(|character| emoji::spelt_by_tag(character).unwrap_or(character));
+    let plain: String = without_second_dots(spelt.nfkd().take(MAX_PLAIN_CHARACTERS)).collect();
     let first: String = skeleton(&plain).collect();
-    skeleton(&fold(&first)).map(|character| if character == 'i' { 'l' } else { character }).collect()
+    let small: String = skeleton(&fold(&first)).collect();
+    without_second_dots(small.chars()).map(|character| if character == 'i' { 'l' } else { character }).collect()
 }
 
 /// `Tourist` and digits, or what looks like them, with or without a space between.
@@ -191,8 +216,11 @@ fn looks_like_a_tourist(text: &str) -> bool {
 
 fn looks_like_a_digit(character: char) -> bool {
     let is_digit = character.general_category() == GeneralCategory::DecimalNumber;
+    // What stands behind the digit of a keycap.
+    let is_key = matches!(character, '\u{FE0F}' | '\u{20E3}');
     // Zero looks like an o and one like an l. ASCII digits are found by their category, but ² and Ⅰ are not.
     is_digit
+        || is_key
         || matches!(
             look(character.encode_utf8(&mut [0; 4])).as_str(),
             "o" | "l" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9"
@@ -203,6 +231,9 @@ fn looks_like_a_digit(character: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const SCOTLAND: &str = "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+    const ENGLAND: &str = "🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
 
     fn chosen(text: &str) -> Result<String, BadName> {
         Name::chosen(text).map(|name| name.to_string())
@@ -243,6 +274,7 @@ mod tests {
         assert_eq!(chosen(&"😀".repeat(32)).map(|name| name.len()), Ok(128));
         assert_eq!(chosen(&"😀".repeat(33)), Err(BadName::Length));
         assert_eq!(chosen(&"a".repeat(1 << 16)), Err(BadName::Length));
+        assert_eq!(chosen(&"\u{301}".repeat(1 << 16)), Err(BadName::Length));
         assert_eq!(chosen(&"e\u{301}".repeat(32)).map(|name| name.chars().count()), Ok(32));
     }
 
@@ -286,6 +318,8 @@ mod tests {
             "Tourist ²",
             "𝐓𝐨𝐮𝐫𝐢𝐬𝐭 𝟏𝟐",
             "TOURlST 007",
+            "Tourist 5\u{FE0F}\u{20E3}",
+            "TOURİST 5",
         ];
         for text in doubles {
             assert_eq!(chosen(text), Err(BadName::Tourist), "{text}");
@@ -305,9 +339,22 @@ mod tests {
 
     #[test]
     fn names_are_the_same_without_regard_to_case() {
-        for (one, other) in
-            [("Alice", "aLICE"), ("Straße", "STRASSE"), ("ΟΔΥΣΣΕΎΣ", "οδυσσεύς"), ("Zoë", "ZOE\u{308}"), ("ẞ", "ß")]
-        {
+        for (one, other) in [
+            ("Alice", "aLICE"),
+            ("Straße", "STRASSE"),
+            ("ΟΔΥΣΣΕΎΣ", "οδυσσεύς"),
+            ("Zoë", "ZOE\u{308}"),
+            ("ẞ", "ß"),
+            ("İnci", "inci"),
+            ("İNCİ", "İnci"),
+            ("Işık", "IŞIK"),
+            ("K", "\u{212A}"),
+            ("ﬁn", "FIN"),
+            ("ǅ", "ǆ"),
+            ("ŉ", "ʼN"),
+            ("ς", "Σ"),
+            ("Åse", "\u{212B}SE"),
+        ] {
             assert_eq!(key(one).folded, key(other).folded, "{one} {other}");
         }
         assert_ne!(key("Alice").folded, key("Alise").folded);
@@ -326,13 +373,44 @@ mod tests {
             ("Max", "𝐌𝐚𝐱"),
             ("MAX", "ｍａｘ"),
             ("❤", "❤\u{FE0F}"),
+            ("❤\u{FE0E}", "❤\u{FE0F}"),
+            ("👩\u{200D}💻", "👩💻"),
+            ("1\u{FE0F}\u{20E3}", "1\u{20E3}"),
+            ("علی\u{200C}رضا", "علیرضا"),
+            ("ශ\u{DCA}\u{200D}රී", "ශ\u{DCA}රී"),
+            ("葛\u{E0100}", "葛"),
+            ("葛\u{E0100}", "葛\u{E0101}"),
+            ("j\u{307}o", "ｊo"),
+            ("і\u{307}van", "ivan"), // Cyrillic і
         ];
         for (one, other) in rows {
             assert_ne!(key(one).folded, key(other).folded, "{one} {other}");
             assert_eq!(key(one).look, key(other).look, "{one} {other}");
         }
-        for (one, other) in [("Anna", "Anne"), ("Bob", "Rob"), ("山", "川"), ("Zoe", "Zoë"), ("Иван", "Iwan")] {
+        for (one, other) in [
+            ("Anna", "Anne"),
+            ("Bob", "Rob"),
+            ("山", "川"),
+            ("Zoe", "Zoë"),
+            ("Иван", "Iwan"),
+            ("1\u{FE0F}\u{20E3}", "2\u{FE0F}\u{20E3}"),
+            (SCOTLAND, ENGLAND),
+        ] {
             assert_ne!(key(one).look, key(other).look, "{one} {other}");
+        }
+    }
+
+    /// Names of one length cost the same, within a small factor, whatever they are made of.
+    #[test]
+    fn what_is_compared_of_a_name_is_bounded_whatever_its_ligatures_become() {
+        for text in ["\u{FDFA}", "\u{3300}", "\u{1F82}", "😀", "ﬃ"] {
+            let key = key(&text.repeat(MAX_NAME_CHARACTERS));
+            assert!(
+                key.folded.len() <= 1024 && key.look.len() <= 1024,
+                "{text}: {} {}",
+                key.folded.len(),
+                key.look.len()
+            );
         }
     }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use unicode_normalization::UnicodeNormalization;
 
 use super::text::{self, BadCharacter};
 
@@ -44,11 +43,9 @@ impl RoomName {
     /// # Errors
     /// If no room can be called so.
     pub fn parse(text: &str) -> Result<RoomName, BadRoomName> {
-        // A byte is a character at least, so so many characters are enough to know, however long the text is.
-        let text: String = text.nfc().take(MAX_ROOM_NAME_BYTES + 1).collect();
-        if text.is_empty() || text.len() > MAX_ROOM_NAME_BYTES {
-            return Err(BadRoomName::Length);
-        }
+        // A character has a byte at least.
+        let text = text::composed(text, MAX_ROOM_NAME_BYTES).filter(|text| !text.is_empty());
+        let text = text.filter(|text| text.len() <= MAX_ROOM_NAME_BYTES).ok_or(BadRoomName::Length)?;
         text::check(&text).map_err(BadRoomName::Character)?;
         if text.contains('/') {
             return Err(BadRoomName::Slash);

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::name::{self, Name, NameKey};
+use super::text;
 
 /// The chosen names of a room. `H` says whose they are.
 ///
@@ -97,8 +96,7 @@ impl<H: Copy + Eq> Roster<H> {
     /// Who has the chosen name that is meant by `name_text`: case, and white space around it, do not count.
     #[must_use]
     pub fn holder(&self, name_text: &str) -> Option<H> {
-        // Longer ones are held by nobody, and need not be folded.
-        let text: String = name_text.trim().nfc().take(name::MAX_NAME_CHARACTERS + 1).collect();
+        let text = text::composed(name_text.trim(), name::MAX_NAME_CHARACTERS)?;
         self.held.get(name::fold(&text).as_str()).map(|held| held.holder)
     }
 }

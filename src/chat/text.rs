@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use super::{emoji, unseen};
 
 /// Why a character may not stand in a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,36 +38,33 @@ impl fmt::Display for BadCharacter {
     }
 }
 
-/// Asks for emoji presentation of the character before it.
-const EMOJI_SELECTOR: char = '\u{FE0F}';
+/// The NFC of `text`, if it has at most `max` characters. A long text is not looked at.
+pub(super) fn composed(text: &str, max: usize) -> Option<String> {
+    // No character decomposes canonically into more than four, and none has more than four bytes.
+    if text.len() > max * 16 {
+        return None;
+    }
+    let text: String = text.nfc().take(max + 1).collect();
+    (text.chars().count() <= max).then_some(text)
+}
 
-/// Makes one picture of two emoji.
-const JOINER: char = '\u{200D}';
-
-/// Checks each character of `text`, which is in NFC.
+/// Checks each character of `text`, which is in NFC and as short as names are.
 ///
-/// Emoji of several parts are allowed as far as that is simple: the selector directly behind an emoji, the joiner
-/// between two. So neither can stand where it does nothing to an emoji. Flags made of tags (Scotland) are refused.
+/// What shows nothing by itself may stand where it has its use: in an emoji of several parts, and between the letters of
+/// scripts that cannot be written without it.
 ///
 /// # Errors
 /// What is wrong with the first character that may not be there.
 pub(super) fn check(text: &str) -> Result<(), BadCharacter> {
-    let mut before = None;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let is_behind_emoji = before.is_some_and(is_emoji);
-        let is_allowed = match character {
-            EMOJI_SELECTOR => is_behind_emoji,
-            // A selector that has passed stands behind an emoji itself.
-            JOINER => {
-                (is_behind_emoji || before == Some(EMOJI_SELECTOR)) && characters.peek().copied().is_some_and(is_emoji)
-            }
-            _ => false,
-        };
-        if !is_allowed {
-            check_character(character)?;
+    let characters: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < characters.len() {
+        let (before, rest) = characters.split_at(at);
+        let emoji = emoji::length(rest);
+        if emoji == 0 && !unseen::has_use(before, rest[0], &rest[1..]) {
+            check_character(rest[0])?;
         }
-        before = Some(character);
+        at += emoji.max(1);
     }
     Ok(())
 }
@@ -115,11 +115,6 @@ fn is_blank(character: char) -> bool {
     )
 }
 
-/// Digits, `#` and `*` count as emoji in Unicode, for keycaps. Here they do not.
-fn is_emoji(character: char) -> bool {
-    !character.is_ascii() && character.is_emoji_char()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,24 +163,58 @@ mod tests {
     }
 
     #[test]
-    fn selector_and_joiner_are_for_emoji_only() {
-        for text in
-            ["❤\u{FE0F}", "👩\u{200D}💻", "🏳\u{FE0F}\u{200D}🌈", "👩🏽\u{200D}🚀", "👩\u{200D}❤\u{FE0F}\u{200D}👩"]
-        {
-            assert_eq!(check(text), Ok(()), "{text}");
+    fn names_that_cannot_be_written_without_joiners_and_selectors_are_welcome() {
+        let texts = [
+            "علی\u{200C}رضا",
+            "ශ\u{DCA}\u{200D}රී",
+            "അനില\u{D4D}\u{200D}",
+            "র\u{200D}\u{9CD}যাচেল",
+            "र\u{94D}\u{200D}य",
+            "葛\u{E0100}城",
+            "兔\u{FE00}",
+            "1\u{FE0F}\u{20E3}",
+            "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}",
+            "🇪🇺",
+            "❤\u{FE0F} Ann",
+            "👩🏽\u{200D}🚀👨\u{200D}👩\u{200D}👧",
+            "🏳\u{FE0F}\u{200D}🌈",
+        ];
+        for text in texts {
+            assert_eq!(check(text), Ok(()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_only_hides_is_refused_also_beside_what_needs_it() {
         let useless = [
+            "علی\u{200C}رضا\u{200C}",
+            "علی\u{200C}\u{200C}رضا",
+            "Al\u{200C}ice",
+            "Al\u{200D}ice",
+            "葛\u{E0100}\u{E0100}",
+            "a\u{E0100}",
             "a\u{FE0F}",
             "1\u{FE0F}",
             "❤\u{FE0F}\u{FE0F}",
             "👩\u{200D}",
             "👩\u{200D}a",
-            "a\u{200D}👩",
+            "😀\u{200D}😀",
             "\u{200D}👩",
-            "👩\u{200D}\u{200D}💻",
+            "🏴\u{E0067}\u{E007F}",
+            "\u{E0067}\u{E0062}",
+            "ශ\u{DCA}\u{200D}\u{AD}රී",
         ];
         for text in useless {
             assert_eq!(check(text), Err(BadCharacter::Invisible), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_text_is_composed_up_to_its_limit_and_a_longer_one_is_none() {
+        assert_eq!(composed("e\u{301}", 1).as_deref(), Some("é"));
+        assert_eq!(composed("\u{1F82}", 1).as_deref(), Some("\u{1F82}"));
+        assert_eq!(composed("α\u{313}\u{300}\u{345}", 1).as_deref(), Some("\u{1F82}"));
+        assert_eq!(composed("ab", 1), None);
+        assert_eq!(composed(&"\u{301}".repeat(1 << 20), 32), None);
     }
 }
