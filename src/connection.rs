@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::ending::Ending;
 use crate::http::response::BodyWanted;
 use crate::http::route::{Audience, Endpoint, Route, Site};
-use crate::http::{Head, HeadScanner, Refusal};
+use crate::http::{Head, HeadScanner, Refusal, RequestLine};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::rate_limit::TokenBucket;
@@ -175,7 +175,7 @@ pub struct Connection {
     /// Bytes that waited in the queue then.
     owed_since: u32,
     decoder: Decoder,
-    /// Only while awaiting the handshake: a connection in its long middle age does not carry it.
+    /// Not once it is a WebSocket: a connection in its long middle age does not carry it.
     request: Option<Box<Request>>,
     purpose: Purpose,
     keepalive: Keepalive,
@@ -196,6 +196,8 @@ struct Request {
     scanner: HeadScanner,
     /// The head so far, when it did not come in one read.
     bytes: Vec<u8>,
+    /// What is logged of it, once it has been parsed.
+    line: Option<RequestLine>,
 }
 
 /// What its messages are for.
@@ -255,6 +257,12 @@ impl Connection {
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         self.ending
+    }
+
+    /// What it asked for, for the log. None if that was never read, or became a WebSocket.
+    #[must_use]
+    pub fn request_line(&self) -> Option<&RequestLine> {
+        self.request.as_ref()?.line.as_ref()
     }
 
     /// Bytes from the peer would be of use now. Not while it rests, and not while it leaves answers of ours unread:
@@ -470,13 +478,19 @@ impl Connection {
         limits: &Limits,
         now: Moment,
     ) -> Incoming<'static> {
-        // Taken out, and put back only if the head is still incomplete.
+        // Taken out, and put back unless it becomes a WebSocket.
         let mut request = self.request.take().unwrap_or_default();
         let mut body_wanted = BodyWanted::Yes;
+        let mut line = None;
         let mut route_of = |head: &[u8]| {
             let head = Head::parse(head)?;
             body_wanted = head.body_wanted();
-            Route::of(&head, site)
+            let route = Route::of(&head, site);
+            // An upgrade has its own line in the log, and does without this one.
+            if !matches!(route, Ok(Route::Upgrade(..))) {
+                line = Some(head.line());
+            }
+            route
         };
         let route = match request.scanner.scan(input.rest(), limits.max_head_bytes) {
             Ok(None) => {
@@ -504,6 +518,7 @@ impl Connection {
                 Incoming::Upgraded(endpoint)
             }
             Ok(Route::Answer(response)) => {
+                self.request = Some(Box::new(Request { line, ..Request::default() }));
                 self.ending = Some(Ending::Answered(response.status));
                 self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
@@ -511,6 +526,7 @@ impl Connection {
             }
             Err(refusal) => {
                 self.refuse(refusal, body_wanted, now);
+                self.request = line.map(|line| Box::new(Request { line: Some(line), ..Request::default() }));
                 Incoming::Starved
             }
         }

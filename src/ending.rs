@@ -55,6 +55,19 @@ impl Ending {
         }
     }
 
+    /// Whether it is worth a line for whoever runs the daemon, though the connection never came to a room: the answer is
+    /// one that the daemon, its flags or the proxy in front may have to be changed for. Pages, health checks and what
+    /// scanners try are not.
+    #[must_use]
+    pub fn is_news_of_a_request(self) -> bool {
+        match self {
+            Ending::Refused(refusal) => {
+                matches!(refusal, Refusal::Origin | Refusal::Full | Refusal::HeadTooLarge | Refusal::PageUnreadable)
+            }
+            ending => ending == Ending::TooManyRooms,
+        }
+    }
+
     /// The code of the Close that goes with it, from our side: the peer's own code back, or the verdict. None where
     /// nobody is there to be told, and none in answer to a Close without one.
     #[must_use]

@@ -214,7 +214,7 @@ fn what_no_room_can_be_called_is_404_in_an_address_and_bad_room_in_a_command() {
         member.send_text(&format!("/join {room}"));
         assert_eq!(next_code(&mut member), "bad-room", "{room:?}");
     }
-    for segment in ["", "%FF", "%20a", "lobby/"] {
+    for segment in ["", "%FF", "%20a", "lobby/", "%zz", "%", "100%", "%4", "%C3", "%00", "%C0%AF", "%ED%A0%80"] {
         let mut client = daemon.connect();
         client.send(handshake(&format!("/r/{segment}")).as_bytes());
         assert!(client.read_head().starts_with("HTTP/1.1 404 "), "{segment}");
@@ -558,10 +558,55 @@ fn who_and_help_are_answered_to_the_one_who_asks() {
 fn two_slashes_say_one_and_a_slash_inside_is_no_command() {
     let daemon = Daemon::start(&[]);
     let mut ann = come_as(&daemon, "r", "Ann");
-    for (sent, heard) in [("//who", "/who"), ("///", "//"), (" /who", " /who"), ("1/2", "1/2"), ("a\n/who", "a\n/who")]
+    for (sent, heard) in [("//who", "/who"), ("///", "//"), (" //who", "/who"), ("1/2", "1/2"), ("a\n/who", "a\n/who")]
     {
         ann.send_text(sent);
         next_says(&mut ann, "Ann", heard);
+    }
+}
+
+#[test]
+fn a_private_word_behind_what_cannot_be_seen_is_not_said_to_the_room() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut ann = come_as(&daemon, "r", "Ann");
+    let mut bob = come_as(&daemon, "r", "Bob");
+    next_is(&mut ann, "join");
+    let mut other = come_as(&daemon, "r", "Other");
+    next_is(&mut ann, "join");
+    next_is(&mut bob, "join");
+    for before in ["", " ", "\u{A0}", "\u{200B}", "\u{FEFF}", "\n", "\u{3000}\u{202E}\t"] {
+        for slash in ["/", "／"] {
+            ann.send_text(&format!("{before}{slash}msg Bob secret"));
+            for member in [&mut ann, &mut bob] {
+                assert_eq!(next_is(member, "private")["mess"], "secret", "{before:?}{slash}");
+            }
+            ann.send_text(&format!("{before}{slash}msgBob secret"));
+            assert_eq!(next_code(&mut ann), "unknown-command", "{before:?}{slash}");
+        }
+    }
+    ann.send_text("that is all");
+    next_says(&mut other, "Ann", "that is all");
+}
+
+#[test]
+fn names_and_rooms_of_scripts_with_joiners_and_of_emoji_are_taken_and_their_look_alikes_are_not() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    for (name, double, code) in [
+        ("علی\u{200C}رضا", "علیرضا", "name-too-similar"),
+        ("ශ\u{DCA}\u{200D}රී", "ශ\u{DCA}රී", "name-too-similar"),
+        ("葛\u{E0100}", "葛", "name-too-similar"),
+        ("1\u{FE0F}\u{20E3}", "1\u{20E3}", "name-too-similar"),
+        ("İnci", "inci", "name-taken"),
+    ] {
+        let path = format!("/r/{}?name={}", percent(name), percent(name));
+        let (member, welcome) = come(&daemon, &path);
+        assert_eq!((&welcome["name"], &welcome["room"]), (&name.into(), &name.into()));
+        let (mut second, _) = come(&daemon, &format!("/r/{}", percent(name)));
+        second.send_text(&format!("/nick {double}"));
+        assert_eq!(next_code(&mut second), code, "{name}");
+        second.send_text("/nick Al\u{200C}ice");
+        assert_eq!(next_code(&mut second), "bad-name");
+        drop(member);
     }
 }
 

@@ -494,15 +494,18 @@ fn a_daemon_that_is_killed_can_be_started_again_on_the_same_port() {
 
 #[test]
 fn nothing_from_the_network_gets_into_the_log_as_it_is() {
-    let mut daemon = Daemon::start_without_address(&["--listen", "127.0.0.1:0", "--echo"]);
-    for hostile in ["\u{1b}[2Jred", "a\u{202e}b", "line\r\n[2026-01-01T00:00:00Z INFO roomd] forged", "secret-token"] {
+    let mut daemon = Daemon::start_with_requests_logged(&["--echo"]);
+    for hostile in ["\u{1b}[2Jred", "a\u{202e}b", "line\r\n[2026-01-01T00:00:00Z INFO roomd] forged"] {
         let mut member = daemon.open(&format!("/?quiet=1&token={}", "secret-token"));
         member.send_text(hostile);
         member.message();
         member.send(&masked_frame(0x88, &[&4000u16.to_be_bytes()[..], hostile.as_bytes()].concat()));
         member.close_code();
         let mut refused = daemon.connect();
-        refused.send(format!("GET /{hostile} HTTP/1.1\r\nX: {hostile}\r\n\r\n").as_bytes());
+        refused.send(format!("GET /{hostile} HTTP/1.1\r\nHost: x\r\nX: {hostile}\r\n\r\n").as_bytes());
+        refused.read_head();
+        let mut refused = daemon.connect();
+        refused.send(format!("GET /{hostile}?secret-token HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         refused.read_head();
     }
     daemon.signal("TERM");
@@ -511,6 +514,85 @@ fn nothing_from_the_network_gets_into_the_log_as_it_is() {
         assert!(line.chars().all(|letter| letter == ' ' || letter.is_ascii_graphic()), "{line:?}");
         assert!(!line.contains("forged") && !line.contains("secret") && !line.contains("red"), "{line:?}");
     }
+}
+
+/// A visit of the page is a dozen requests, and one person.
+#[test]
+fn a_visit_of_the_page_is_one_line_at_info_and_each_request_is_one_at_debug() {
+    let visit = |daemon: &mut Daemon| {
+        for request in
+            ["GET / HTTP/1.1", "GET /style.css?v=2 HTTP/1.1", "HEAD /healthz HTTP/1.1", "GET /nowhere HTTP/1.1"]
+        {
+            let mut client = daemon.connect();
+            client.send(format!("{request}\r\nHost: x\r\n\r\n").as_bytes());
+            client.read_to_end();
+        }
+        drop(daemon.connect());
+        let mut member = daemon.open("/");
+        member.event("welcome");
+        daemon.signal("TERM");
+        daemon.wait();
+        let log = daemon.rest_of_log();
+        log.iter().filter_map(|line| Some(line.split_once("] #")?.1.to_owned())).collect::<Vec<_>>()
+    };
+    let quiet = visit(&mut Daemon::start(&[]));
+    assert_eq!(quiet.len(), 2, "{quiet:?}");
+    assert!(quiet[0].contains("came to lobby as") && quiet[1].contains("left: "), "{quiet:?}");
+    let told = visit(&mut Daemon::start_with_requests_logged(&[]));
+    for part in
+        [": GET /: 200 OK", ": GET /style.css: 200 OK", ": HEAD /healthz: 200 OK", ": GET /nowhere: 404 Not Found: "]
+    {
+        assert_eq!(told.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {told:?}");
+    }
+}
+
+/// What an operator may have to act on: a proxy that changes Host, a daemon that is full.
+#[test]
+fn a_page_of_another_site_that_is_refused_has_a_line_at_info() {
+    let mut daemon = Daemon::start(&[]);
+    let mut client = daemon.connect();
+    client.send(handshake("/").replacen("\r\n", "\r\nOrigin: https://evil.example\r\n", 1).as_bytes());
+    assert!(client.read_head().starts_with("HTTP/1.1 403 "));
+    drop(client);
+    let line = daemon.wait_for_log("403 Forbidden");
+    assert!(line.contains(" INFO ") && line.contains(": GET /: 403 Forbidden: "), "{line}");
+}
+
+#[test]
+fn tools_in_front_are_answered_whatever_they_ask() {
+    let daemon = Daemon::start(&[]);
+    for (request, status) in [
+        ("OPTIONS / HTTP/1.0\r\n\r\n", "204 No Content"),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "204 No Content"),
+        (
+            "OPTIONS /r/a?b HTTP/1.1\r\nHost: x\r\nOrigin: https://y\r\nAccess-Control-Request-Method: GET\r\n\r\n",
+            "204 No Content",
+        ),
+        ("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n", "204 No Content"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK"),
+        ("HEAD /healthz HTTP/1.1\r\nHOST: x\r\n\r\n", "200 OK"),
+        ("GET http://x/healthz HTTP/1.1\r\nHost: y\r\n\r\n", "200 OK"),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+            "200 OK",
+        ),
+        ("\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
+        ("\r\n\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
+        ("GET * HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad Request"),
+        ("OPTIONS / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", "413 Content Too Large"),
+        ("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", "405 Method Not Allowed"),
+    ] {
+        let mut client = daemon.connect();
+        client.send(request.as_bytes());
+        let head = client.read_head();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request:?}: {head}");
+        let has_allow = head.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n");
+        assert_eq!(has_allow, status.starts_with("204") || status.starts_with("405"), "{request:?}: {head}");
+        assert!(!status.starts_with("204") || !head.contains("Content-"), "{request:?}: {head}");
+    }
+    let mut flood = daemon.connect();
+    flood.send("\r\n".repeat(8_192).as_bytes());
+    assert!(flood.read_head().starts_with("HTTP/1.1 431 "));
 }
 
 #[test]

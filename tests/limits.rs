@@ -224,7 +224,7 @@ fn a_silent_peer_is_pinged_and_then_dropped_while_one_that_answers_stays() {
 /// CVE-2024-23672: sockets kept for peers that never finish closing.
 #[test]
 fn a_peer_that_never_finishes_closing_is_cut() {
-    let mut daemon = Daemon::start(&["--close-timeout", "100ms"]);
+    let mut daemon = Daemon::start_with_requests_logged(&["--close-timeout", "100ms"]);
     let mut client = daemon.open("/");
     client.send_close(1000);
     assert_eq!(client.close_code(), 1000);
@@ -238,7 +238,7 @@ fn a_peer_that_never_finishes_closing_is_cut() {
 /// CVE-2017-2670: an unclean end made a server spin.
 #[test]
 fn resets_and_half_closes_in_every_state_leave_nothing_behind_and_nothing_spinning() {
-    let mut daemon = Daemon::start(&["--echo", "--close-timeout", "200ms"]);
+    let mut daemon = Daemon::start_with_requests_logged(&["--echo", "--close-timeout", "200ms"]);
     type End = fn(Raw);
     let ends: [End; 3] = [
         Raw::reset,

@@ -72,7 +72,7 @@ fn close_code_for(daemon: &Daemon, bytes: &[u8]) -> u16 {
 fn row_01_a_handshake_is_a_get_in_http_1_1() {
     let daemon = echo_daemon();
     let as_post = handshake("/").replacen("GET", "POST", 1);
-    assert!(assert_refused(&daemon, &as_post, 405).contains("\r\nAllow: GET, HEAD\r\n"));
+    assert!(assert_refused(&daemon, &as_post, 405).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"));
     assert_refused(&daemon, &handshake("/").replacen("HTTP/1.1", "HTTP/1.0", 1), 400);
     assert_refused(&daemon, &handshake("/").replacen("HTTP/1.1", "HTTP/2.0", 1), 505);
     assert_refused(&daemon, "nonsense\r\n\r\n", 400);
@@ -199,10 +199,15 @@ fn row_10_the_101_is_just_these_bytes() {
 #[test]
 fn row_11_a_malformed_extension_offer_fails_the_handshake() {
     let daemon = echo_daemon();
-    for bad in ["", ",", "a; b=\"", "a; b=\"c d\"", "a b"] {
+    for bad in [";", ",;", "a; b=\"", "a; b=\"c d\"", "a b"] {
         assert_refused(&daemon, &plus(&format!("Sec-WebSocket-Extensions: {bad}")), 400);
     }
-    assert_accepted(&daemon, &plus("Sec-WebSocket-Extensions: x-unknown; a=\"b\""));
+    for good in
+        ["x-unknown; a=\"b\"", "", " ", ", ,", ", a", "\r\nSec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions: a"]
+    {
+        assert_accepted(&daemon, &plus(&format!("Sec-WebSocket-Extensions: {good}")));
+    }
+    assert_accepted(&daemon, &plus("Sec-WebSocket-Protocol: "));
 }
 
 #[test]

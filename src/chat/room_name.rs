@@ -27,6 +27,8 @@ pub enum BadRoomName {
     Dots,
     /// It begins or ends with a space. An address that was copied has lost it.
     OuterSpace,
+    /// As a part of an address: a percent sign without two hexadecimal digits behind it.
+    Percent,
     /// As a part of an address: what the percent signs stand for is not UTF-8.
     NotUtf8,
 }
@@ -59,12 +61,18 @@ impl RoomName {
         Ok(RoomName(text.into()))
     }
 
-    /// The room of an address: `segment` is what stands behind `/r/`, with its percent signs. One that is not followed
-    /// by two hexadecimal digits stands for itself, as in the URL Standard.
+    /// The room of an address: `segment` is what stands behind `/r/`, with its percent signs.
     ///
     /// # Errors
     /// If no room can be called so.
     pub fn from_path_segment(segment: &str) -> Result<RoomName, BadRoomName> {
+        // The decoder would let such a sign stand for itself: two addresses for one room, and no browser writes the one.
+        let is_escape = |rest: &str| {
+            rest.as_bytes().first_chunk().is_some_and(|digits: &[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit))
+        };
+        if !segment.split('%').skip(1).all(is_escape) {
+            return Err(BadRoomName::Percent);
+        }
         let text = percent_decode_str(segment).decode_utf8().map_err(|_| BadRoomName::NotUtf8)?;
         RoomName::parse(&text)
     }
@@ -90,6 +98,7 @@ impl fmt::Display for BadRoomName {
             BadRoomName::Slash => f.write_str("A room's name cannot contain a slash."),
             BadRoomName::Dots => f.write_str("A room's name cannot be one dot or two."),
             BadRoomName::OuterSpace => f.write_str("A room's name cannot begin or end with a space."),
+            BadRoomName::Percent => f.write_str("In an address, two hexadecimal digits follow each percent sign."),
             BadRoomName::NotUtf8 => f.write_str("A room's name must be UTF-8, in an address with percent signs."),
         }
     }
@@ -147,7 +156,14 @@ mod tests {
         assert_eq!(in_address("%E6%B1%89"), Ok("汉".into()));
         assert_eq!(in_address("two%20words"), Ok("two words".into()));
         assert_eq!(in_address("a+b"), Ok("a+b".into()), "a plus is a space in a query only");
-        assert_eq!(in_address("100%"), Ok("100%".into()));
+        assert_eq!(in_address("100%25"), Ok("100%".into()));
+        assert_eq!(in_address("%e6%b1%89"), Ok("汉".into()));
+        for segment in ["100%", "%zz", "%4", "%", "a%%41", "%4g", "%-1", "%汉", "%+1"] {
+            assert_eq!(in_address(segment), Err(BadRoomName::Percent), "{segment}");
+        }
+        for segment in ["%C3", "%C0%AF", "%ED%A0%80", "%F4%90%80%80", "%80"] {
+            assert_eq!(in_address(segment), Err(BadRoomName::NotUtf8), "{segment}");
+        }
         assert_eq!(in_address("a%2Fb"), Err(BadRoomName::Slash));
         assert_eq!(in_address("%2e%2E"), Err(BadRoomName::Dots));
         assert_eq!(in_address("%FF"), Err(BadRoomName::NotUtf8));

@@ -4,6 +4,8 @@
 //! be one. Only then `httparse` reads the whole. Parsing on every read instead took a well-known library minutes of CPU
 //! for one slow request (CVE-2023-43669).
 
+use std::fmt;
+
 use super::refusal::Refusal;
 use super::response::BodyWanted;
 
@@ -21,7 +23,10 @@ pub struct HeadScanner {
 /// How much of CR LF CR LF the last bytes were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum LineEnd {
+    /// Nothing has come but empty lines. RFC 9112 section 2.2 wants them passed over: some clients send one behind a body.
     #[default]
+    Before,
+    BeforeCr,
     None,
     Cr,
     CrLf,
@@ -35,10 +40,6 @@ impl HeadScanner {
     /// # Errors
     /// [`Refusal::NotHttp`], [`Refusal::MalformedHead`] or [`Refusal::HeadTooLarge`], as soon as it is certain.
     pub fn scan(&mut self, bytes: &[u8], max_head_bytes: usize) -> Result<Option<usize>, Refusal> {
-        // A method begins with a letter. A TLS hello begins with 0x16, and its sender gets an answer it can show.
-        if self.scanned == 0 && bytes.first().is_some_and(|first| !first.is_ascii_alphabetic()) {
-            return Err(Refusal::NotHttp);
-        }
         let mut at = 0;
         while at < bytes.len() {
             if self.line_end == LineEnd::None {
@@ -55,6 +56,11 @@ impl HeadScanner {
             // RFC 9112 section 2.2 lets a server take a bare LF for a line end. Not taken: programs that disagree on
             // where lines end are how requests are smuggled.
             self.line_end = match (self.line_end, byte) {
+                // A method begins with a letter. A TLS hello begins with 0x16, and its sender gets an answer it can show.
+                (LineEnd::Before, byte) if byte.is_ascii_alphabetic() => LineEnd::None,
+                (LineEnd::Before, b'\r') => LineEnd::BeforeCr,
+                (LineEnd::Before, _) => return Err(Refusal::NotHttp),
+                (LineEnd::BeforeCr, b'\n') => LineEnd::Before,
                 (LineEnd::None, b'\r') => LineEnd::Cr,
                 (LineEnd::Cr, b'\n') => LineEnd::CrLf,
                 (LineEnd::CrLf, b'\r') => LineEnd::CrLfCr,
@@ -91,6 +97,23 @@ pub struct Head<'b> {
     host: Option<&'b str>,
     is_http_1_1: bool,
     headers: Vec<httparse::Header<'b>>,
+}
+
+/// What of a request goes into the log: its method and its path, as ASCII without control characters and no longer than
+/// a line of a log should be. Not the query, which holds names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLine(Box<str>);
+
+/// Characters of a path that are logged; the longest room with percent signs has 195.
+const LOGGED_PATH_CHARACTERS: usize = 200;
+
+/// Characters of a method that are logged. The longest that is registered has 17.
+const LOGGED_METHOD_CHARACTERS: usize = 20;
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl<'b> Head<'b> {
@@ -131,6 +154,16 @@ impl<'b> Head<'b> {
     #[must_use]
     pub fn host(&self) -> Option<&'b str> {
         self.host
+    }
+
+    /// Method and path for the log.
+    #[must_use]
+    pub fn line(&self) -> RequestLine {
+        let mut line = shortened(self.method, LOGGED_METHOD_CHARACTERS);
+        let path = self.local_target.split('?').next().unwrap_or_default();
+        line.push(' ');
+        line.push_str(&shortened(if path.is_empty() { "/" } else { path }, LOGGED_PATH_CHARACTERS));
+        RequestLine(line.into())
     }
 
     /// GET, HEAD, or something else.
@@ -204,6 +237,16 @@ impl<'b> Head<'b> {
     }
 }
 
+/// The first characters of `text`, those that are not printable ASCII written as `\u{N}`.
+fn shortened(text: &str, max: usize) -> String {
+    let mut characters = text.chars();
+    let mut shown: String = characters.by_ref().take(max).flat_map(char::escape_default).collect();
+    if characters.next().is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
 /// A target may be absolute, `http://host/path?query`, and every server must accept that (RFC 9112 section 3.2.2).
 fn split_target(target: &str) -> (Option<&str>, &str) {
     match target.split_once("://") {
@@ -255,8 +298,47 @@ mod tests {
     #[test]
     fn what_cannot_be_a_request_is_refused_at_its_first_byte() {
         scan_three_ways(b"\x16\x03\x01\x02\x00\x01\x00", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b"\r\n", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\n", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b" ", 100, Err(Refusal::NotHttp));
         scan_three_ways(b"\0", 100, Err(Refusal::NotHttp));
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_passed_over_and_count_as_its_bytes() {
+        let head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        for count in [1, 2, 10] {
+            let text = "\r\n".repeat(count) + head;
+            scan_three_ways(text.as_bytes(), 100, Ok(Some(text.len())));
+            assert!(Head::parse(text.as_bytes()).is_ok_and(|head| head.host() == Some("x")));
+        }
+        scan_three_ways(b"\r\n", 100, Ok(None));
+        scan_three_ways("\r\n".repeat(51).as_bytes(), 100, Err(Refusal::HeadTooLarge));
+        scan_three_ways(b"\r\n\n", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\r\r\n", 100, Err(Refusal::MalformedHead));
+        scan_three_ways(b"\r\n\x16\x03", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\rGET", 100, Err(Refusal::MalformedHead));
+    }
+
+    #[test]
+    fn what_is_logged_of_a_request_is_short_and_printable_and_has_no_query() {
+        let line = |request: &str| {
+            let head = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n");
+            Head::parse(head.as_bytes()).map(|head| head.line().to_string())
+        };
+        for (request, expected) in [
+            ("GET /style.css", "GET /style.css"),
+            ("HEAD /?name=Ann&since=3", "HEAD /"),
+            ("OPTIONS *", "OPTIONS *"),
+            ("GET http://x", "GET /"),
+            ("GET /r/%E6%B1%89", "GET /r/%E6%B1%89"),
+            ("GET /\u{202E}汉", "GET /\\u{202e}\\u{6c49}"),
+            ("GET /\u{85}", "GET /\\u{85}"),
+            ("GET /\"'", "GET /\\\"\\'"),
+        ] {
+            assert_eq!(line(request).as_deref(), Ok(expected), "{request}");
+        }
+        let long = line(&format!("{} /{}", "M".repeat(1_000), "x".repeat(1_000))).unwrap_or_default();
+        assert_eq!(long, format!("{}... /{}...", "M".repeat(20), "x".repeat(199)));
     }
 
     #[test]

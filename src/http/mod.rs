@@ -14,7 +14,7 @@ pub mod refusal;
 pub mod response;
 pub mod route;
 
-pub use head::{Head, HeadScanner};
+pub use head::{Head, HeadScanner, RequestLine};
 pub use origin::OriginPolicy;
 pub use page::Pages;
 pub use refusal::Refusal;

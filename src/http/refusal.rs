@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::response::{Response, Status};
+use super::response::{ALLOWED_METHODS, Response, Status};
 use crate::chat::room_name::BadRoomName;
 use crate::websocket::handshake::VERSION;
 
@@ -33,7 +33,7 @@ pub enum Refusal {
     BodyNotWanted,
     /// A length or an encoding of the body that cannot be trusted.
     MalformedBodyLength,
-    /// Only GET and HEAD.
+    /// Neither GET nor HEAD nor OPTIONS.
     Method,
     /// Nothing lives at that path.
     NotFound,
@@ -110,7 +110,7 @@ impl Refusal {
         let mut response = Response::text(self.status(), &format!("{self}\n"));
         match self.status() {
             // RFC 9110 section 15.5.6: a 405 must say what is allowed.
-            Status::MethodNotAllowed => response.header("Allow", "GET, HEAD"),
+            Status::MethodNotAllowed => response.header("Allow", ALLOWED_METHODS),
             // RFC 9110 section 15.5.22 and RFC 6455 section 4.4: what to upgrade to, and in which version.
             Status::UpgradeRequired => {
                 response.header("Upgrade", "websocket");
@@ -143,7 +143,7 @@ impl fmt::Display for Refusal {
             Refusal::HeaderNotText => "A header has bytes that are not printable ASCII.",
             Refusal::BodyNotWanted => "Requests with a body are not accepted here.",
             Refusal::MalformedBodyLength => "Content-Length is not a number, or Transfer-Encoding is used.",
-            Refusal::Method => "Only GET and HEAD are answered here.",
+            Refusal::Method => "Only GET, HEAD and OPTIONS are answered here.",
             Refusal::NotFound => "Nothing lives at this address. The chat room is at /.",
             Refusal::NoSuchRoom(bad) => return bad.fmt(f),
             Refusal::Origin => {

@@ -5,6 +5,7 @@
 #[allow(missing_docs, reason = "the names are the standard's own words")]
 pub enum Status {
     Ok,
+    NoContent,
     NotModified,
     BadRequest,
     Forbidden,
@@ -25,6 +26,7 @@ impl Status {
     pub fn line(self) -> &'static str {
         match self {
             Status::Ok => "200 OK",
+            Status::NoContent => "204 No Content",
             Status::NotModified => "304 Not Modified",
             Status::BadRequest => "400 Bad Request",
             Status::Forbidden => "403 Forbidden",
@@ -40,6 +42,9 @@ impl Status {
         }
     }
 }
+
+/// The methods that are answered, as a list for `Allow`.
+pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Whether the body is sent, or only described: the answer to HEAD is the answer to GET without its body
 /// (RFC 9110 section 9.3.2).
@@ -71,6 +76,14 @@ impl Response {
         response
     }
 
+    /// What may be asked of everything here. The check that haproxy makes, unless it is told another.
+    #[must_use]
+    pub fn options() -> Response {
+        let mut response = Response { status: Status::NoContent, headers: String::new(), body: Vec::new() };
+        response.header("Allow", ALLOWED_METHODS);
+        response
+    }
+
     /// A sentence for people.
     #[must_use]
     pub fn text(status: Status, sentence: &str) -> Response {
@@ -94,8 +107,8 @@ impl Response {
         let connection = if self.status == Status::UpgradeRequired { "close, Upgrade" } else { "close" };
         let mut bytes = format!("HTTP/1.1 {}\r\nConnection: {connection}\r\n", self.status.line()).into_bytes();
         bytes.extend_from_slice(self.headers.as_bytes());
-        // A 304 has no body by definition, and a length would describe one.
-        if self.status != Status::NotModified {
+        // A 304 has no body by definition, and a length would describe one. For a 204, RFC 9110 section 8.6 forbids it.
+        if !matches!(self.status, Status::NotModified | Status::NoContent) {
             bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");

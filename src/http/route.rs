@@ -80,6 +80,10 @@ impl Route {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub fn of(head: &Head<'_>, site: &Site) -> Result<Route, Refusal> {
+        // RFC 9110 section 9.3.7: a question about the server, or about any address. All of them have one answer.
+        if head.method() == "OPTIONS" && !handshake::is_attempt(head) {
+            return if head.has_body()? { Err(Refusal::BodyNotWanted) } else { Ok(Route::Answer(Response::options())) };
+        }
         let (path, query) = path_and_query(head.local_target())?;
         if handshake::is_attempt(head) {
             if head.method() != "GET" {
@@ -220,7 +224,19 @@ mod tests {
         assert_eq!(room("/r/lobby"), Ok(RoomName::lobby()));
         assert_eq!(room("/r/%E6%B1%89").map(|name| name.to_string()).as_deref(), Ok("汉"));
         assert_eq!(room("/x"), Err(Refusal::NotFound));
-        for path in ["/r/", "/r/a/b", "/r/%00", "/r/%ff", &format!("/r/{}", "x".repeat(65))] {
+        for path in [
+            "/r/",
+            "/r/a/b",
+            "/r/%00",
+            "/r/%ff",
+            "/r/%zz",
+            "/r/a%",
+            "/r/%4",
+            "/r/%C3",
+            "/r/%C0%AF",
+            "/r/%ED%A0%80",
+            &format!("/r/{}", "x".repeat(65)),
+        ] {
             assert!(matches!(room(path), Err(Refusal::NoSuchRoom(_))), "{path}");
         }
     }

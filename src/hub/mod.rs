@@ -24,7 +24,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 
-use log::{debug, info};
+use log::{Level, debug, info, log};
 use slab::Slab;
 
 use self::pages::PageRequests;
@@ -597,7 +597,7 @@ impl<S: Socket> Hub<S> {
             }
             *self.endings.entry(ending.name()).or_default() += 1;
             match slot.arrival.as_deref() {
-                Some(Arrival::Knocking { from }) => info!("#{} from {from}: {ending}", id.serial),
+                Some(Arrival::Knocking { from }) => log_request(id, from, &slot.connection, ending),
                 _ => info!("#{} left: {ending}", id.serial),
             }
         }
@@ -736,4 +736,13 @@ impl<S: Socket> Hub<S> {
 /// No slot yet, and the addresses for many. See [`RESERVED_FOR_SLOTS_BYTES`].
 fn reserved_slots<S>() -> Slab<Slot<S>> {
     Slab::with_capacity(RESERVED_FOR_SLOTS_BYTES / size_of::<Slot<S>>())
+}
+
+/// The one line of a connection that never became a WebSocket.
+fn log_request(id: PeerId, from: &str, connection: &Connection, ending: Ending) {
+    let level = if ending.is_news_of_a_request() { Level::Info } else { Level::Debug };
+    match connection.request_line() {
+        Some(request) => log!(level, "#{} from {from}: {request}: {ending}", id.serial),
+        None => log!(level, "#{} from {from}: {ending}", id.serial),
+    }
 }

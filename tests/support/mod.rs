@@ -31,6 +31,13 @@ impl Daemon {
         Daemon::start_without_address(&all)
     }
 
+    /// As [`Daemon::start`], with a line in the log for each request that does not become a WebSocket, too.
+    pub fn start_with_requests_logged(flags: &[&str]) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+        command.args(["--listen", "127.0.0.1:0"]).args(flags).env("RUST_LOG", "debug");
+        Daemon::spawn(command)
+    }
+
     /// Starts `roomd` with just these flags.
     pub fn start_without_address(flags: &[&str]) -> Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
