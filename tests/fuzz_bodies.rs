@@ -121,6 +121,7 @@ fn heads() -> Vec<Vec<u8>> {
     let lines = [
         "GET / HTTP/1.1\r\nHost: a\r\n".to_owned(),
         "GET / HTTP/1.0\r\n".to_owned(),
+        "\r\n\r\nOPTIONS * HTTP/1.0\r\n".to_owned(),
         "HEAD /chat.js HTTP/1.1\r\nHost: a\r\nIf-None-Match: W/\"x\", *\r\n".to_owned(),
         "GET http://a:80/healthz?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n".to_owned(),
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n".to_owned(),

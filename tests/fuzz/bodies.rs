@@ -93,7 +93,7 @@ pub fn head(data: &[u8]) {
 
     let scanned = HeadScanner::default().scan(stream, max_head_bytes);
     assert_eq!(scan_in_pieces(stream, &cuts(seed, stream.len()), max_head_bytes), scanned, "cuts change nothing");
-    let empty_line = stream.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4);
+    let empty_line = end_of_head(stream);
     match scanned {
         Ok(Some(len)) => {
             assert_eq!(Some(len), empty_line, "the head ends at the first empty line");
@@ -106,18 +106,31 @@ pub fn head(data: &[u8]) {
     let Ok(Some(len)) = scanned else { return };
 
     let bytes = &stream[..len];
+    let text = &bytes[empty_lines(bytes)..];
     match Head::parse(bytes).and_then(|head| Route::of(&head, &site)) {
         Ok(Route::Upgrade(upgrade, _)) => {
-            check_handshake(bytes, options & 8 != 0);
+            check_handshake(text, options & 8 != 0);
             check_switching_protocols(&upgrade.response());
         }
         Ok(Route::Answer(response)) => {
-            assert!(bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD "), "nothing else is answered");
-            let body_wanted = if bytes.starts_with(b"HEAD ") { BodyWanted::No } else { BodyWanted::Yes };
-            check_answer(&response.into_bytes(body_wanted), bytes.starts_with(b"HEAD "), true);
+            let is_answered = ["GET ", "HEAD ", "OPTIONS "].iter().any(|method| text.starts_with(method.as_bytes()));
+            assert!(is_answered, "nothing else is answered");
+            let body_wanted = if text.starts_with(b"HEAD ") { BodyWanted::No } else { BodyWanted::Yes };
+            check_answer(&response.into_bytes(body_wanted), text.starts_with(b"HEAD "), true);
         }
         Err(refusal) => check_answer(&refusal.response().into_bytes(BodyWanted::Yes), false, true),
     }
+}
+
+/// The bytes of empty lines at the front.
+fn empty_lines(stream: &[u8]) -> usize {
+    2 * stream.chunks_exact(2).take_while(|line| **line == *b"\r\n").count()
+}
+
+/// Where the head ends: behind the first empty line that does not stand in front of it.
+fn end_of_head(stream: &[u8]) -> Option<usize> {
+    let begin = empty_lines(stream);
+    stream[begin..].windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| begin + at + 4)
 }
 
 fn site(echo: bool, any_origin: bool) -> Site {
@@ -198,7 +211,7 @@ fn check_answer(bytes: &[u8], to_head_request: bool, is_whole: bool) {
         head.split("\r\n").filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect()
     };
     assert!(all("Connection").len() == 1 && all("Connection")[0].split(", ").any(|option| option == "close"), "{head}");
-    if status == "304" {
+    if matches!(status, "204" | "304") {
         assert!(body.is_empty() && all("Content-Length").is_empty(), "{head}");
         return;
     }
@@ -1151,9 +1164,9 @@ impl Client {
 
     /// The length of the request head that this client sent, and what it asked for.
     fn endpoint(&self) -> (usize, Endpoint) {
-        let len = self.sent.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4);
+        let len = end_of_head(&self.sent);
         let len = len.expect("a 101 answers a whole head");
-        check_handshake(&self.sent[..len], ANY_ORIGIN);
+        check_handshake(&self.sent[empty_lines(&self.sent)..len], ANY_ORIGIN);
         match Head::parse(&self.sent[..len]).and_then(|head| Route::of(&head, &site(true, ANY_ORIGIN))) {
             Ok(Route::Upgrade(_, endpoint)) => (len, endpoint),
             other => panic!("a 101 where it was {other:?}"),
@@ -1317,9 +1330,12 @@ fn said(event: &Seen) -> Option<String> {
         Some(line) => line.strip_suffix('\r').unwrap_or(line),
         None => &text,
     };
-    let said = match text.strip_prefix('/') {
+    // What else cannot be seen, no dice throw in front of a slash.
+    let is_unseen = |letter: char| letter.is_whitespace() || letter.is_control() || "\u{200b}\u{feff}".contains(letter);
+    let slashes = ['/', '／', '⁄', '∕', '⧸'];
+    let said = match text.trim_start_matches(is_unseen).strip_prefix(slashes) {
         None => text,
-        Some(escaped) if escaped.starts_with('/') => escaped,
+        Some(escaped) if escaped.starts_with(slashes) => escaped,
         Some(command) => {
             let (word, action) = command.split_once(char::is_whitespace)?;
             word.eq_ignore_ascii_case("me").then(|| action.trim_start())?
