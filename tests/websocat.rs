@@ -151,7 +151,9 @@ fn two_lines_on_a_pipe_are_two_messages_without_newlines_and_both_come_back_befo
 #[ignore = "needs websocat: tests/run installs it and runs this"]
 fn a_quiet_connection_answers_one_question_with_one_line() {
     let daemon = Daemon::start(&[]);
-    daemon.open("/").send_text("from before");
+    let mut earlier = daemon.open("/?quiet=1");
+    earlier.send_text("from before");
+    assert_eq!(earlier.message(), "from before", "or it would be said while websocat is there");
     let outcome = Websocat::run(&["-1", &url(&daemon, "?quiet=1")], "just this\n");
     assert_eq!(outcome.messages(), ["just this"]);
     assert_eq!(outcome.lines.len(), 1, "no greeting, no history, no presence: {:?}", outcome.lines);
