@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -24,17 +24,39 @@ use crate::support::PATIENCE;
 /// How often a condition is looked at while a test waits for it.
 const GLANCE: Duration = Duration::from_millis(15);
 
-/// A running Chromium, killed when dropped; its profile is removed then.
+/// A browser of the test's own: what one keeps, and where it is open, no other knows of. Its pages are closed when it is
+/// dropped.
+///
+/// Tests of one program that run at the same time share one Chromium, since starting it is what takes the time. The last
+/// of them ends it. Each has a context of its own in it, as a private window has.
 pub struct Browser {
-    child: Child,
-    profile: PathBuf,
-    host: String,
     devtools: DevTools,
+    context: String,
+    chromium: Arc<Chromium>,
 }
 
-impl Browser {
+/// A running Chromium, ended when dropped; its profile is removed then.
+struct Chromium {
+    child: Child,
+    profile: PathBuf,
+    url: String,
+}
+
+impl Chromium {
+    /// The one that runs, or a new one.
+    fn shared() -> Arc<Chromium> {
+        static RUNNING: Mutex<Weak<Chromium>> = Mutex::new(Weak::new());
+        // A test that failed while it waited for Chromium has changed nothing in it.
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let chromium = Arc::new(Chromium::start());
+            *running = Arc::downgrade(&chromium);
+            chromium
+        })
+    }
+
     /// Starts Chromium. One that is not there fails the test: a page that nobody looked at is not a page that works.
-    pub fn start() -> Browser {
+    fn start() -> Chromium {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let serial = STARTED.fetch_add(1, Ordering::Relaxed);
         let profile =
@@ -78,8 +100,18 @@ impl Browser {
                 }
             }
         };
-        let host = url.trim_start_matches("ws://").split('/').next().unwrap().to_owned();
-        Browser { child, profile, host, devtools: DevTools::connect(&url) }
+        Chromium { child, profile, url }
+    }
+}
+
+impl Browser {
+    pub fn start() -> Browser {
+        let chromium = Chromium::shared();
+        let mut devtools = DevTools::connect(&chromium.url);
+        // It goes, with its pages, when the connection to it does: also when a test fails.
+        let context = devtools.call("Target.createBrowserContext", &json!({ "disposeOnDetach": true }));
+        let context = context["browserContextId"].as_str().unwrap().to_owned();
+        Browser { devtools, context, chromium }
     }
 
     /// Opens `url` in a window of its own (a second tab in the same window would hide the first).
@@ -89,9 +121,11 @@ impl Browser {
 
     /// Opens `url`, with a script that runs before any of the page.
     pub fn open_with(&mut self, url: &str, first: &str) -> Tab {
-        let target = self.devtools.call("Target.createTarget", &json!({ "url": "about:blank", "newWindow": true }));
+        let parameters = json!({ "url": "about:blank", "newWindow": true, "browserContextId": self.context });
+        let target = self.devtools.call("Target.createTarget", &parameters);
         let id = target["targetId"].as_str().unwrap();
-        let devtools = DevTools::connect(&format!("ws://{}/devtools/page/{id}", self.host));
+        let host = self.chromium.url.trim_start_matches("ws://").split('/').next().unwrap();
+        let devtools = DevTools::connect(&format!("ws://{host}/devtools/page/{id}"));
         let mut tab = Tab { devtools };
         for domain in ["Page", "Runtime", "Network", "Log"] {
             tab.call(&format!("{domain}.enable"), &json!({}));
@@ -108,11 +142,11 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
+impl Drop for Chromium {
     fn drop(&mut self) {
         // Asked to, it ends in order, its own children first; killed, they would write a last file into a profile that is
         // gone already. It is killed all the same if it takes too long: only ever the process that this test started.
-        self.devtools.ask_to_end();
+        DevTools::ask_to_end(&self.url);
         let deadline = Instant::now() + Duration::from_secs(5);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(GLANCE);
@@ -335,9 +369,15 @@ impl DevTools {
         }
     }
 
-    /// Nobody waits for an answer: this may be on the way out of a test that failed because there are none.
-    fn ask_to_end(&mut self) {
-        let _ = self.socket.send(Message::text(json!({ "id": 0, "method": "Browser.close" }).to_string()));
+    /// Nobody waits for an answer, and nothing here fails: this may be on the way out of a test that failed because there
+    /// are none.
+    fn ask_to_end(url: &str) {
+        let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+        let Ok(stream) = TcpStream::connect(address) else { return };
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        if let Ok((mut socket, _)) = tungstenite::client(url, stream) {
+            let _ = socket.send(Message::text(json!({ "id": 0, "method": "Browser.close" }).to_string()));
+        }
     }
 
     fn note(&mut self, event: &Value) {
