@@ -159,6 +159,62 @@ fn a_quiet_connection_answers_one_question_with_one_line() {
     assert_eq!(outcome.lines.len(), 1, "no greeting, no history, no presence: {:?}", outcome.lines);
 }
 
+/// The README shows how to read a room with websocat and jq. What others say must neither move a reader's cursor nor pass
+/// for a line of somebody else.
+#[test]
+#[ignore = "needs websocat and jq: tests/run installs them and runs this"]
+fn the_readme_s_jq_line_shows_a_chat_and_nothing_that_a_terminal_would_obey() {
+    let readme = include_str!("../README.md");
+    let program = readme.split("jq -r --unbuffered '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    let mut daemon = Daemon::start(&[]);
+    let url = url(&daemon, "/?name=Ann");
+    let mut reader = Command::new("sh")
+        .args(["-c", r#"websocat -n -t "$1" </dev/null | jq -r --unbuffered "$2""#, "sh", &url, program])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = lines_of(reader.stdout.take().unwrap());
+    // Each line begins with a time of day, or goes on with the one before.
+    let line = || {
+        let line = lines.recv_timeout(PATIENCE).expect("jq prints a line (if there is none: tests/run installs it)");
+        match line.strip_prefix("      ") {
+            Some(rest) => format!("+ {rest}"),
+            None => {
+                let (time, rest) = line.split_at(6);
+                assert_eq!((&time[2..3], &time[5..]), (":", " "), "{line}");
+                rest.to_owned()
+            }
+        }
+    };
+    assert_eq!(line(), "-- Ann: welcome to lobby, 1 online");
+    let mut bob = daemon.open("/?name=Bob");
+    assert_eq!(line(), "-- Bob joined the room");
+    for (said, shown) in [
+        ("hello", &["Bob: hello"][..]),
+        ("/me waves", &["* Bob waves"]),
+        ("/msg Ann psst", &["Bob to Ann: psst"]),
+        ("\u{1b}[2J\u{1b}]0;title\u{7} \u{9b}31m \u{8}\u{7f}\r", &["Bob:  [2J ]0;title   31m    "]),
+        ("abc \u{202e}fed\u{2066}", &["Bob: abc  fed "]),
+        ("one\n12:00 Ann: not me\n", &["Bob: one", "+ 12:00 Ann: not me"]),
+        (
+            "\u{1f469}\u{200d}\u{1f467} علی\u{200c}رضا $(id) \\ \" '",
+            &["Bob: \u{1f469}\u{200d}\u{1f467} علی\u{200c}رضا $(id) \\ \" '"],
+        ),
+        ("/nick Bobby", &["-- Bobby was Bob until now"]),
+    ] {
+        bob.send_text(said);
+        for shown in shown {
+            assert_eq!(line(), *shown, "{said:?}");
+        }
+    }
+    drop(bob);
+    assert_eq!(line(), "-- Bobby left the room");
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    assert!(reader.wait().unwrap().success(), "both end with the daemon");
+}
+
 #[test]
 #[ignore = "needs websocat: tests/run installs it and runs this"]
 fn a_script_that_comes_back_prints_what_it_missed_before_its_own_words() {
