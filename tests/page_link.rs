@@ -184,6 +184,28 @@ fn whatever_brings_somebody_back_to_the_page_makes_it_ask_at_once_but_not_twice(
     assert_eq!(tab.evaluate("sockets.length"), 1);
 }
 
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_machine_that_slept_before_the_answer_could_come_is_given_time_to_hear_it() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let clock = "{ const now = Date.now; window.ahead = 0; Date.now = () => now() + ahead; }";
+    // Deaf to the answer to the first question, as if the machine had been asleep when it came.
+    let deaf = COUNTING.replace(
+        "super(url);",
+        "super(url); super.addEventListener('message', (event) => pings === 1 && event.stopImmediatePropagation());",
+    );
+    let mut tab = browser.open_with(&format!("http://{}/", daemon.address), &format!("{FAST}{clock}{deaf}"));
+    tab.wait_for(IS_OPEN);
+    let mut other = daemon.open("/?quiet=1");
+    let asked = "ahead += 5000, window.dispatchEvent(new Event('focus')), ahead += 3600000, pings";
+    assert_eq!(tab.evaluate(asked), 1);
+    tab.wait_for("pings === 2");
+    other.send_text("good morning");
+    wait_for_text(&mut tab, "#log", "good morning");
+    assert_eq!(tab.evaluate("sockets.length"), 1, "the connection was good");
+}
+
 // ---- What the page says when it cannot connect -----------------------------------------------------------------------
 
 /// What stands between the page and the daemon. The page's files come through; its handshake, and its question why, do not.
@@ -310,11 +332,18 @@ fn cookies_that_have_become_too_many_are_named_when_the_page_cannot_come_back() 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn a_server_that_is_gone_is_named_as_such_and_a_device_that_is_offline_as_well() {
-    let daemon = Daemon::start(&[]);
+    let mut daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = browser.open_with(&format!("http://{}/", daemon.address), FAST);
     tab.wait_for(IS_OPEN);
-    drop(daemon);
+    // What the header says in between is soon over.
+    tab.evaluate(
+        "window.said = []; new MutationObserver(() => said.push(document.querySelector('#status-what').textContent))
+           .observe(document.querySelector('#status-what'), { childList: true })",
+    );
+    daemon.signal("TERM");
+    tab.wait_for("said.includes('The server is going down.')");
+    assert!(daemon.wait().success());
     wait_for_text(&mut tab, "#status", "The server cannot be reached.");
     wait_for_text(&mut tab, "#alarm", "Nothing answers at 127.0.0.1");
     let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });

@@ -15,14 +15,14 @@ const TROUBLES = {
   'offline': { say: 'offline' },
   'no-answer': { say: 'no-answer', advice: 'advice-unreachable' },
   'unreachable': { say: 'unreachable', advice: 'advice-unreachable' },
-  'origin': { say: 'refused', advice: 'advice-origin', stays: true },
-  'too-large': { say: 'too-large', advice: 'advice-too-large', stays: true },
+  'origin': { say: 'refused', advice: 'advice-origin', flag: '--origin ORIGIN', stays: true },
+  'too-large': { say: 'too-large', advice: 'advice-too-large', flag: '--max-head', stays: true },
   'login': { say: 'login', advice: 'advice-login', stays: true },
   'denied': { say: 'denied', advice: 'advice-denied', stays: true },
   'nowhere': { say: 'nowhere', advice: 'advice-nowhere', stays: true },
   'blocked': { say: 'blocked', advice: 'advice-blocked', isGuess: true },
   'too-often': { say: 'too-often', advice: 'advice-too-often', stays: true },
-  'full': { say: 'close-1013', advice: 'advice-full', stays: true },
+  'full': { say: 'close-1013', advice: 'advice-full', flag: '--max-connections', stays: true },
   'gateway': { say: 'gateway', advice: 'advice-gateway' },
   'other': { say: 'other', advice: 'advice-other' },
 };
@@ -30,8 +30,10 @@ const TROUBLES = {
 // Gives { say, advice, stays, values }.
 export async function findTrouble(room) {
   const path = pathOf(room);
-  const { kind, status = 0, sentence = '' } = await look(`${path}?check=${encodeURIComponent(location.origin)}`);
-  return { ...TROUBLES[kind], values: { origin: location.origin, host: location.host, path, status: String(status), sentence } };
+  const { origin, host } = location;
+  const { kind, status = 0, sentence = '' } = await look(`${path}?check=${encodeURIComponent(origin)}`);
+  const flag = (TROUBLES[kind].flag ?? '').replace('ORIGIN', origin);
+  return { ...TROUBLES[kind], values: { origin, host, path, status: String(status), sentence, flag } };
 }
 
 async function look(address) {

@@ -26,14 +26,14 @@ const TABLE = {
   'not-connected': ['Not connected', '未连接'],
 
   // Why it cannot connect: in the header, and what can be done about it in the alarm below. `host`, `path` and `origin` are parts
-  // of the page's own address.
+  // of the page's own address, `flag` is one of roomd's.
   'offline': ['This device is offline.', '此设备已离线。'],
   'refused': ['The server refuses this page.', '服务器拒绝了此页面的连接。'],
   'too-large': ['The request is too large.', '请求过大。'],
   'login': ['You are not logged in.', '尚未登录。'],
   'denied': ['Access is denied.', '访问被拒绝。'],
   'nowhere': ['There is no room at this address.', '此地址没有聊天室。'],
-  'blocked': ['The connection is blocked on the way.', '连接在途中被拦截。'],
+  'blocked': ['The connection is blocked on the way.', '连接中途被拦截。'],
   'too-often': ['Too many requests.', '请求过于频繁。'],
   'gateway': ['The server is not running.', '服务器没有运行。'],
   'other': ['The server answers with an error.', '服务器返回了错误。'],
@@ -42,12 +42,12 @@ const TABLE = {
     '{host} 没有响应：可能是网络中断、服务器停止运行，或其证书不被接受。管理员请检查：roomd 及其前面的代理是否在运行。',
   ],
   'advice-origin': [
-    'This page is from {origin}, but the server is asked under another name. For the operator: let the proxy pass on the Host header as it comes, or start roomd with --origin {origin}.',
-    '此页面来自 {origin}，而服务器收到的请求写的是另一个主机名。管理员请让代理原样转发 Host 请求头，或用 --origin {origin} 启动 roomd。',
+    'This page comes from {origin}, but its requests reach the server with another Host. For the operator: let the proxy pass on the Host header as it is, or start roomd with {flag}.',
+    '此页面来自 {origin}，但请求到达服务器时 Host 已变成另一个主机名。管理员请让代理原样转发 Host 请求头，或在启动 roomd 时加上 {flag}。',
   ],
   'advice-too-large': [
-    'The browser sends more with each request than the server takes: most likely cookies. Delete the cookies of {host} and reload the page. For the operator: give other programs’ cookies a path of their own, or allow larger requests (--max-head, and the proxy’s limit).',
-    '浏览器随请求发送的数据超出了服务器的上限，通常是 Cookie 过多。请删除 {host} 的 Cookie，然后刷新页面。管理员请为其他程序的 Cookie 单独设置路径，或调高上限（--max-head 以及代理的相应设置）。',
+    'The browser sends more with each request than the server takes: most likely cookies. Delete the cookies of {host} and reload the page. For the operator: give other programs’ cookies a path of their own, or allow larger requests ({flag}, and the proxy’s own limit).',
+    '浏览器随请求发送的数据超出了服务器的上限，通常是 Cookie 过多。请删除 {host} 的 Cookie，然后刷新页面。管理员请为其他程序的 Cookie 单独设置路径，或调高上限（{flag} 以及代理的相应设置）。',
   ],
   'advice-login': [
     'A proxy in front of the room wants a login. Reload the page to log in.',
@@ -70,8 +70,8 @@ const TABLE = {
     '聊天室前面的代理暂时不再接受来自这里的请求（状态码 {status}）。页面会自动重试。',
   ],
   'advice-full': [
-    'As many are connected as the server takes. The page tries again by itself. For the operator: --max-connections.',
-    '连接数已达服务器上限。页面会自动重试。管理员可调整 --max-connections。',
+    'As many are connected as the server takes. The page tries again by itself. For the operator: {flag} sets how many.',
+    '连接数已达服务器上限。页面会自动重试。管理员可用 {flag} 调整上限。',
   ],
   'advice-gateway': [
     'The proxy at {host} answers, but the chat server behind it does not (status {status}). For the operator: is roomd running, and is it listening where the proxy looks for it?',
