@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::environment::UnknownVariable;
 use crate::history::database::{CannotOpen, Durability, Keep};
 use crate::history::memory::Memory;
 use crate::history::sqlite::{Sqlite, Terms, Wake};
@@ -40,6 +41,7 @@ use crate::websocket::MessageLimits;
         roomd decode 8105 48656c6c6f            see the bits of a frame\n  \
         roomd handshake                         see how a handshake is answered\n\n\
         Every flag can also be set in the environment: --max-message is ROOMD_MAX_MESSAGE, and so on.\n\
+        A variable that is empty is as one that is not set.\n\
         RUST_LOG sets what is logged: error, warn, info (the default), debug.\n\
         RUST_LOG=info,roomd::wire=trace shows every frame, bit by bit, with what is said in it.\n\
         Durations are written like 500ms, 10s or 2m. Sizes are bytes."
@@ -53,8 +55,8 @@ pub struct Config {
     #[arg(long, env = "ROOMD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     listen: Vec<ListenAddresses>,
 
-    /// Let the pages of this site connect as well, e.g. https://chat.example.com; "null" for files, "*" for all.
-    /// May be given more than once. Programs that are no browsers send no origin and are always let in
+    /// Let the pages of this site connect as well, e.g. https://chat.example.com, or https://*.example.com for all its
+    /// sub-domains; "null" for files, "*" for all. May be given more than once. Programs that are no browsers send no origin and are always let in
     #[arg(long, env = "ROOMD_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     origin: Vec<AllowedOrigin>,
 
@@ -190,6 +192,9 @@ pub struct Config {
     /// Not for people: systemd sets the variable for a unit with StateDirectory=
     #[arg(long, env = "STATE_DIRECTORY", hide = true, default_value = "")]
     state_directory: String,
+
+    #[arg(skip)]
+    unknown_variables: Vec<UnknownVariable>,
 }
 
 /// What roomd can be asked instead of serving.
@@ -277,15 +282,33 @@ pub enum Stop {
 }
 
 impl Config {
-    /// Reads flags, then the environment for those not given.
+    /// Reads flags, then the environment for those not given. `environment` is that of this process, from which the values
+    /// themselves are read: a variable that is set to nothing, as in a file for systemd, is as one that is not set.
     ///
     /// # Errors
     /// [`Stop`].
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Stop> {
-        let config = Config::try_parse_from(arguments).map_err(|error| {
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Config, Stop> {
+        let mut command = Config::command();
+        let variables = command.get_arguments().filter_map(Arg::get_env);
+        let known: Vec<String> = variables.map(|name| name.to_string_lossy().into_owned()).collect();
+        let mut unknown = Vec::new();
+        for (name, value) in environment {
+            unknown.extend(UnknownVariable::of(&name, &known));
+            if value.to_string_lossy().trim().is_empty() {
+                let is_it = |arg: &Arg| arg.get_env() == Some(name.as_os_str());
+                command = command.mut_args(|arg| if is_it(&arg) { arg.env(None) } else { arg });
+            }
+        }
+        let matches = command.try_get_matches_from_mut(arguments);
+        let config = matches.and_then(|matches| Config::from_arg_matches(&matches)).map_err(|error| {
+            let error = error.format(&mut command);
             let text = error.render().to_string();
             if error.use_stderr() { Stop::Wrong(first_sentence(&text)) } else { Stop::Asked(text) }
         })?;
+        let config = Config { unknown_variables: unknown, ..config };
         match config.misplaced() {
             Some(sentence) => Err(Stop::Wrong(first_sentence(sentence))),
             None => Ok(config),
@@ -320,6 +343,12 @@ impl Config {
     /// Where to listen.
     pub fn listen(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listen.iter().flat_map(|ListenAddresses(addresses)| addresses)
+    }
+
+    /// Variables that were meant for roomd and are none of its.
+    #[must_use]
+    pub fn unknown_variables(&self) -> &[UnknownVariable] {
+        &self.unknown_variables
     }
 
     /// The limits, as all connections share them.
@@ -464,7 +493,7 @@ mod tests {
     use super::*;
 
     fn read(flags: &[&str]) -> Result<Config, Stop> {
-        Config::read(["roomd"].iter().chain(flags).map(OsString::from))
+        Config::read(["roomd"].iter().chain(flags).map(OsString::from), [])
     }
 
     /// The flags' defaults are text, the tests' are numbers: they must not drift apart.

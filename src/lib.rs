@@ -22,7 +22,7 @@
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
-//!    [`config`], [`listen_address`].
+//!    [`log_filter`], [`environment`], [`config`], [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
@@ -37,6 +37,7 @@ pub mod chat;
 pub mod config;
 pub mod connection;
 pub mod ending;
+pub mod environment;
 pub mod event_loop;
 pub mod history;
 pub mod http;
@@ -45,6 +46,7 @@ pub mod limits;
 pub mod listen_address;
 pub mod listener;
 pub mod log_buffer;
+pub mod log_filter;
 pub mod moment;
 pub mod rate_limit;
 pub mod show;

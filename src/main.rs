@@ -9,13 +9,15 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use log::warn;
 use roomd::config::{Config, Stop};
 use roomd::event_loop;
 use roomd::log_buffer::LogBuffer;
+use roomd::log_filter::LogFilter;
 use roomd::show::{self, Verdict};
 
 fn main() -> ExitCode {
-    let config = match Config::read(std::env::args_os()) {
+    let config = match Config::read(std::env::args_os(), std::env::vars_os()) {
         Ok(config) => config,
         Err(stop) => return end(stop),
     };
@@ -29,10 +31,18 @@ fn main() -> ExitCode {
         };
     }
     let log = LogBuffer::default();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+    let filter = LogFilter::read(std::env::var_os("RUST_LOG").as_deref());
+    env_logger::Builder::new()
+        .parse_filters(filter.directives())
         .format_timestamp_millis()
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
+    for fault in filter.faults() {
+        warn!("{fault}");
+    }
+    for variable in config.unknown_variables() {
+        warn!("{variable}");
+    }
     let ended = event_loop::run(&config, &log);
     log.write_out();
     match ended {

@@ -516,6 +516,51 @@ fn nothing_from_the_network_gets_into_the_log_as_it_is() {
     }
 }
 
+#[test]
+fn a_misspelt_setting_and_a_level_that_is_none_are_told_at_the_start() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+    command.args(["--listen", "127.0.0.1:0"]);
+    command.envs([("ROOMD_MAX_MESAGE", "5"), ("RUST_LOG", "inof"), ("ROOMD_ORIGIN", "")]);
+    let mut daemon = Daemon::spawn(command);
+    daemon.signal("TERM");
+    daemon.wait();
+    let log = daemon.rest_of_log();
+    for part in
+        ["\"inof\" names no level", "ROOMD_MAX_MESAGE, which is no setting of roomd; did you mean ROOMD_MAX_MESSAGE?"]
+    {
+        assert_eq!(
+            log.iter().filter(|line| line.contains(" WARN ") && line.contains(part)).count(),
+            1,
+            "{part}: {log:?}"
+        );
+    }
+    assert_eq!(log.iter().filter(|line| line.contains(" WARN ")).count(), 2, "{log:?}");
+}
+
+#[test]
+fn an_empty_level_is_as_none_and_the_log_is_that_of_every_day() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+    command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "");
+    // It waits for the line that says where the daemon listens, which is at info.
+    Daemon::spawn(command);
+}
+
+#[test]
+fn the_pages_of_all_sub_domains_are_let_in_where_a_star_stands_for_them() {
+    let daemon = Daemon::start(&["--origin", "https://*.example.com"]);
+    for (origin, status) in [
+        ("https://a.example.com", "101"),
+        ("https://a.b.example.com", "101"),
+        ("https://example.com", "403"),
+        ("http://a.example.com", "403"),
+        ("https://a.example.com.evil.org", "403"),
+    ] {
+        let mut client = daemon.connect();
+        client.send(handshake("/").replacen("\r\n", &format!("\r\nOrigin: {origin}\r\n"), 1).as_bytes());
+        assert!(client.read_head().starts_with(&format!("HTTP/1.1 {status} ")), "{origin}");
+    }
+}
+
 /// A visit of the page is a dozen requests, and one person.
 #[test]
 fn a_visit_of_the_page_is_one_line_at_info_and_each_request_is_one_at_debug() {

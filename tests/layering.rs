@@ -46,6 +46,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     // The operating system.
     ("listen_address.rs", &[]),
+    ("environment.rs", &[]),
+    ("log_filter.rs", &[]),
     ("listener.rs", &["hub::Socket", "listen_address"]),
     ("log_buffer.rs", &[]),
     (
@@ -53,9 +55,21 @@ const MODULES: &[(&str, &[&str])] = &[
         &["config", "history::database::CannotOpen", "hub", "limits", "listener", "log_buffer", "moment"],
     ),
     // The face.
-    ("config.rs", &["history", "http", "limits", "listen_address", "rate_limit", "tail::Kept", "websocket"]),
+    (
+        "config.rs",
+        &[
+            "environment::UnknownVariable",
+            "history",
+            "http",
+            "limits",
+            "listen_address",
+            "rate_limit",
+            "tail::Kept",
+            "websocket",
+        ],
+    ),
     ("show.rs", &["config", "http::Refusal", "websocket"]),
-    ("main.rs", &["config", "event_loop", "log_buffer", "show"]),
+    ("main.rs", &["config", "event_loop", "log_buffer", "log_filter", "show"]),
     ("lib.rs", &[]),
 ];
 
@@ -68,9 +82,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["history/database.rs", "history/schema.rs"]),
     ("libc", &["event_loop.rs", "listener.rs"]),
     ("socket2", &["listener.rs"]),
-    ("log", &["history/sqlite.rs", "hub/", "event_loop.rs", "listener.rs"]),
+    ("log", &["history/sqlite.rs", "hub/", "event_loop.rs", "listener.rs", "log_filter.rs", "main.rs"]),
     ("env_logger", &["main.rs"]),
     ("clap", &["config.rs"]),
+    ("strsim", &["environment.rs"]),
     ("humantime", &["config.rs"]),
     ("slab", &["hub/", "chat/"]),
     ("httparse", &["http/"]),

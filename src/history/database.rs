@@ -168,7 +168,11 @@ impl Database {
                 match fs::metadata(&path) {
                     Ok(metadata) if metadata.is_file() => {}
                     Ok(_) => return Err(CannotOpen::NotAFile(path.into())),
-                    // A link that leads nowhere.
+                    // A link to a file that is not there yet: it is made where the link leads, as SQLite would do.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+                        made.map_err(|error| CannotOpen::from_io(&path, &error))?;
+                    }
                     Err(error) => return Err(CannotOpen::from_io(&path, &error)),
                 }
             }
@@ -879,11 +883,13 @@ mod tests {
         sql(&at("incomplete"), "DROP TABLE message");
         drop(Database::open(&at("cut"), Durability::Normal).unwrap());
         fs::write(at("cut"), &fs::read(at("cut")).unwrap()[..4_100]).unwrap();
-        std::os::unix::fs::symlink(at("nowhere"), at("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere/file", at("link")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
         for (name, expected) in [
             ("no/such/file", CannotOpen::NoDirectory as fn(Box<Path>) -> CannotOpen),
             ("text/file", CannotOpen::NoDirectory),
             ("link", CannotOpen::NoDirectory),
+            ("loop", |path| CannotOpen::System(path, "Too many levels of symbolic links (os error 40)".into())),
             (".", CannotOpen::NotAFile),
             ("text", CannotOpen::Corrupt),
             ("incomplete", CannotOpen::Corrupt),
@@ -901,6 +907,25 @@ mod tests {
                 assert_eq!(fs::read(at(name)).ok(), before, "{name} was changed");
             }
         }
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_makes_it_there_for_its_owner_alone() {
+        let folder = Folder::new();
+        let at = |name: &str| folder.0.join(name);
+        fs::create_dir(at("disk")).unwrap();
+        std::os::unix::fs::symlink("disk/second", at("first")).unwrap();
+        std::os::unix::fs::symlink("third", at("disk/second")).unwrap();
+        let mut database = Database::open(&at("first"), Durability::Normal).unwrap();
+        append(&mut database, &[said("lobby", "hello")]);
+        let metadata = fs::symlink_metadata(at("disk/third")).unwrap();
+        assert!(metadata.is_file());
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+        assert!(at("disk/third-wal").exists() && !at("first-wal").exists(), "beside the file, not beside the link");
+        assert!(fs::symlink_metadata(at("first")).unwrap().is_symlink());
+        drop(database);
+        let mut again = Database::open(&at("first"), Durability::Normal).unwrap();
+        assert_eq!(again.last_id("lobby"), Ok(1));
     }
 
     #[test]
