@@ -43,6 +43,9 @@ export function prepareTimeline({ wantOlder, pickName }) {
   const observer = new ResizeObserver(() => screen.follow && scrollToEnd());
   observer.observe(page.view);
   observer.observe(page.log);
+  // A turned screen may pass through a third size and move the view there. The browser tells of sizes before it tells of
+  // moves, so by then we are back at the end.
+  window.addEventListener('resize', () => screen.follow && scrollToEnd());
 }
 
 // A line is { kind: 'message' | 'action' | 'private', id, time, name, to, text, mine, isNews, mention }

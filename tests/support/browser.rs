@@ -259,10 +259,18 @@ impl Tab {
         self.call("Input.dispatchMouseEvent", &parameters);
     }
 
+    /// Where an element is when it has come to rest: in two frames at the same place.
     fn middle_of(&mut self, selector: &str) -> (f64, f64) {
         let middle = self.evaluate(&format!(
-            "(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])
-             (document.querySelector({}).getBoundingClientRect())",
+            "new Promise((done) => {{
+               const look = (before) => {{
+                 const {{ x, y, width, height }} = document.querySelector({}).getBoundingClientRect();
+                 const now = [x + width / 2, y + height / 2];
+                 if (String(now) === String(before)) done(now);
+                 else requestAnimationFrame(() => look(now));
+               }};
+               look();
+             }})",
             quoted(selector)
         ));
         (middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap())
