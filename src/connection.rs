@@ -8,7 +8,8 @@
 //!
 //! # Order of calls
 //! After each read: [`next`](Connection::next) until it says [`Incoming::Starved`]. At the end of the stream:
-//! [`finished_by_peer`](Connection::finished_by_peer). When the queue has been written out:
+//! [`finished_by_peer`](Connection::finished_by_peer). When the poller reports that the stream will end, or that the
+//! socket has failed: [`hung_up`](Connection::hung_up), [`failed`](Connection::failed). When the queue has been written out:
 //! [`flushed`](Connection::flushed). When [`deadline`](Connection::deadline) has come:
 //! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
 //! delivered: [`depart`](Connection::depart).
@@ -40,6 +41,8 @@ pub enum State {
     AwaitingHandshake,
     /// It is a WebSocket; frames go both ways.
     Open,
+    /// As `Open`, and the peer has ended its stream: what it sent before that is still taken, for a short, fixed time.
+    HungUp,
     /// The last words are known.
     Closing(Phase),
     /// Nothing more will happen; the slot can be freed.
@@ -51,6 +54,8 @@ pub enum State {
 pub enum Phase {
     /// The peer is leaving. What was said before that must still reach it; then comes our last frame.
     Departing,
+    /// As `Departing`, and the peer's stream has ended already: nobody is told anything, and nobody is waited for.
+    DepartingLast,
     /// Our Close is queued; the peer's is awaited (section 5.5.1).
     AwaitingClose,
     /// Our last bytes are queued: a Close, or an HTTP answer.
@@ -73,7 +78,9 @@ pub enum Trigger {
     CloseReceived,
     /// The peer broke a rule.
     Violated,
-    /// The peer's stream ended.
+    /// The poller has reported the end of the peer's stream, which lies behind what has not been read yet.
+    PeerHungUp,
+    /// The peer's stream ended, and all of it has been read.
     PeerFinished,
     /// We said Close first.
     CloseSent,
@@ -99,11 +106,23 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = {
         (AwaitingHandshake, Broken, Ended),
         (Open, CloseReceived, Closing(Departing)),
         (Open, Violated, Closing(Departing)),
-        (Open, PeerFinished, Closing(Departing)),
+        (Open, PeerHungUp, HungUp),
+        (Open, PeerFinished, Closing(DepartingLast)),
         (Open, CloseSent, Closing(AwaitingClose)),
         (Open, Broken, Ended),
+        (HungUp, CloseReceived, Closing(DepartingLast)),
+        (HungUp, Violated, Closing(DepartingLast)),
+        (HungUp, PeerFinished, Closing(DepartingLast)),
+        (HungUp, TimeUp, Closing(DepartingLast)),
+        (HungUp, CloseSent, Closing(FlushingLast)),
+        (HungUp, Broken, Ended),
+        (Closing(Departing), PeerHungUp, Closing(DepartingLast)),
         (Closing(Departing), Departed, Closing(Flushing)),
+        (Closing(Departing), TimeUp, Ended),
         (Closing(Departing), Broken, Ended),
+        (Closing(DepartingLast), Departed, Closing(FlushingLast)),
+        (Closing(DepartingLast), TimeUp, Ended),
+        (Closing(DepartingLast), Broken, Ended),
         (Closing(AwaitingClose), CloseReceived, Closing(Flushing)),
         (Closing(AwaitingClose), Violated, Closing(Flushing)),
         (Closing(AwaitingClose), PeerFinished, Closing(FlushingLast)),
@@ -146,6 +165,8 @@ pub enum Due {
     Nothing,
     /// A Close was queued: the connection leaves its room now.
     CloseSent,
+    /// The peer has hung up, and the time for what it had said before is over: see [`Phase::DepartingLast`].
+    Departing,
 }
 
 /// Whether another change of name or room may be made now.
@@ -270,11 +291,11 @@ impl Connection {
     #[must_use]
     pub fn wants_bytes(&self, limits: &Limits) -> bool {
         match self.state {
-            State::Open => {
+            State::Open | State::HungUp => {
                 let may_owe_bytes = if self.is_page_queued { 1 } else { limits.read_budget_bytes };
                 self.resting_until.is_none() && self.queue.len() < may_owe_bytes
             }
-            State::Closing(Phase::Departing | Phase::FlushingLast) | State::Ended => false,
+            State::Closing(Phase::Departing | Phase::DepartingLast | Phase::FlushingLast) | State::Ended => false,
             State::AwaitingHandshake | State::Closing(_) => true,
         }
     }
@@ -282,14 +303,26 @@ impl Connection {
     /// The room's events may be queued for it: it is open, or about to leave and still to see what was said before.
     #[must_use]
     pub fn may_be_sent_to(&self) -> bool {
-        matches!(self.state, State::Open | State::Closing(Phase::Departing))
+        self.is_in_use() || matches!(self.state, State::Closing(Phase::Departing | Phase::DepartingLast))
+    }
+
+    /// Frames of the peer are taken for what they say.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.state, State::Open | State::HungUp)
+    }
+
+    /// The socket has failed, and is only kept for what the peer said before that and can be read without waiting.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state == State::HungUp && matches!(self.ending, Some(Ending::Broken(_)))
     }
 
     /// Takes the next event off the front of `input`.
     pub fn next<'a>(&'a mut self, input: &'a mut Input<'_>, site: &Site, limits: &Limits, now: Moment) -> Incoming<'a> {
         match self.state {
             State::AwaitingHandshake => self.next_of_request(input, site, limits, now),
-            State::Open => self.next_of_frames(input, limits, now),
+            State::Open | State::HungUp => self.next_of_frames(input, limits, now),
             State::Closing(Phase::AwaitingClose) => {
                 self.look_for_close(input, limits, now);
                 Incoming::Starved
@@ -306,13 +339,27 @@ impl Connection {
     pub fn finished_by_peer(&mut self, now: Moment) -> Incoming<'static> {
         match self.state {
             State::AwaitingHandshake => self.ending = Some(Ending::NoRequest),
-            State::Open => {
+            State::Open | State::HungUp => {
                 self.ending.get_or_insert(Ending::PeerVanished);
             }
             State::Closing(_) | State::Ended => {}
         }
         self.step(Trigger::PeerFinished, now);
-        if self.state == State::Closing(Phase::Departing) { Incoming::Departing } else { Incoming::Starved }
+        if self.state == State::Closing(Phase::DepartingLast) { Incoming::Departing } else { Incoming::Starved }
+    }
+
+    /// The poller has reported that the peer's stream ends behind what can be read. Of that, as many frames are taken as
+    /// the rate allows within `--close-timeout`, and without any rest between them; where something else holds up the
+    /// reading, `--close-timeout` is waited for it. What is left then is dropped.
+    pub fn hung_up(&mut self, limits: &Limits, now: Moment) {
+        self.step(Trigger::PeerHungUp, now);
+        self.rest_as_needed(limits, now);
+    }
+
+    /// What a peer that has hung up had said before, and what has not been taken of it, is dropped now.
+    pub fn give_up_rest(&mut self, now: Moment) {
+        self.ending.get_or_insert(Ending::PeerVanished);
+        self.step(Trigger::TimeUp, now);
     }
 
     /// Counts one frame against the rate. The work is done; it is the next frame that may have to wait.
@@ -320,8 +367,16 @@ impl Connection {
         // `/echo` is there to be driven as fast as it goes.
         if let (Some(rate), Purpose::Chat) = (limits.rate, self.purpose) {
             self.bucket.take(rate, now);
-            self.resting_until = self.bucket.empty_until(rate, now);
+            self.rest_as_needed(limits, now);
         }
+    }
+
+    fn rest_as_needed(&mut self, limits: &Limits, now: Moment) {
+        let Some(mut rate) = limits.rate else { return };
+        if self.state == State::HungUp {
+            rate.burst = rate.burst.saturating_add(rate.within(limits.close_timeout));
+        }
+        self.resting_until = self.bucket.empty_until(rate, now);
     }
 
     /// Counts a change of name or of room, unless there have been too many: these cost everybody who is told of them.
@@ -335,17 +390,36 @@ impl Connection {
         Changes::Allowed
     }
 
-    /// Bytes from the peer are waiting, and it is we who do not read them: that is a sign of life, and its message is not
-    /// late.
-    pub fn kept_waiting(&mut self, now: Moment) {
+    /// Bytes have come from the peer: a sign of life.
+    pub fn heard(&mut self, now: Moment) {
         (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
+    }
+
+    /// Bytes from the peer are waiting, and it is we who do not read them: so long as it has not hung up and its socket
+    /// has not failed, they count as its answer to a Ping. The Ping itself is sent all the same, since it is what a
+    /// peer's system answers with a reset if the peer is gone.
+    pub fn kept_waiting(&mut self, limits: &Limits, now: Moment) {
+        if self.keepalive == Keepalive::Asked && self.keepalive_since + limits.ping_timeout <= now {
+            self.heard(now);
+        }
+    }
+
+    /// The same while the history has to come first: then the message that is being received is not late, either.
+    pub fn kept_waiting_for_history(&mut self, limits: &Limits, now: Moment) {
+        self.kept_waiting(limits, now);
         self.message_since = now;
+    }
+
+    /// It rests, because it has sent too much.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.resting_until.is_some()
     }
 
     /// Everything that was said before the peer's last frame is queued for it: now comes ours, as an answer
     /// (section 5.5.1: with the code that was received) or as the verdict on a violation (section 7.1.7).
     pub fn depart(&mut self, now: Moment) {
-        if self.state != State::Closing(Phase::Departing) {
+        if !matches!(self.state, State::Closing(Phase::Departing | Phase::DepartingLast)) {
             return;
         }
         match self.ending {
@@ -357,9 +431,9 @@ impl Connection {
         self.step(Trigger::Departed, now);
     }
 
-    /// Says Close first, for a reason of ours. Only an open connection can be closed so; others change nothing.
+    /// Says Close first, for a reason of ours. Only a connection in use can be closed so; others change nothing.
     pub fn close(&mut self, ending: Ending, now: Moment) {
-        if self.state != State::Open {
+        if !self.is_in_use() {
             return;
         }
         // Too much waits already: what has not begun to leave is given up, so that the Close has a chance to arrive.
@@ -387,15 +461,23 @@ impl Connection {
         }
     }
 
-    /// A write has failed. What waits cannot be delivered; but what the peer said before it went away can still be read,
-    /// and is not to be lost: an open connection goes on until its stream ends.
-    pub fn write_failed(&mut self, ending: Ending, now: Moment) {
-        if self.state == State::Open {
+    /// The socket has failed: a reset, or a write that can never be done. What waits cannot be delivered. The connection
+    /// ends at once; only what the peer said before that and can be read without any waiting is still taken, and
+    /// [`cut_off`](Connection::cut_off) ends it when there is no more of that. The rate allows as much as after a
+    /// [hang-up](Connection::hung_up).
+    pub fn failed(&mut self, ending: Ending, limits: &Limits, now: Moment) {
+        if self.is_in_use() {
             self.queue = WriteQueue::default();
-            self.ending = Some(ending);
+            self.ending.get_or_insert(ending);
+            self.hung_up(limits, now);
         } else {
             self.cut(ending, now);
         }
+    }
+
+    /// Ends a connection whose socket [has failed](Connection::has_failed).
+    pub fn cut_off(&mut self) {
+        self.state = next_state(self.state, Trigger::Broken);
     }
 
     /// Ends at once, without a last word: the socket failed, or nobody is there to hear one. If the end was known
@@ -417,8 +499,12 @@ impl Connection {
                 };
                 sign_of_life.min(self.message_deadline(limits)).min(self.resting_until.unwrap_or(Moment::NEVER))
             }
-            // It waits for the history, which has its own ways to fail; the socket is not asked for anything.
-            State::Closing(Phase::Departing) | State::Ended => Moment::NEVER,
+            // It has said all that it may. Otherwise nobody can be asked for a sign of life, so the time is fixed.
+            State::HungUp if self.is_resting() => self.since,
+            State::HungUp => self.since + limits.close_timeout,
+            // It waits for the history, and the peer is there: a slow disk is waited for as long as a silent peer.
+            State::Closing(Phase::Departing) => self.since + limits.ping_timeout.max(limits.close_timeout),
+            State::Ended => Moment::NEVER,
             // Fixed when the state begins: neither taking a little nor taking nothing moves it.
             State::Closing(_) => {
                 self.since + limits.close_timeout + SLOWEST_FLUSH * self.owed_since.div_ceil(SLOWEST_FLUSH_BYTES)
@@ -437,6 +523,10 @@ impl Connection {
                 Due::Nothing
             }
             State::Open => self.on_open_deadline(limits, now),
+            State::HungUp => {
+                self.give_up_rest(now);
+                Due::Departing
+            }
             State::Closing(_) | State::Ended => {
                 self.step(Trigger::TimeUp, now);
                 Due::Nothing
@@ -537,7 +627,6 @@ impl Connection {
             self.decoder.forget_delivered();
             return Incoming::Starved;
         }
-        (self.keepalive, self.keepalive_since) = (Keepalive::Heard, now);
         if !self.decoder.is_amid_message() {
             self.message_since = now;
         }
@@ -545,8 +634,9 @@ impl Connection {
             Ok(received) => received,
             Err(violation) => {
                 self.ending = Some(Ending::Violated(violation));
-                // Not `step`: the borrow of the decoder reaches to the end of this function. `Departing` has no deadline.
-                self.state = next_state(self.state, Trigger::Violated);
+                // Not `step`: the borrow of the decoder reaches to the end of this function.
+                (self.state, self.since) = (next_state(self.state, Trigger::Violated), now);
+                self.owed_since = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 return Incoming::Departing;
             }
         };
@@ -569,7 +659,8 @@ impl Connection {
             }
             (Received::Close(Close { code, .. }), _) => {
                 self.ending = Some(Ending::PeerClosed(code));
-                self.state = next_state(self.state, Trigger::CloseReceived);
+                (self.state, self.since) = (next_state(self.state, Trigger::CloseReceived), now);
+                self.owed_since = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 Incoming::Departing
             }
             (Received::Pong | Received::Fragment, _) => Incoming::Handled,
@@ -647,10 +738,11 @@ mod tests {
             match state {
                 State::AwaitingHandshake => 0,
                 State::Open => 1,
-                State::Closing(Phase::Departing | Phase::AwaitingClose) => 2,
-                State::Closing(Phase::Flushing) => 3,
-                State::Closing(Phase::FlushingLast | Phase::Draining) => 4,
-                State::Ended => 5,
+                State::HungUp => 2,
+                State::Closing(Phase::Departing | Phase::AwaitingClose) => 3,
+                State::Closing(Phase::DepartingLast | Phase::Flushing) => 4,
+                State::Closing(Phase::FlushingLast | Phase::Draining) => 5,
+                State::Ended => 6,
             }
         }
         for (from, on, to) in TRANSITIONS {

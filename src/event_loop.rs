@@ -182,14 +182,20 @@ impl EventLoop {
                             listener.is_ready = true;
                         }
                     }
-                    Token(token) => self.hub.ready(
-                        PeerId::from_token(token),
-                        Readiness {
-                            readable: event.is_readable() || event.is_error(),
-                            writable: event.is_writable(),
-                            hung_up: event.is_read_closed() || event.is_error(),
-                        },
-                    ),
+                    Token(token) => {
+                        let id = PeerId::from_token(token);
+                        self.hub.ready(
+                            id,
+                            Readiness {
+                                readable: event.is_readable() || event.is_error(),
+                                writable: event.is_writable(),
+                                hung_up: event.is_read_closed() || event.is_error(),
+                            },
+                        );
+                        if event.is_error() {
+                            self.hub.failed(id);
+                        }
+                    }
                 }
             }
             if is_signalled && self.on_signals(now) == Obey::AtOnce {

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -18,6 +19,11 @@ use crate::listen_address::{ListenAddress, SocketMode};
 /// Connections that may wait to be accepted. PHP's `socket_listen` asks for none, and the last of 200 clients who come
 /// at once wait a second for TCP to try again. The kernel lowers this to its own limit, `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// How long a peer's machine may leave what we sent without an answer, or its socket full, before the kernel breaks the
+/// connection. It finds the machines that are gone from the network while we do not read from them; two minutes are more
+/// than a Ping and its answer take, which find the others.
+const UNANSWERED: Duration = Duration::from_secs(120);
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -157,6 +163,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     // Accepted sockets inherit this on Linux, which spares a call for each. A turn's messages leave in one write: to
     // hold that back in the hope of more could only delay it.
     socket.set_tcp_nodelay(true)?;
+    // This one is inherited, too.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNANSWERED))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -256,6 +265,14 @@ impl Socket for Stream {
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }
+
+    fn failure(&mut self) -> ErrorKind {
+        let error = match self {
+            Stream::Tcp(stream) => stream.take_error(),
+            Stream::Unix(stream) => stream.take_error(),
+        };
+        error.ok().flatten().map_or(ErrorKind::ConnectionReset, |error| error.kind())
+    }
 }
 
 #[cfg(test)]
@@ -264,7 +281,7 @@ mod tests {
 
     /// The whole latency of a chat hangs on it, and it is set in a place where one would not look for it.
     #[test]
-    fn an_accepted_socket_sends_at_once() -> Result<(), Box<dyn std::error::Error>> {
+    fn an_accepted_socket_sends_at_once_and_does_not_wait_for_ever() -> Result<(), Box<dyn std::error::Error>> {
         let listeners = Listener::bind(&ListenAddress::Tcp("127.0.0.1:0".into()))?;
         let Listener::Tcp(listener) = &listeners[0] else { return Err("not a TCP listener".into()) };
         let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
@@ -276,6 +293,7 @@ mod tests {
             }
         };
         assert!(stream.nodelay()?);
+        assert_eq!(socket2::SockRef::from(&stream).tcp_user_timeout()?, Some(UNANSWERED));
         Ok(())
     }
 }

@@ -14,6 +14,14 @@ pub struct Rate {
     pub per_second: u32,
 }
 
+impl Rate {
+    /// Frames that this allows in that time, in the long run.
+    #[must_use]
+    pub fn within(self, time: Duration) -> u32 {
+        u32::try_from(u128::from(self.per_second) * time.as_millis() / 1_000).unwrap_or(u32::MAX)
+    }
+}
+
 /// The bucket, as one number: when it will be full again. Taking a token moves that into the future by the time one
 /// token needs; "empty" is when it lies a whole bucket ahead.
 ///

@@ -168,7 +168,7 @@ fn frames() -> Vec<Vec<u8>> {
 
 /// Two bytes of options, then what happens: see `World::happens`.
 fn scripts() -> Vec<Vec<u8>> {
-    let plots: [&[u8]; 17] = [
+    let plots: [&[u8]; 18] = [
         // Somebody connects, asks for the room, says something, leaves.
         &[0, 1, 0, 2, 0, 2, b'h', b'i', 14, 3, 11, 14],
         // Three in the room: they talk in turn, one is slow, one is cut off.
@@ -201,9 +201,12 @@ fn scripts() -> Vec<Vec<u8>> {
         &[27, 0, 6, 9, 9, 22, 0, 1, 6, 2, 9, 6, 2, 9, 22, 2, 9, 6, 2, 3, 14, 26, 5, 14],
         // Somebody comes back by an id that joins on, with a name, and by one of the future.
         &[2, 0, 1, b'a', 2, 0, 1, b'b', 0, 1, 8, 0, 1, 2, 14, 0, 1, 8, 0, 0, 3, 14, 8, 6, 5, 0, 14],
+        // Behind a shut gate: one has come, one is on the way, one moves, one looks back, one has left, one rests.
+        &[13, 1, 0, 1, 0, 0, 1, 0, 2, 0, 1, b'a', 13, 1, 14, 13, 1, 6, 1, 5, 22, 6, 4, 0, 1, 0, 2, 11, 31, 15],
         // Faults of each kind.
         &[2, 15, 3, 1, 2, 3, 18, 16, 255, 4, 1, 1, 34, 14, 8, 0, 0, 14],
     ];
-    let options = [[0, 3], [1, 1], [5, 5], [10, 7], [16, 9], [25, 13], [3, 15], [12, 11], [32, 3], [96, 1]];
+    let options =
+        [[0, 3], [1, 1], [5, 5], [10, 7], [16, 9], [25, 13], [3, 15], [12, 11], [32, 3], [96, 1], [0, 17], [5, 21]];
     plots.iter().flat_map(|plot| options.map(|options| [&options, *plot].concat())).collect()
 }

@@ -27,6 +27,10 @@ struct Queues {
     ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
     asked: Vec<(RoomKey, PeerId, Wanted)>,
     sizes: Vec<PageSize>,
+    /// Nothing comes back.
+    hangs: bool,
+    /// It has fallen behind.
+    is_behind: bool,
 }
 
 impl Late {
@@ -68,7 +72,8 @@ impl History<PeerId> for Late {
     }
 
     fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
-        self.0.borrow_mut().ready.pop_front()
+        let queues = &mut *self.0.borrow_mut();
+        if queues.hangs { None } else { queues.ready.pop_front() }
     }
 
     fn reach(&self) -> Reach {
@@ -76,7 +81,7 @@ impl History<PeerId> for Late {
     }
 
     fn pressure(&self) -> Pressure {
-        Pressure::Low
+        if self.0.borrow().is_behind { Pressure::High } else { Pressure::Low }
     }
 
     fn tick(&mut self, _unix_ms: u64) {}
@@ -87,6 +92,8 @@ struct Wire {
     to_hub: Rc<RefCell<Vec<u8>>>,
     from_hub: Rc<RefCell<Vec<u8>>>,
     is_full: Rc<Cell<bool>>,
+    /// The peer has ended its stream.
+    is_finished: Rc<Cell<bool>>,
 }
 
 impl Wire {
@@ -106,7 +113,7 @@ impl Wire {
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.to_hub.take();
-        if bytes.is_empty() {
+        if bytes.is_empty() && !self.is_finished.get() {
             return Err(ErrorKind::WouldBlock.into());
         }
         buffer[..bytes.len()].copy_from_slice(&bytes);
@@ -151,6 +158,12 @@ impl Clocked {
     fn say(&mut self, id: PeerId, wire: &Wire, bytes: &[u8]) {
         wire.to_hub.borrow_mut().extend_from_slice(bytes);
         self.hub.ready(id, Readiness { readable: true, ..Readiness::default() });
+        self.hub.turn(self.now);
+    }
+
+    fn hang_up(&mut self, id: PeerId, wire: &Wire) {
+        wire.is_finished.set(true);
+        self.hub.ready(id, Readiness { readable: true, writable: true, hung_up: true });
         self.hub.turn(self.now);
     }
 
@@ -323,4 +336,113 @@ fn no_number_of_privates_makes_a_willing_reader_too_slow() {
         assert_eq!(texts, said);
         assert!(!party.heard().contains("too slow"), "{}", party.heard());
     }
+}
+
+/// Everybody is somewhere else on the way when the disk stops answering: one sits there with words that are not read, one
+/// takes another name, one looks back, one moves, one has said goodbye, one is coming.
+fn caught_by_a_hanging_disk(late: &Late, limits: Limits) -> (Clocked, Vec<(PeerId, Wire)>) {
+    let mut clocked = nobody_there(late, limits);
+    let mut members: Vec<(PeerId, Wire)> = (0..5).map(|_| clocked.come("/")).collect();
+    late.0.borrow_mut().hangs = true;
+    let frames: [(u8, &[u8]); 4] =
+        [(0x81, b"/nick Bea"), (0x81, b"/history 50"), (0x81, b"/join elsewhere"), (0x88, b"")];
+    for ((id, wire), (first_byte, payload)) in members[1..].iter().zip(frames) {
+        clocked.say(*id, wire, &masked_frame(first_byte, payload));
+    }
+    members.push(clocked.come("/?name=Ann"));
+    late.0.borrow_mut().is_behind = true;
+    for (id, wire) in &members {
+        clocked.say(*id, wire, &masked_frame(0x81, b"hello"));
+    }
+    (clocked, members)
+}
+
+/// Of 300 slots, 297 were held so by clients that were long gone.
+#[test]
+fn who_hangs_up_while_the_disk_hangs_gives_back_its_slot_in_a_fixed_time() {
+    let (late, limits) = (Late::default(), Limits::default());
+    let (mut clocked, members) = caught_by_a_hanging_disk(&late, limits);
+    for (id, wire) in &members {
+        clocked.hang_up(*id, wire);
+    }
+    // Once for what had been said before, once for what is still to be sent, with the second that a queue is given.
+    clocked.pass(limits.close_timeout);
+    clocked.pass(limits.close_timeout + Duration::from_secs(1));
+    assert_eq!(clocked.hub.connections(), 0);
+    // Their rooms lose them when the disk answers, each once.
+    let (_, witness) = clocked.come("/");
+    {
+        let mut queues = late.0.borrow_mut();
+        (queues.hangs, queues.is_behind) = (false, false);
+    }
+    late.answer();
+    for _ in 0..4 {
+        clocked.pass(Duration::ZERO);
+    }
+    assert_eq!(witness.events("welcome")[0]["online"], 1, "the others had left before");
+}
+
+#[test]
+fn whose_socket_fails_while_the_disk_hangs_gives_back_its_slot_at_once() {
+    let late = Late::default();
+    let (mut clocked, members) = caught_by_a_hanging_disk(&late, Limits::default());
+    for (id, wire) in &members {
+        clocked.hub.failed(*id);
+        clocked.hang_up(*id, wire);
+    }
+    assert_eq!(clocked.hub.connections(), 0);
+}
+
+/// A slow disk is waited for; one that hangs is not.
+#[test]
+fn who_said_goodbye_and_stays_is_let_go_after_the_time_that_a_silent_peer_has() {
+    let (late, limits) = (Late::default(), Limits::default());
+    let mut clocked = nobody_there(&late, limits);
+    let (id, wire) = clocked.come("/");
+    late.0.borrow_mut().hangs = true;
+    clocked.say(id, &wire, &masked_frame(0x88, b""));
+    clocked.pass(limits.ping_timeout - Duration::from_millis(1));
+    assert_eq!(clocked.hub.connections(), 1);
+    clocked.pass(Duration::from_millis(1));
+    assert_eq!(clocked.hub.connections(), 0);
+}
+
+/// What it had said and is not read yet would otherwise be said by two of one name.
+#[test]
+fn the_name_of_one_who_has_hung_up_is_free_and_who_takes_it_comes_after_its_end() {
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits::default());
+    let (witness_id, witness) = clocked.come("/");
+    let (id, wire) = clocked.come("/?name=Ann");
+    // Its own question holds it up, and what it says behind that is not read before the answer.
+    clocked.say(id, &wire, &masked_frame(0x81, b"/history 50"));
+    clocked.say(id, &wire, &masked_frame(0x81, b"and another thing"));
+    clocked.hang_up(id, &wire);
+    clocked.say(witness_id, &witness, &masked_frame(0x81, b"/msg Ann are you there?"));
+    assert_eq!(witness.events("error")[0]["code"], "no-such-name");
+    assert!(witness.events("leave").is_empty(), "it is still heard out");
+    let (_, heir) = clocked.come("/?name=ANN");
+    assert_eq!(heir.events("welcome")[0]["name"], "ANN");
+    let heard = witness.heard();
+    let at = |event: &str| heard.find(event).unwrap_or_else(|| panic!("no {event} in {heard}"));
+    assert!(at(r#""name":"Ann","mess":"left the room""#) < at(r#""name":"ANN","mess":"joined the room""#));
+    assert!(!heard.contains("another thing"));
+}
+
+#[test]
+fn what_was_said_before_a_hang_up_is_heard_when_the_history_answers_in_time() {
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits::default());
+    let (_, witness) = clocked.come("/");
+    let (id, wire) = clocked.come("/?name=Ann");
+    clocked.say(id, &wire, &masked_frame(0x81, b"/history 50"));
+    clocked.say(id, &wire, &masked_frame(0x81, b"/who"));
+    clocked.hang_up(id, &wire);
+    late.answer();
+    for _ in 0..4 {
+        clocked.pass(Duration::from_millis(1));
+    }
+    assert_eq!(wire.events("users").len(), 1, "it was asked before, and is answered");
+    assert_eq!(witness.events("leave").len(), 1);
+    assert_eq!(clocked.hub.connections(), 1);
 }

@@ -119,6 +119,12 @@ impl<C: Copy + Eq> Room<C> {
         self.roster.claim(name, connection)
     }
 
+    /// Who is in the way of such a claim.
+    #[must_use]
+    pub fn rival(&self, name: &Name, connection: C) -> Option<C> {
+        self.roster.rival(name, connection)
+    }
+
     /// Gives back a name that was claimed.
     pub fn release(&mut self, name: &Name, connection: C) {
         self.roster.release(name, connection);

@@ -72,6 +72,15 @@ impl<H: Copy + Eq> Roster<H> {
         Ok(())
     }
 
+    /// Who is in the way of `holder` claiming `name`: somebody who has it, or one that looks like it.
+    #[must_use]
+    pub fn rival(&self, name: &Name, holder: H) -> Option<H> {
+        let NameKey { folded, look } = name.key();
+        let namesake = self.held.get(&folded).map(|held| held.holder);
+        let double = self.looks.get(&look).map(|look| look.holder);
+        [namesake, double].into_iter().flatten().find(|other| *other != holder)
+    }
+
     /// Gives back one claim of `name`. If `holder` has none, written just so, nothing happens.
     pub fn release(&mut self, name: &Name, holder: H) {
         if name.is_tourist() {

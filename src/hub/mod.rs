@@ -30,7 +30,7 @@ use slab::Slab;
 use self::pages::PageRequests;
 use self::presence::{Leaver, NOWHERE};
 use self::rooms::{RoomState, Rooms};
-use self::slot::{Arrival, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
+use self::slot::{Arrival, Departed, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
 use self::wire::Wire;
 use crate::chat::{Kind, Problem, Spoken};
 use crate::connection::{Connection, Due, Incoming, Phase, State};
@@ -73,13 +73,18 @@ const FRAMES_PER_TURN: usize = 16;
 /// Slots kept beyond `--max-connections` for those who are told that the daemon is full.
 const TURNED_AWAY_AT_ONCE: usize = 64;
 
-/// What the hub needs of a socket besides reading and writing. All three never block.
+/// What the hub needs of a socket besides reading and writing. None of it ever blocks.
 pub trait Socket: Read + Write {
     /// Shuts the writing half: the peer sees the end of our stream, and can still send.
     ///
     /// # Errors
     /// What the system says; the connection is broken then.
     fn shut_down_writing(&mut self) -> io::Result<()>;
+
+    /// Why the socket has failed, when the poller has reported that it has. A peer's reset is the usual reason.
+    fn failure(&mut self) -> ErrorKind {
+        ErrorKind::ConnectionReset
+    }
 }
 
 /// A connection, named so that a late event cannot mean another one: its slot, and a serial that no two occupants of
@@ -119,6 +124,15 @@ pub struct Readiness {
     pub hung_up: bool,
 }
 
+/// What the poller has reported of a connection's end.
+#[derive(Debug, Clone, Copy)]
+enum ReportedEnd {
+    /// The peer's stream ends behind what can be read.
+    HungUp,
+    /// The socket has failed.
+    Failed,
+}
+
 /// See the module.
 pub struct Hub<S> {
     limits: Limits,
@@ -141,8 +155,15 @@ pub struct Hub<S> {
     held_up: Vec<PeerId>,
     /// Connections whose queue is to be flushed at the end of the turn, each at most once (`Slot::is_to_flush`).
     to_flush: VecDeque<PeerId>,
+    /// Connections whose end the poller has reported since the last turn: nothing of it depends on their being read.
+    reported_ends: Vec<(PeerId, ReportedEnd)>,
+    /// Connections whose socket has failed: they end in this turn unless more can be read of them at once.
+    failing: Vec<PeerId>,
     /// Connections that may have ended.
     to_reap: Vec<PeerId>,
+    /// Members whose connection is gone and freed, while the history still has their going: their rooms count them until
+    /// it comes back, which on a disk that hangs may be never.
+    departed: BTreeMap<PeerId, Departed>,
     /// Members that leave their room in this turn, each with what it is still to see.
     leavers: Vec<Leaver>,
     /// New names that only their bearers are told, behind what they have said under the old one.
@@ -178,7 +199,10 @@ impl<S: Socket> Hub<S> {
             to_read: VecDeque::new(),
             held_up: Vec::new(),
             to_flush: VecDeque::new(),
+            reported_ends: Vec::new(),
+            failing: Vec::new(),
             to_reap: Vec::new(),
+            departed: BTreeMap::new(),
             leavers: Vec::new(),
             behind_chunk: Vec::new(),
             intake_bytes: 0,
@@ -206,7 +230,8 @@ impl<S: Socket> Hub<S> {
     /// Takes in a connection under [`Hub::next_id`]. `from` is who it is in the log.
     pub fn accept(&mut self, socket: S, from: Box<str>, now: Now) -> PeerId {
         let id = self.next_id();
-        let is_full = self.slots.len() >= self.limits.max_connections;
+        // Those who are gone and still counted in their rooms cost memory as well.
+        let is_full = self.slots.len().max(self.departed.len()) >= self.limits.max_connections;
         let moment = now.moment;
         let connection = if is_full { Connection::turned_away(moment) } else { Connection::accepted(moment) };
         self.slots.insert(Slot {
@@ -233,7 +258,13 @@ impl<S: Socket> Hub<S> {
     pub fn ready(&mut self, id: PeerId, readiness: Readiness) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         slot.is_readable |= readiness.readable;
-        slot.is_hung_up |= readiness.hung_up;
+        if readiness.hung_up && !std::mem::replace(&mut slot.is_hung_up, true) {
+            self.reported_ends.push((id, ReportedEnd::HungUp));
+            // Before those who come in this turn and may want its name.
+            if slot.is_readable && !std::mem::replace(&mut slot.is_to_read, true) {
+                self.to_read.push_front(id);
+            }
+        }
         if slot.is_readable {
             enlist(&mut self.to_read, &mut slot.is_to_read, id);
         }
@@ -242,8 +273,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Notes that the poller has reported an error of the socket: a reset, or a peer that cannot be reached any more.
+    pub fn failed(&mut self, id: PeerId) {
+        self.reported_ends.push((id, ReportedEnd::Failed));
+    }
+
     /// One turn: see the module.
     pub fn turn(&mut self, now: Now) {
+        self.note_reported_ends(now.moment);
         self.read(now);
         // After the reading: what has arrived in time is not late.
         self.fire_timers(now.moment);
@@ -258,6 +295,7 @@ impl<S: Socket> Hub<S> {
             wire.sends_to_single_ones(&mut self.slots, &self.to_flush);
         }
         self.flush(now.moment);
+        self.end_failing();
         self.reap();
         #[cfg(debug_assertions)]
         self.check_invariants();
@@ -286,8 +324,8 @@ impl<S: Socket> Hub<S> {
             match slot.connection.state() {
                 State::AwaitingHandshake => slot.connection.cut(Ending::ShutDown, now.moment),
                 // Its last words may be under way: the Close comes when its going has come back, behind them.
-                State::Open if slot.membership != Membership::None => self.announce_going(id),
-                State::Open => self.close(id, Ending::ShutDown, now.moment),
+                State::Open | State::HungUp if slot.membership != Membership::None => self.announce_going(id),
+                State::Open | State::HungUp => self.close(id, Ending::ShutDown, now.moment),
                 State::Closing(_) | State::Ended => {}
             }
             self.touched(id);
@@ -300,8 +338,6 @@ impl<S: Socket> Hub<S> {
             slot.connection.cut(Ending::ShutDown, now.moment);
             self.to_reap.push(id_of(key, slot));
         }
-        // Once to leave the room, and once more to free the slots of those who were in it.
-        self.turn(now);
         self.turn(now);
     }
 
@@ -330,6 +366,21 @@ impl<S: Socket> Hub<S> {
     }
 
     // ---- Beat two: read -------------------------------------------------------------------------------------------
+
+    /// Ends do not wait to be read: a connection may rest, or may be held up by the history.
+    fn note_reported_ends(&mut self, now: Moment) {
+        for (id, end) in std::mem::take(&mut self.reported_ends) {
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            match end {
+                ReportedEnd::HungUp => slot.connection.hung_up(&self.limits, now),
+                ReportedEnd::Failed => {
+                    let ending = Ending::Broken(slot.socket.failure());
+                    slot.connection.failed(ending, &self.limits, now);
+                }
+            }
+            self.touched(id);
+        }
+    }
 
     fn read(&mut self, now: Now) {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -381,6 +432,7 @@ impl<S: Socket> Hub<S> {
             }
             Ok(count) => {
                 self.intake_bytes += count;
+                slot.connection.heard(now.moment);
                 // A short read has emptied the socket, and what comes later brings a new edge (epoll(7), question 9);
                 // the end of the stream alone does not, when it was reported together with the bytes before it.
                 if count < scratch.len() && !slot.is_hung_up {
@@ -421,11 +473,19 @@ impl<S: Socket> Hub<S> {
                     return input.taken() + input.rest().len();
                 }
                 Incoming::Upgraded(Endpoint::Echo) => {
+                    if slot.is_hung_up {
+                        slot.connection.hung_up(&self.limits, now.moment);
+                    }
                     if let Some(Arrival::Knocking { from }) = slot.arrival.take().as_deref() {
                         info!("#{} from {from} came to /echo", id.serial);
                     }
                 }
-                Incoming::Upgraded(Endpoint::Room(visit)) => self.arrive(id, visit, now.moment),
+                Incoming::Upgraded(Endpoint::Room(visit)) => {
+                    if slot.is_hung_up {
+                        slot.connection.hung_up(&self.limits, now.moment);
+                    }
+                    self.arrive(id, visit, now.moment);
+                }
                 Incoming::Text(text) => {
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES;
                     let mut command = None;
@@ -570,7 +630,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Ok(Flushed::Budget) => enlist(&mut self.to_flush, &mut slot.is_to_flush, id),
                 Ok(Flushed::Blocked) => {}
-                Err(error) => connection.write_failed(Ending::Broken(error.kind()), now),
+                Err(error) => connection.failed(Ending::Broken(error.kind()), &self.limits, now),
             }
             self.touched(id);
         }
@@ -578,19 +638,36 @@ impl<S: Socket> Hub<S> {
 
     // ---- Beat five: reap ------------------------------------------------------------------------------------------
 
+    /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.
+    fn end_failing(&mut self) {
+        for id in std::mem::take(&mut self.failing) {
+            let is_behind = self.history.pressure() == Pressure::High;
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let is_held_up = is_behind && matches!(slot.membership, Membership::Seated(_));
+            if slot.connection.has_failed() && (is_held_up || !slot.has_bytes() || !slot.wants_bytes(&self.limits)) {
+                slot.connection.cut_off();
+                self.to_reap.push(id);
+            }
+        }
+    }
+
     fn reap(&mut self) {
         for id in std::mem::take(&mut self.to_reap) {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if slot.connection.state() != State::Ended {
                 continue;
             }
-            // A member is missed by its room first; its slot is freed when its going has come back.
+            // A member is missed by its room when its going has come back. The socket does not wait for that.
             self.announce_going(id);
-            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            if slot.membership != Membership::None {
-                continue;
-            }
             let slot = self.slots.remove(id.slot as usize);
+            if slot.membership != Membership::None {
+                let Slot { room, membership, .. } = slot;
+                let audience = slot.connection.audience;
+                self.departed.insert(id, Departed { room, membership, audience });
+            }
+            if let Some(Arrival::Moving { to }) = slot.arrival.as_deref() {
+                self.leave_empty(*to);
+            }
             let ending = slot.connection.ending().unwrap_or(Ending::PeerVanished);
             if let Some(wire) = &mut self.wire {
                 wire.ended(id);
@@ -645,13 +722,21 @@ impl<S: Socket> Hub<S> {
             if slot.armed == moment {
                 slot.armed = Moment::NEVER;
             }
-            // What we do not read, for the history has to come first, may well be a sign of life.
-            let is_unread = slot.is_readable || slot.unread.is_some();
-            if is_unread && (slot.waits_for_history() || (is_held_up && slot.is_to_read)) {
-                slot.connection.kept_waiting(now);
+            // What we do not read, for the history has to come first or it is too much, may well be a sign of life.
+            if slot.has_bytes() {
+                if slot.waits_for_history() || (is_held_up && slot.is_to_read) {
+                    slot.connection.kept_waiting_for_history(&self.limits, now);
+                } else if slot.connection.is_resting() || slot.is_to_read {
+                    slot.connection.kept_waiting(&self.limits, now);
+                }
             }
-            if slot.connection.on_deadline(&self.limits, now) == Due::CloseSent {
-                self.announce_going(id);
+            match slot.connection.on_deadline(&self.limits, now) {
+                Due::Nothing => {}
+                Due::CloseSent => self.announce_going(id),
+                Due::Departing => {
+                    slot.unread = None;
+                    self.leave_room(id, now);
+                }
             }
             self.touched(id);
         }
@@ -672,7 +757,10 @@ impl<S: Socket> Hub<S> {
             self.to_reap.push(id);
             return;
         }
-        if (slot.is_readable || slot.unread.is_some()) && slot.wants_bytes(&self.limits) {
+        if slot.connection.has_failed() {
+            self.failing.push(id);
+        }
+        if slot.has_bytes() && slot.wants_bytes(&self.limits) {
             enlist(&mut self.to_read, &mut slot.is_to_read, id);
         }
         // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
@@ -709,9 +797,8 @@ impl<S: Socket> Hub<S> {
                 connection.state() == State::Ended || slot.armed <= connection.deadline(&self.limits),
                 "{id:?} has a deadline that nobody will keep"
             );
-            let has_bytes = slot.is_readable || slot.unread.is_some();
             assert!(
-                !(has_bytes && slot.wants_bytes(&self.limits)) || slot.is_to_read,
+                !(slot.has_bytes() && slot.wants_bytes(&self.limits)) || slot.is_to_read,
                 "{id:?} has something to read that nobody will read"
             );
             to_read += usize::from(slot.is_to_read);
@@ -723,6 +810,15 @@ impl<S: Socket> Hub<S> {
                 assert!(self.rooms.get(slot.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
+        for departed in self.departed.values() {
+            visitors += 1;
+            if let Some(seat) = departed.membership.seat() {
+                seated += 1;
+                quiet += usize::from(departed.audience == Audience::MessagesOnly);
+                assert!(self.rooms.get(departed.room).is_some_and(|state| state.room.name_of(seat).is_some()));
+            }
+        }
+        assert!(self.failing.is_empty(), "a socket has failed, and its connection goes on");
         assert!(to_read <= self.to_read.len() + self.held_up.len(), "somebody is to be read and on no list");
         self.rooms.check_invariants();
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.

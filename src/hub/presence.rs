@@ -7,11 +7,12 @@ use std::rc::Rc;
 use log::info;
 
 use super::rooms::{Opened, Past, RoomState, TooManyRooms, append_event};
-use super::slot::{Arrival, Membership, Newcomer, slot_of};
+use super::slot::{Arrival, Departed, Membership, Newcomer, slot_of};
 use super::{Hub, PeerId, Socket};
 use crate::chat::command::message_id;
 use crate::chat::problem::Problem;
 use crate::chat::room::News;
+use crate::chat::roster::Unavailable;
 use crate::chat::{Event, Name, RoomName};
 use crate::connection::State;
 use crate::ending::Ending;
@@ -59,7 +60,7 @@ impl<S: Socket> Hub<S> {
             Some(Arrival::Knocking { from }) => from,
             _ => Box::default(),
         };
-        let name = self.come(id, room, name, since, problems);
+        let name = self.come(id, room, (name, since), problems, now);
         info!("#{} from {from} came to {} as {name}", id.serial, visit.room);
     }
 
@@ -82,19 +83,16 @@ impl<S: Socket> Hub<S> {
         &mut self,
         id: PeerId,
         room: RoomKey,
-        wanted: Option<Name>,
-        since: Option<u64>,
+        (wanted, since): (Option<Name>, Option<u64>),
         mut problems: Vec<Problem>,
+        now: Moment,
     ) -> Name {
-        let claimed = wanted.and_then(|name| {
-            let claim = self.rooms.get_mut(room).map(|state| state.room.claim(&name, id));
-            match claim {
-                Some(Err(unavailable)) => {
-                    problems.push(Problem::NameUnavailable(unavailable));
-                    None
-                }
-                _ => Some(name),
+        let claimed = wanted.and_then(|name| match self.claim(id, room, &name, now) {
+            Err(unavailable) => {
+                problems.push(Problem::NameUnavailable(unavailable));
+                None
             }
+            Ok(()) => Some(name),
         });
         let name = claimed.unwrap_or_else(|| {
             self.tourists += 1;
@@ -108,6 +106,30 @@ impl<S: Socket> Hub<S> {
             self.is_to_commit = true;
         }
         name
+    }
+
+    /// Reserves a name. Of those who have hung up it is free: what they had said and has not been taken is dropped then,
+    /// and their going comes first, so that no two speak under one name.
+    pub(super) fn claim(&mut self, id: PeerId, room: RoomKey, name: &Name, now: Moment) -> Result<(), Unavailable> {
+        loop {
+            let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
+            let Err(unavailable) = state.room.claim(name, id) else { return Ok(()) };
+            let rival = state.room.rival(name, id).filter(|rival| self.has_hung_up(*rival));
+            let Some(rival) = rival else { return Err(unavailable) };
+            self.give_up_rest(rival, now);
+        }
+    }
+
+    /// It is still here only for what it had said before.
+    pub(super) fn has_hung_up(&mut self, id: PeerId) -> bool {
+        slot_of(&mut self.slots, id).is_some_and(|slot| slot.connection.state() == State::HungUp)
+    }
+
+    fn give_up_rest(&mut self, id: PeerId, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        slot.unread = None;
+        slot.connection.give_up_rest(now);
+        self.leave_room(id, now);
     }
 
     /// A coming has come back from the history: the newcomer takes its seat, at once or when the history has found what
@@ -252,17 +274,27 @@ impl<S: Socket> Hub<S> {
     /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
     /// among them: a script that says something and leaves waits for the answer (websocat does).
     pub(super) fn go(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let room = slot.room;
+        let mut slot = slot_of(&mut self.slots, id);
+        let Some(Departed { room, membership, audience }) = (match &slot {
+            Some(slot) => {
+                let (room, membership) = (slot.room, slot.membership);
+                Some(Departed { room, membership, audience: slot.connection.audience })
+            }
+            None => self.departed.remove(&id),
+        }) else {
+            return;
+        };
         let Some(state) = self.rooms.stir(room) else { return };
         let mut leaver = Leaver { id, room, part: 0..0, name: None };
-        match slot.membership {
+        match membership {
             Membership::Going(seat) => {
-                if slot.connection.audience == Audience::MessagesOnly {
+                if audience == Audience::MessagesOnly {
                     state.quiet_members -= 1;
                 }
-                let end = state.chunk_for(slot.connection.audience).bytes.len();
-                leaver.part = std::mem::take(&mut slot.chunk_from) as usize..end;
+                if let Some(slot) = &mut slot {
+                    let end = state.chunk_for(audience).bytes.len();
+                    leaver.part = std::mem::take(&mut slot.chunk_from) as usize..end;
+                }
                 if let Some((name, news)) = state.room.leave(seat, now) {
                     let online = state.room.online();
                     match news {
@@ -278,8 +310,10 @@ impl<S: Socket> Hub<S> {
             Membership::ComingNoMore => {}
             Membership::None | Membership::Coming | Membership::Seated(_) | Membership::Waiting(_) => return,
         }
-        slot.membership = Membership::None;
-        slot.room = NOWHERE;
+        if let Some(slot) = slot {
+            slot.membership = Membership::None;
+            slot.room = NOWHERE;
+        }
         self.leavers.push(leaver);
     }
 
@@ -298,7 +332,7 @@ impl<S: Socket> Hub<S> {
                 if self.is_shutting_down {
                     slot.connection.close(Ending::ShutDown, now);
                 }
-                let is_open = slot.connection.state() == State::Open;
+                let is_open = slot.connection.is_in_use();
                 let next_room = match slot.arrival.as_deref() {
                     Some(Arrival::Moving { to }) => Some(*to),
                     _ => None,
@@ -306,7 +340,7 @@ impl<S: Socket> Hub<S> {
                 slot.arrival = None;
                 match next_room {
                     Some(to) if is_open => {
-                        let name = self.come(id, to, name, None, Vec::new());
+                        let name = self.come(id, to, (name, None), Vec::new(), now);
                         if let Some(state) = self.rooms.get(to) {
                             info!("#{} moved to {} as {name}", id.serial, state.room.name());
                         }
@@ -335,7 +369,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// A room has one visitor less. If it was the last, the history may forget the room.
-    fn leave_empty(&mut self, room: RoomKey) {
+    pub(super) fn leave_empty(&mut self, room: RoomKey) {
         if self.rooms.leave(room, self.history.reach()) {
             self.forget(room);
         }

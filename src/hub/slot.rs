@@ -9,9 +9,10 @@ use slab::Slab;
 use super::{PeerId, Socket};
 use crate::chat::problem::Problem;
 use crate::chat::{Name, Seat};
-use crate::connection::{Connection, State};
+use crate::connection::Connection;
 use crate::ending::Ending;
 use crate::history::RoomKey;
+use crate::http::route::Audience;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::write_queue::{Flushed, TurnChunk};
@@ -76,6 +77,13 @@ pub(super) enum Membership {
     Going(Seat),
 }
 
+/// What is left of a member whose connection has been freed, until the history gives its going back.
+pub(super) struct Departed {
+    pub(super) room: RoomKey,
+    pub(super) membership: Membership,
+    pub(super) audience: Audience,
+}
+
 #[cfg(debug_assertions)]
 impl Membership {
     /// Its place, while the room counts it.
@@ -105,12 +113,17 @@ impl<S: Socket> Slot<S> {
         !self.waits_for_history() && self.connection.wants_bytes(limits)
     }
 
+    /// There is something of it that has not been looked at.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.is_readable || self.unread.is_some()
+    }
+
     /// It is not read on before the history has answered. One that is closing asks nothing of it any more.
     pub(super) fn waits_for_history(&self) -> bool {
         match self.membership {
             Membership::Coming | Membership::Waiting(_) => true,
             // One that moves; or the daemon ends, and its Close is not to be taken for an answer to what comes before ours.
-            Membership::Going(_) | Membership::ComingNoMore => self.connection.state() == State::Open,
+            Membership::Going(_) | Membership::ComingNoMore => self.connection.is_in_use(),
             Membership::None | Membership::Seated(_) => false,
         }
     }
@@ -125,7 +138,7 @@ impl<S: Socket> Slot<S> {
             match queue.flush_to(&mut self.socket, usize::MAX) {
                 Ok(flushed) => self.connection.is_blocked = flushed == Flushed::Blocked,
                 Err(error) => {
-                    self.connection.write_failed(Ending::Broken(error.kind()), now);
+                    self.connection.failed(Ending::Broken(error.kind()), limits, now);
                     return Sent::SomethingChanged;
                 }
             }
@@ -171,7 +184,7 @@ impl<S: Socket> Slot<S> {
                 Sent::SomethingChanged
             }
             Err(error) => {
-                self.connection.write_failed(Ending::Broken(error.kind()), now);
+                self.connection.failed(Ending::Broken(error.kind()), limits, now);
                 Sent::SomethingChanged
             }
         }

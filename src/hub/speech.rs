@@ -6,7 +6,7 @@ use super::slot::{Arrival, Membership, Sent, slot_of};
 use super::{Hub, PeerId, Socket};
 use crate::chat::event::json_array;
 use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
-use crate::connection::Changes;
+use crate::connection::{Changes, State};
 use crate::ending::Ending;
 use crate::history::{Entry, Page, Reach, Wanted};
 use crate::moment::{Moment, Now};
@@ -56,9 +56,10 @@ impl<S: Socket> Hub<S> {
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
         let name = Name::chosen(name).map_err(Problem::Name)?;
         self.count_change(id, now)?;
+        let Some(room) = slot_of(&mut self.slots, id).map(|slot| slot.room) else { return Ok(()) };
+        self.claim(id, room, &name, now).map_err(Problem::NameUnavailable)?;
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
-        let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
-        state.room.claim(&name, id).map_err(Problem::NameUnavailable)?;
+        let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
         state.room.plan_rename(seat, name);
         slot.membership = Membership::Waiting(seat);
         self.history.append(slot.room, Entry::Renamed(id));
@@ -89,8 +90,10 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
         let receiver = state.room.find(to).ok_or(Problem::NoSuchName)?;
-        // A name is somebody's from before they come in until they begin to leave; they can be spoken to in between.
+        // A name is somebody's from before they come in until they begin to leave; they can be spoken to in between, and
+        // not once they have hung up.
         let receiving = slot_of(&mut self.slots, receiver).and_then(|slot| match slot.membership {
+            _ if slot.connection.state() == State::HungUp => None,
             Membership::Seated(seat) | Membership::Waiting(seat) => Some(seat),
             _ => None,
         });

@@ -37,7 +37,7 @@ impl Wire {
     #[cold]
     pub(super) fn receives(&mut self, id: PeerId, state: State, mut input: &[u8]) {
         match state {
-            State::Open => {
+            State::Open | State::HungUp => {
                 self.take_frame(id, input);
             }
             // After our Close it takes all that has come at once.

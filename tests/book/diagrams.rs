@@ -72,8 +72,10 @@ fn place(state: State) -> (i32, i32) {
     match state {
         State::AwaitingHandshake => (115, 50),
         State::Open => (420, 50),
+        State::HungUp => (1030, 50),
         State::Closing(Phase::Departing) => (420, 190),
         State::Closing(Phase::AwaitingClose) => (725, 190),
+        State::Closing(Phase::DepartingLast) => (1030, 190),
         State::Closing(Phase::Flushing) => (420, 330),
         State::Closing(Phase::FlushingLast) => (725, 330),
         State::Closing(Phase::Draining) => (420, 470),
@@ -108,7 +110,7 @@ fn states() -> String {
     for state in all {
         let (x, y) = place(state);
         let class = match state {
-            State::Open => "good",
+            State::Open | State::HungUp => "good",
             State::Ended => "bad",
             State::AwaitingHandshake => "mark",
             State::Closing(_) => "box",
@@ -132,17 +134,17 @@ fn states() -> String {
         body.push_str(&words(x, y - 3, "middle strong", &name));
         body.push_str(&words(x, y + 17, "middle small", &below));
     }
-    let ((left, top), (right, bottom)) = ((312, 148), (833, 513));
+    let ((left, top), (right, bottom)) = ((312, 148), (1138, 513));
     let frame = format!(
         "  <rect class=\"line dashed\" x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\" rx=\"12\"/>\n",
         right - left,
         bottom - top
     );
-    let label = words(right - 112, top - 8, "small", "Closing, and after");
+    let label = words(right - 112, bottom - 10, "small", "Closing, and after");
     let title = "The life of a connection";
     let desc = "States and what leads from one to the next, drawn from TRANSITIONS in src/connection.rs by \
                 tests/book/diagrams.rs. TimeUp and Broken, which lead to Ended, are named inside the box of the state.";
-    svg(860, 560, title, desc, &(frame + &label + &body))
+    svg(1165, 560, title, desc, &(frame + &label + &body))
 }
 
 /// An arrow between two boxes, what triggers it beside it.
@@ -150,7 +152,16 @@ fn transition(from: State, to: State, triggers: &[String]) -> String {
     let ((x1, y1), (x2, y2)) = (place(from), place(to));
     let (half_width, half_height) = (STATE_WIDTH / 2, STATE_HEIGHT / 2);
     let (path, label, class) = if x1 == x2 {
-        (format!("M{x1} {} V{}", y1 + half_height, y2 - half_height), (x1 + 8, (y1 + y2) / 2), "small")
+        (
+            format!("M{x1} {} V{}", y1 + half_height, y2 - half_height),
+            (x1 + 8, (y1 + y2) / 2 + 7 * (triggers.len() / 3) as i32 * 2),
+            "small",
+        )
+    } else if from == State::Closing(Phase::Departing) && y1 == y2 {
+        // Below the box between them.
+        let (start, end, below) = (x1 + half_width, x2 - half_width, y1 + 55);
+        let path = format!("M{start} {} L{} {below} H{} L{end} {}", y1 + 16, start + 60, end - 60, y1 + 16);
+        (path, (end - 165, below - 8), "small")
     } else if y1 == y2 {
         (format!("M{} {y1} H{}", x1 + half_width, x2 - half_width), ((x1 + x2) / 2, y1 - 8), "small middle")
     } else if from == State::AwaitingHandshake && to == State::Ended {
@@ -169,7 +180,8 @@ fn transition(from: State, to: State, triggers: &[String]) -> String {
     } else {
         (
             format!("M{} {} L{} {}", x1 - half_width + 20, y1 + half_height, x2 + half_width, y2 - 18),
-            ((x1 + x2) / 2 + 26, (y1 + y2) / 2 + 20),
+            // Where a long arrow begins, for there it is alone.
+            if y2 - y1 > 200 { (x1 - 82, y1 + 58) } else { ((x1 + x2) / 2 + 26, (y1 + y2) / 2 + 20) },
             "small",
         )
     };

@@ -712,7 +712,7 @@ pub fn connection(data: &[u8]) {
     if more_options & 2 != 0 {
         world.calm_down();
     }
-    world.end(more_options >> 2 & 3);
+    world.end(more_options >> 2 & 3, more_options & 16 != 0);
 }
 
 fn request(method: &str, target: &str) -> Vec<u8> {
@@ -884,6 +884,9 @@ impl World {
                 // Room that has gone again before anybody heard of it is still waited for.
                 pipe.is_awaited &= !readiness.writable;
                 self.hub.ready(client.id, readiness);
+                if pipe.is_reset {
+                    self.hub.failed(client.id);
+                }
             }
         }
         self.is_woken = false;
@@ -960,10 +963,24 @@ impl World {
         assert!(newest.values().all(is_same), "all in a room have heard the newest message: {newest:?}");
     }
 
+    /// Everybody has vanished, in whatever state, and the history gives nothing back: no socket waits for that.
+    fn give_back_sockets(&mut self) {
+        // What is left may be taken, then what is queued may be written, each in its time.
+        let end = self.now_ms + 2 * (self.limits.close_timeout.as_millis() as u64 + 1_000);
+        while let Some(deadline) = self.deadline_ms().filter(|deadline| *deadline <= end) {
+            self.now_ms = self.now_ms.max(deadline);
+            self.turn();
+            self.settle();
+        }
+        assert_eq!(self.hub.connections(), 0, "somebody has vanished and keeps a slot");
+        assert!(self.clients.iter().all(|client| client.pipe.borrow().is_dropped), "a socket that nobody needs");
+    }
+
     /// The end of all things, one way or another; then nothing may be left.
-    fn end(mut self, way: u8) {
+    fn end(mut self, way: u8, hangs: bool) {
         let has_forgotten = self.forgotten.get() > 0;
-        self.set_gate(true);
+        let hangs = hangs && way < 2;
+        self.set_gate(!hangs);
         for nth in 0..self.clients.len() {
             match way {
                 // Everybody leaves, this way or that.
@@ -977,6 +994,11 @@ impl World {
             self.hub.shut_down(self.now());
         }
         self.settle();
+        if hangs {
+            self.give_back_sockets();
+            self.set_gate(true);
+            self.settle();
+        }
         let sent: usize = self.clients.iter().map(|client| client.sent.len()).sum();
         for _ in 0..sent + 1_000 {
             let Some(deadline) = self.deadline_ms() else { break };

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use roomd::hub::{PeerId, Readiness};
 
@@ -38,6 +39,12 @@ pub(crate) struct Client {
     pub(crate) outgoing: VecDeque<u8>,
     /// It will do nothing more by its own will.
     pub(crate) is_done: bool,
+    /// It went away, whatever state it was in; the time at the last look.
+    vanished: Option<Duration>,
+    /// How long it has been away, by a clock that does not jump.
+    away: Duration,
+    /// Turns in which it should have been let go of.
+    overdue_turns: usize,
     /// It reads nothing for now.
     pub(crate) is_stalled: bool,
     /// Messages that it has planned, and all lines that want an answer.
@@ -59,6 +66,12 @@ pub(crate) struct Client {
 
 const FIN: u8 = 0x80;
 
+/// For what one that hung up had said before, and once more, with what is added for a queue, for what it is still sent.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(8);
+
+/// Between two turns; more is a clock that has jumped.
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+
 /// The longest message.
 pub(crate) const MOST_BYTES: usize = 2_000;
 
@@ -78,6 +91,9 @@ impl Client {
             wire,
             outgoing: VecDeque::new(),
             is_done: false,
+            vanished: None,
+            away: Duration::ZERO,
+            overdue_turns: 0,
             is_stalled: false,
             said: 0,
             lines: 0,
@@ -287,6 +303,24 @@ impl Client {
             return;
         }
         self.heard.hear(&text);
+    }
+
+    /// It goes away: what happens to the wire is up to the caller.
+    pub(crate) fn vanish(&mut self, elapsed: Duration) {
+        self.is_done = true;
+        self.vanished.get_or_insert(elapsed);
+    }
+
+    /// One that has vanished is let go of: after a reset at once, otherwise in a short, fixed time. Nothing else matters:
+    /// whether it rests, reads, or waits for a history that hangs.
+    pub(crate) fn check_end(&mut self, elapsed: Duration) {
+        let Some(seen) = self.vanished else { return };
+        self.vanished = Some(elapsed);
+        self.away += (elapsed - seen).min(LONGEST_STEP);
+        let wire = self.wire.borrow();
+        let is_overdue = wire.is_reset || self.away > LONGEST_FAREWELL;
+        self.overdue_turns += usize::from(is_overdue && !wire.is_closed);
+        assert!(self.overdue_turns <= 4, "client {} is gone and keeps its slot", self.number);
     }
 
     /// The daemon has let go of it, or it of the daemon.

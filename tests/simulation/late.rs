@@ -29,6 +29,8 @@ pub(crate) struct LateHistory {
     is_failing: bool,
     /// Nothing comes back for now.
     is_stuck: Rc<Cell<bool>>,
+    /// Nor will anything, until this is taken back.
+    is_hung: Rc<Cell<bool>>,
     is_forgetful: bool,
     /// The message that was given last, for as long as it is borrowed.
     lent: Option<Stored>,
@@ -65,10 +67,12 @@ struct Read {
 }
 
 impl LateHistory {
-    /// The first cell says how much is under way, the other whether nothing comes back for now.
+    /// The first cell says how much is under way, the next whether nothing comes back for now, the last whether
+    /// nothing ever will.
     pub(crate) fn new(
         dice: Dice,
-        (under_way, is_stuck): (Rc<Cell<usize>>, Rc<Cell<bool>>),
+        under_way: Rc<Cell<usize>>,
+        [is_stuck, is_hung]: [Rc<Cell<bool>>; 2],
         is_forgetful: bool,
     ) -> LateHistory {
         LateHistory {
@@ -80,6 +84,7 @@ impl LateHistory {
             is_behind: false,
             is_failing: false,
             is_stuck,
+            is_hung,
             is_forgetful,
             lent: None,
         }
@@ -205,6 +210,11 @@ impl History<PeerId> for LateHistory {
     }
 
     fn tick(&mut self, _unix_ms: u64) {
+        if self.is_hung.get() {
+            self.rooms.values_mut().for_each(|room| room.ready = 0);
+            self.reads.iter_mut().for_each(|read| read.is_ready = false);
+            return;
+        }
         let dice = &mut self.dice;
         self.is_stuck.set(if self.is_stuck.get() { !dice.one_in(40) } else { dice.one_in(60) });
         if self.is_stuck.get() {

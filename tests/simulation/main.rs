@@ -45,6 +45,8 @@ struct World {
     under_way: Rc<Cell<usize>>,
     /// Set to make it stuck, for a while.
     is_stuck: Rc<Cell<bool>>,
+    /// Set to make it hang until that is taken back.
+    is_hung: Rc<Cell<bool>>,
     is_late: bool,
     is_forgetful: bool,
     clients: Vec<Client>,
@@ -72,11 +74,12 @@ impl World {
             ..Limits::default()
         };
         let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::On };
-        let (under_way, is_stuck) = (Rc::default(), Rc::default());
+        let (under_way, is_stuck, is_hung) = (Rc::default(), Rc::default(), Rc::default());
         let is_late = dice.one_in(2);
         let is_forgetful = is_late && dice.one_in(3);
         let inner: Box<dyn History<PeerId>> = if is_late {
-            Box::new(LateHistory::new(Dice::new(!seed), (Rc::clone(&under_way), Rc::clone(&is_stuck)), is_forgetful))
+            let cells = [Rc::clone(&is_stuck), Rc::clone(&is_hung)];
+            Box::new(LateHistory::new(Dice::new(!seed), Rc::clone(&under_way), cells, is_forgetful))
         } else {
             Box::new(Memory::new())
         };
@@ -89,6 +92,7 @@ impl World {
             record,
             under_way,
             is_stuck,
+            is_hung,
             is_late,
             is_forgetful,
             clients: Vec::new(),
@@ -192,14 +196,14 @@ impl World {
                 None
             }
             51 if dice.one_in(3) => {
-                client.is_done = true;
+                client.vanish(self.elapsed);
                 client.wire.borrow_mut().is_reset = true;
+                self.hub.failed(client.id);
                 Some(Readiness { readable: true, writable: true, hung_up: true })
             }
             52 if dice.one_in(3) => {
-                client.is_done = true;
-                let mut wire = client.wire.borrow_mut();
-                wire.is_finished = true;
+                client.vanish(self.elapsed);
+                client.wire.borrow_mut().is_finished = true;
                 Some(Readiness { readable: true, writable: false, hung_up: true })
             }
             53..=54 => {
@@ -227,6 +231,9 @@ impl World {
         self.hub.turn(now);
         let most = self.limits.max_queue_bytes + 200_000;
         assert!(self.hub.queued_bytes() <= self.hub.connections() * most, "queues grow without bound");
+        for client in &mut self.clients {
+            client.check_end(self.elapsed);
+        }
     }
 
     /// Everybody reads and sends what is left, until nothing happens any more.
@@ -289,9 +296,10 @@ impl World {
         for client in self.clients.iter_mut().filter(|client| client.is_guest() && !client.is_gone()) {
             // These make place for others.
             if self.dice.one_in(4) {
-                client.is_done = true;
+                client.vanish(self.elapsed);
                 client.wire.borrow_mut().is_reset = true;
                 self.hub.ready(client.id, Readiness { readable: true, writable: true, hung_up: true });
+                self.hub.failed(client.id);
             }
         }
         self.exchange();
@@ -320,6 +328,11 @@ impl World {
         match self.dice.below(4) {
             0 => self.hub.shut_down(self.now()),
             1 => self.hub.cut_all(self.now()),
+            // The disk hangs for ever, and everybody vanishes.
+            2 => {
+                self.is_hung.set(true);
+                self.vanish_all();
+            }
             // The pings go out, and the silence is noticed.
             _ => {}
         }
@@ -342,6 +355,30 @@ impl World {
         let (open, with_messages) = self.record.borrow().open_rooms();
         let has_memory = !self.is_late && self.limits.kept.messages > 0;
         assert_eq!(open, if has_memory { with_messages } else { 0 }, "rooms that nobody needs");
+    }
+
+    fn vanish_all(&mut self) {
+        let mut vanishing: Vec<usize> = (0..self.clients.len()).filter(|nth| !self.clients[*nth].is_gone()).collect();
+        while !vanishing.is_empty() {
+            let client = &mut self.clients[vanishing.swap_remove(self.dice.below(vanishing.len()))];
+            client.vanish(self.elapsed);
+            let is_reset = self.dice.one_in(2);
+            client.wire.borrow_mut().is_reset |= is_reset;
+            client.wire.borrow_mut().is_finished = true;
+            self.hub.ready(client.id, Readiness { readable: true, writable: is_reset, hung_up: true });
+            if is_reset {
+                self.hub.failed(client.id);
+            }
+            if self.dice.one_in(2) {
+                self.turn();
+            }
+        }
+        for _ in 0..20 {
+            self.elapsed += Duration::from_secs(1);
+            self.turn();
+        }
+        assert_eq!(self.hub.connections(), 0, "somebody has vanished and keeps a slot while the disk hangs");
+        self.is_hung.set(false);
     }
 
     /// When all have left, every name is free.

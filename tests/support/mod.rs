@@ -105,6 +105,11 @@ impl Daemon {
         self.child.wait().expect("the daemon can be waited for");
     }
 
+    /// Open files, sockets among them.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the daemon runs").count()
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
