@@ -398,15 +398,15 @@ impl Connection {
     /// Bytes from the peer are waiting, and it is we who do not read them: so long as it has not hung up and its socket
     /// has not failed, they count as its answer to a Ping. The Ping itself is sent all the same, since it is what a
     /// peer's system answers with a reset if the peer is gone.
-    pub fn kept_waiting(&mut self, limits: &Limits, now: Moment) {
-        if self.keepalive == Keepalive::Asked && self.keepalive_since + limits.ping_timeout <= now {
+    pub fn kept_waiting(&mut self, limits: &Limits, due_by: Moment, now: Moment) {
+        if self.keepalive == Keepalive::Asked && self.keepalive_since + limits.ping_timeout <= due_by {
             self.heard(now);
         }
     }
 
     /// The same while the history has to come first: then the message that is being received is not late, either.
-    pub fn kept_waiting_for_history(&mut self, limits: &Limits, now: Moment) {
-        self.kept_waiting(limits, now);
+    pub fn kept_waiting_for_history(&mut self, limits: &Limits, due_by: Moment, now: Moment) {
+        self.kept_waiting(limits, due_by, now);
         self.message_since = now;
     }
 
@@ -512,9 +512,9 @@ impl Connection {
         }
     }
 
-    /// Does what is due.
-    pub fn on_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
-        if now < self.deadline(limits) {
+    /// Does what was due by then. That may be earlier than now: what came in between may not have been read yet.
+    pub fn on_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Due {
+        if due_by < self.deadline(limits) {
             return Due::Nothing;
         }
         match self.state {
@@ -522,7 +522,7 @@ impl Connection {
                 self.refuse(Refusal::HeadTooSlow, BodyWanted::Yes, now);
                 Due::Nothing
             }
-            State::Open => self.on_open_deadline(limits, now),
+            State::Open => self.on_open_deadline(limits, due_by, now),
             State::HungUp => {
                 self.give_up_rest(now);
                 Due::Departing
@@ -538,22 +538,22 @@ impl Connection {
         if self.decoder.is_amid_message() { self.message_since + limits.message_timeout } else { Moment::NEVER }
     }
 
-    fn on_open_deadline(&mut self, limits: &Limits, now: Moment) -> Due {
-        if self.resting_until.is_some_and(|until| until <= now) {
+    fn on_open_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Due {
+        if self.resting_until.is_some_and(|until| until <= due_by) {
             self.resting_until = None;
         }
-        if self.message_deadline(limits) <= now {
+        if self.message_deadline(limits) <= due_by {
             self.close(Ending::MessageTooSlow, now);
             return Due::CloseSent;
         }
         match self.keepalive {
-            Keepalive::Heard if self.keepalive_since + limits.ping_interval <= now => {
+            Keepalive::Heard if self.keepalive_since + limits.ping_interval <= due_by => {
                 // No payload: any Pong will do, and any other frame as well.
                 self.queue.append_own(|out| append_frame(out, Opcode::Ping, &[]));
                 (self.keepalive, self.keepalive_since) = (Keepalive::Asked, now);
                 Due::Nothing
             }
-            Keepalive::Asked if self.keepalive_since + limits.ping_timeout <= now => {
+            Keepalive::Asked if self.keepalive_since + limits.ping_timeout <= due_by => {
                 self.close(Ending::Silent, now);
                 Due::CloseSent
             }

@@ -36,6 +36,11 @@ const ACCEPTS_PER_TURN: usize = 256;
 /// wait as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// Time between two turns that counts besides the time for which the loop meant to wait. What is more was a pause: the
+/// process was stopped, or the machine, or one turn took long. A pause brings no deadline nearer. A second always counts,
+/// so that time goes on however much the loop has to do.
+const COUNTED_OF_A_PAUSE: Duration = Duration::from_secs(1);
+
 /// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -103,15 +108,53 @@ impl AcceptPause {
 
 /// The only reader of clocks in the program.
 struct Clock {
-    start: Instant,
+    read_last: Instant,
+    /// Time since the start, without pauses.
+    counted: Duration,
 }
 
 impl Clock {
-    fn read(&self) -> Now {
+    /// `wait` is how long the loop meant to wait since the last reading; none if it had nothing to wait for.
+    fn read(&mut self, wait: Option<Duration>) -> Now {
+        let instant = Instant::now();
+        let passed = instant.duration_since(self.read_last);
+        self.read_last = instant;
+        let most = wait.map_or(Duration::MAX, |wait| wait.saturating_add(COUNTED_OF_A_PAUSE));
+        self.counted += passed.min(most);
+        if passed > most {
+            info!("a pause of {passed:.1?}: no deadline has come nearer");
+        }
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
-            moment: Moment::START + Duration::from_millis(self.start.elapsed().as_millis() as u64),
+            moment: Moment::START + Duration::from_millis(self.counted.as_millis() as u64),
             unix_ms: since_1970.as_millis() as u64,
+        }
+    }
+}
+
+/// How far the poller's reports have come. A deadline that passes while the process is stopped, or while more is waiting
+/// than one turn takes from the kernel, must not be kept before what had arrived in time has been read.
+#[derive(Debug)]
+struct Reports {
+    /// All that had arrived by then has been reported.
+    until: Moment,
+    /// While each wait gives as many events as it can: when the first of them began, and how many more it takes until all
+    /// that were waiting then have been given. The kernel's queue is first in, first out.
+    backlog: Option<(Moment, usize)>,
+}
+
+impl Reports {
+    /// A wait that began at `begun`, or later, has given everything.
+    fn all(&mut self, begun: Moment) {
+        *self = Reports { until: begun, backlog: None };
+    }
+
+    /// A wait that began at `begun` has given as many events as it can, and `sockets` may have something to report.
+    fn some(&mut self, begun: Moment, sockets: usize) {
+        let (first, left) = self.backlog.unwrap_or((begun, sockets / EVENTS_PER_TURN + 1));
+        match left.saturating_sub(1) {
+            0 => self.all(first),
+            left => self.backlog = Some((first, left)),
         }
     }
 }
@@ -152,7 +195,7 @@ impl EventLoop {
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
             hub: Hub::new(limits, config.site(), history),
-            clock: Clock { start: Instant::now() },
+            clock: Clock { read_last: Instant::now(), counted: Duration::ZERO },
             accept_pause: None,
             is_exhaustion_logged: false,
             goodbye_by: None,
@@ -161,15 +204,23 @@ impl EventLoop {
 
     fn serve(&mut self, log: &LogBuffer) -> Result<(), Fatal> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        let mut now = self.clock.read();
+        let mut now = self.clock.read(None);
+        let mut reports = Reports { until: now.moment, backlog: None };
         loop {
             log.write_out();
             // Beat one: wait. Without a deadline this sleeps until something happens, for days if need be.
-            match self.poll.poll(&mut events, self.timeout(now.moment)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    return Err(Fatal::System("cannot wait for events", error));
+            let (begun, timeout) = (now.moment, self.timeout(now.moment));
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {
+                    now = self.clock.read(timeout);
+                    match events.iter().count() {
+                        EVENTS_PER_TURN => reports.some(begun, self.hub.connections() + self.listeners.len() + 2),
+                        _ => reports.all(begun),
+                    }
                 }
-                _ => now = self.clock.read(),
+                // By a signal; also when a process goes on that was stopped. Nothing was reported, whatever has arrived.
+                Err(error) if error.kind() == ErrorKind::Interrupted => now = self.clock.read(Some(Duration::ZERO)),
+                Err(error) => return Err(Fatal::System("cannot wait for events", error)),
             }
             let mut is_signalled = false;
             for event in &events {
@@ -204,10 +255,10 @@ impl EventLoop {
             }
             self.accept(now)?;
             // Beats two to five.
-            self.hub.turn(now);
+            self.hub.turn_amid(now, reports.until);
 
             if let Some(goodbye_by) = self.goodbye_by
-                && (self.hub.connections() == 0 || now.moment >= goodbye_by)
+                && (self.hub.connections() == 0 || reports.until >= goodbye_by)
             {
                 self.hub.cut_all(now);
                 return Ok(());

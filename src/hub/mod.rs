@@ -133,6 +133,16 @@ enum ReportedEnd {
     Failed,
 }
 
+/// Once around the list of connections to be read. A turn may not come to its end, and those who are not done are added
+/// at its end; so the round ends whatever is sent meanwhile, and a flood puts off nobody's deadline for long.
+#[derive(Debug)]
+struct Round {
+    /// What had arrived by then has been reported.
+    until: Moment,
+    /// So many from the front of the list were on it when the round began.
+    left: usize,
+}
+
 /// See the module.
 pub struct Hub<S> {
     limits: Limits,
@@ -170,6 +180,11 @@ pub struct Hub<S> {
     behind_chunk: Vec<(PeerId, Vec<u8>)>,
     /// What this turn has taken in so far; see [`INTAKE_BYTES_PER_TURN`].
     intake_bytes: usize,
+    /// How far the reading of those who were there to be read has come.
+    round: Round,
+    /// All that had arrived by then has been read once, but for those who are not read on purpose. No deadline after it
+    /// has passed yet.
+    read_until: Moment,
     /// Something was appended to the history that has not been asked back.
     is_to_commit: bool,
     /// Deadlines. An entry may be out of date: the connection's own deadline decides when its time comes.
@@ -206,6 +221,8 @@ impl<S: Socket> Hub<S> {
             leavers: Vec::new(),
             behind_chunk: Vec::new(),
             intake_bytes: 0,
+            round: Round { until: Moment::START, left: 0 },
+            read_until: Moment::START,
             is_to_commit: false,
             timers: BinaryHeap::new(),
             is_shutting_down: false,
@@ -263,6 +280,7 @@ impl<S: Socket> Hub<S> {
             // Before those who come in this turn and may want its name.
             if slot.is_readable && !std::mem::replace(&mut slot.is_to_read, true) {
                 self.to_read.push_front(id);
+                self.round.left += 1;
             }
         }
         if slot.is_readable {
@@ -278,12 +296,23 @@ impl<S: Socket> Hub<S> {
         self.reported_ends.push((id, ReportedEnd::Failed));
     }
 
-    /// One turn: see the module.
+    /// One turn, when the poller has reported all that had arrived by now: see the module.
     pub fn turn(&mut self, now: Now) {
+        self.turn_amid(now, now.moment);
+    }
+
+    /// The same when the poller may have more to report: all that had arrived by `reported_until`, and not all since.
+    pub fn turn_amid(&mut self, now: Now, reported_until: Moment) {
         self.note_reported_ends(now.moment);
+        if self.round.left == 0 {
+            self.round = Round { until: reported_until, left: self.to_read.len() };
+        }
         self.read(now);
-        // After the reading: what has arrived in time is not late.
-        self.fire_timers(now.moment);
+        if self.round.left == 0 {
+            self.read_until = self.round.until;
+        }
+        // After the reading, and no further than that has come: what has arrived in time is not late.
+        self.fire_timers(self.read_until, now.moment);
         self.commit(now);
         self.say_goodbye(now.moment);
         if let Some(wire) = &self.wire {
@@ -392,6 +421,7 @@ impl<S: Socket> Hub<S> {
                 break;
             }
             let Some(id) = self.to_read.pop_front() else { break };
+            self.round.left = self.round.left.saturating_sub(1);
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if pressure == Pressure::High && matches!(slot.membership, Membership::Seated(_)) {
                 self.held_up.push(id);
@@ -697,10 +727,10 @@ impl<S: Socket> Hub<S> {
 
     /// Does what is due. Each connection has one deadline, a function of its state, and at least one entry in the heap
     /// no later than it. Traffic moves the deadline away without touching the heap; the entry finds that out.
-    fn fire_timers(&mut self, now: Moment) {
+    fn fire_timers(&mut self, due_by: Moment, now: Moment) {
         let mut due = Vec::new();
         while let Some(Reverse((moment, id))) = self.timers.peek().copied()
-            && moment <= now
+            && moment <= due_by
         {
             self.timers.pop();
             due.push((moment, id));
@@ -725,12 +755,12 @@ impl<S: Socket> Hub<S> {
             // What we do not read, for the history has to come first or it is too much, may well be a sign of life.
             if slot.has_bytes() {
                 if slot.waits_for_history() || (is_held_up && slot.is_to_read) {
-                    slot.connection.kept_waiting_for_history(&self.limits, now);
+                    slot.connection.kept_waiting_for_history(&self.limits, due_by, now);
                 } else if slot.connection.is_resting() || slot.is_to_read {
-                    slot.connection.kept_waiting(&self.limits, now);
+                    slot.connection.kept_waiting(&self.limits, due_by, now);
                 }
             }
-            match slot.connection.on_deadline(&self.limits, now) {
+            match slot.connection.on_deadline(&self.limits, due_by, now) {
                 Due::Nothing => {}
                 Due::CloseSent => self.announce_going(id),
                 Due::Departing => {

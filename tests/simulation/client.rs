@@ -320,7 +320,15 @@ impl Client {
         let wire = self.wire.borrow();
         let is_overdue = wire.is_reset || self.away > LONGEST_FAREWELL;
         self.overdue_turns += usize::from(is_overdue && !wire.is_closed);
-        assert!(self.overdue_turns <= 4, "client {} is gone and keeps its slot", self.number);
+        // What had been read of it may be some hundred frames, of which each turn takes 16.
+        assert!(self.overdue_turns <= 50, "client {} is gone and keeps its slot", self.number);
+    }
+
+    /// In what it has not read yet.
+    pub(crate) fn times_told_that_it_is_late(&self) -> usize {
+        let wire = self.wire.borrow();
+        let times = |words: &[u8]| wire.to_client.windows(words.len()).filter(|window| *window == words).count();
+        times(b"no sign of life") + times(b"HTTP/1.1 408 ")
     }
 
     /// The daemon has let go of it, or it of the daemon.

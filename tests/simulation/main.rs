@@ -50,6 +50,10 @@ struct World {
     is_late: bool,
     is_forgetful: bool,
     clients: Vec<Client>,
+    /// While the poller has more than it gives in one turn: all up to then has been reported, and of what has come since
+    /// some is withheld.
+    reported_until: Option<Duration>,
+    withheld: Vec<(PeerId, Readiness)>,
     elapsed: Duration,
     /// The wall clock has nothing to do with the other.
     unix_ms: u64,
@@ -96,6 +100,8 @@ impl World {
             is_late,
             is_forgetful,
             clients: Vec::new(),
+            reported_until: None,
+            withheld: Vec::new(),
             elapsed: Duration::ZERO,
             unix_ms: 1_763_817_427_123,
         }
@@ -155,6 +161,9 @@ impl World {
             self.elapsed += Duration::from_millis(self.dice.below(300) as u64);
             self.unix_ms = self.unix_ms.wrapping_add(self.dice.below(2_000) as u64).wrapping_sub(1_000);
             return;
+        }
+        if action == 16 && self.dice.one_in(4) {
+            self.reported_until.get_or_insert(self.elapsed);
         }
         if action == 16 && self.dice.one_in(10) {
             // The machine slept.
@@ -222,18 +231,42 @@ impl World {
         };
         let id = client.id;
         if let Some(edge) = edge {
-            self.hub.ready(id, edge);
+            match self.reported_until {
+                Some(_) => self.withheld.push((id, edge)),
+                None => self.hub.ready(id, edge),
+            }
         }
     }
 
+    /// The poller gives all that it has.
+    fn report_the_rest(&mut self) {
+        for (id, edge) in self.withheld.drain(..) {
+            self.hub.ready(id, edge);
+        }
+        self.reported_until = None;
+    }
+
     fn turn(&mut self) {
-        let now = self.now();
-        self.hub.turn(now);
+        if self.dice.one_in(4) {
+            self.report_the_rest();
+        }
+        let reported_until = Moment::START + self.reported_until.unwrap_or(self.elapsed);
+        let before = self.late_ones();
+        self.hub.turn_amid(self.now(), reported_until);
+        assert_eq!(before, self.late_ones(), "somebody is late with what has come and has not been reported");
         let most = self.limits.max_queue_bytes + 200_000;
         assert!(self.hub.queued_bytes() <= self.hub.connections() * most, "queues grow without bound");
-        for client in &mut self.clients {
+        // What has not been reported is not known, and no time passes.
+        for client in self.clients.iter_mut().filter(|_| self.reported_until.is_none()) {
             client.check_end(self.elapsed);
         }
+    }
+
+    /// How often those of whom something is withheld were told that they are late.
+    fn late_ones(&self) -> usize {
+        let withheld = self.withheld.iter().filter(|(_, edge)| edge.readable && !edge.hung_up);
+        let clients = withheld.filter_map(|(id, _)| self.clients.iter().find(|client| client.id == *id));
+        clients.map(Client::times_told_that_it_is_late).sum()
     }
 
     /// Everybody reads and sends what is left, until nothing happens any more.
@@ -257,6 +290,7 @@ impl World {
 
     /// Everybody sends what it has and reads what there is. Says whether there was nothing.
     fn exchange(&mut self) -> bool {
+        self.report_the_rest();
         let mut is_quiet = true;
         for client in &mut self.clients {
             client.is_stalled = false;
@@ -325,6 +359,7 @@ impl World {
 
     /// Everybody goes, in the end: because nobody answers any more, or because the daemon says so.
     fn come_to_an_end(&mut self) {
+        self.report_the_rest();
         match self.dice.below(4) {
             0 => self.hub.shut_down(self.now()),
             1 => self.hub.cut_all(self.now()),
