@@ -5,13 +5,12 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use log::{info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::history::database::CannotOpen;
 use crate::hub::{Hub, PeerId, Readiness};
@@ -19,6 +18,8 @@ use crate::limits::Limits;
 use crate::listener::{CannotListen, Listener, Stream};
 use crate::log_buffer::LogBuffer;
 use crate::moment::{Moment, Now};
+use crate::open_files::{OpenFiles, TooFew};
+use crate::signals::{Request, Signals};
 
 /// Tokens from the top of the number space: a slot's number is far below.
 const SIGNALS: Token = Token(usize::MAX);
@@ -36,17 +37,12 @@ const ACCEPTS_PER_TURN: usize = 256;
 /// wait as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Time between two turns that counts besides the time for which the loop meant to wait. What is more was a pause: the
-/// process was stopped, or the machine, or one turn took long. A pause brings no deadline nearer. A second always counts,
-/// so that time goes on however much the loop has to do.
-const COUNTED_OF_A_PAUSE: Duration = Duration::from_secs(1);
-
 /// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Descriptors that connections do not get: listeners, the poller, signals, files of the page and of the history, and
-/// those who are told that the daemon is full.
-const RESERVED_DESCRIPTORS: u64 = 96;
+/// Memory that must be there at the start: the hub alone reserves addresses of 40 MiB for connections. Without it the daemon
+/// would be aborted somewhere on the way, without a sentence.
+const MEMORY_AT_START_BYTES: usize = 48 * 1024 * 1024;
 
 /// What ends the daemon against its will.
 #[derive(Debug)]
@@ -55,13 +51,19 @@ pub enum Fatal {
     CannotListen(CannotListen),
     /// More addresses than there are tokens for.
     TooManyListeners,
+    /// Too few files may be open.
+    TooFewFiles(TooFew),
+    /// Too little memory may be used.
+    TooLittleMemory,
     /// The history cannot be used.
     CannotOpen(CannotOpen),
     /// The system denies something the loop cannot do without.
     System(&'static str, io::Error),
 }
 
-/// Listens, serves until a signal comes, says goodbye. What is logged is written to `log`, once a turn.
+/// Listens, serves until a signal comes, says goodbye. `log` is handed on to be written once a turn.
+///
+/// When it comes back, the history is closed, or has been waited for long enough.
 ///
 /// # Errors
 /// [`Fatal`]. Nothing that a peer does is an error here.
@@ -71,6 +73,9 @@ pub fn run(config: &Config, log: &LogBuffer) -> Result<(), Fatal> {
     let hub = &event_loop.hub;
     let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
     info!("bye; connections by their ending: {}", if endings.is_empty() { "none".into() } else { endings.join(", ") });
+    log.write_out();
+    // The history may be waited for when the loop is dropped.
+    event_loop.signals.are_not_read_any_more();
     Ok(())
 }
 
@@ -106,32 +111,6 @@ impl AcceptPause {
     }
 }
 
-/// The only reader of clocks in the program.
-struct Clock {
-    read_last: Instant,
-    /// Time since the start, without pauses.
-    counted: Duration,
-}
-
-impl Clock {
-    /// `wait` is how long the loop meant to wait since the last reading; none if it had nothing to wait for.
-    fn read(&mut self, wait: Option<Duration>) -> Now {
-        let instant = Instant::now();
-        let passed = instant.duration_since(self.read_last);
-        self.read_last = instant;
-        let most = wait.map_or(Duration::MAX, |wait| wait.saturating_add(COUNTED_OF_A_PAUSE));
-        self.counted += passed.min(most);
-        if passed > most {
-            info!("a pause of {passed:.1?}: no deadline has come nearer");
-        }
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            moment: Moment::START + Duration::from_millis(self.counted.as_millis() as u64),
-            unix_ms: since_1970.as_millis() as u64,
-        }
-    }
-}
-
 /// How far the poller's reports have come. A deadline that passes while the process is stopped, or while more is waiting
 /// than one turn takes from the kernel, must not be kept before what had arrived in time has been read.
 #[derive(Debug)]
@@ -161,11 +140,12 @@ impl Reports {
 
 impl EventLoop {
     fn new(config: &Config) -> Result<EventLoop, Fatal> {
+        let files = OpenFiles::raise_limit().map_err(Fatal::TooFewFiles)?;
+        Vec::<u8>::new().try_reserve_exact(MEMORY_AT_START_BYTES).map_err(|_| Fatal::TooLittleMemory)?;
+        let mut signals = Signals::listen().map_err(|error| Fatal::System("cannot listen for signals", error))?;
         let poll = Poll::new().map_err(|error| Fatal::System("cannot create a poller", error))?;
-        let mut signals =
-            Signals::new([SIGTERM, SIGINT]).map_err(|error| Fatal::System("cannot listen for signals", error))?;
         poll.registry()
-            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .register(signals.source(), SIGNALS, Interest::READABLE)
             .map_err(|error| Fatal::System("cannot listen for signals", error))?;
 
         let mut listeners = Vec::new();
@@ -182,7 +162,8 @@ impl EventLoop {
         // Behind the addresses: a daemon that is one too many makes no file.
         let history = config.history(wake).map_err(Fatal::CannotOpen)?;
         // Only now is there anything to log: a daemon that cannot run says why, and nothing else.
-        let limits = within_descriptors(config.limits());
+        let limits = within(files, config.limits(), listeners.len()).map_err(Fatal::TooFewFiles)?;
+        signals.are_read();
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)
@@ -195,7 +176,7 @@ impl EventLoop {
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
             hub: Hub::new(limits, config.site(), history),
-            clock: Clock { read_last: Instant::now(), counted: Duration::ZERO },
+            clock: Clock::start(),
             accept_pause: None,
             is_exhaustion_logged: false,
             goodbye_by: None,
@@ -320,20 +301,29 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The first signal: nobody new, goodbye to all, an end within the closing time. The second: an end now.
     fn on_signals(&mut self, now: Now) -> Obey {
-        for signal in self.signals.pending() {
-            if self.goodbye_by.is_some() {
-                warn!("another signal: leaving at once");
-                return Obey::AtOnce;
+        let requests: Vec<Request> = self.signals.pending().collect();
+        for request in requests {
+            match request {
+                Request::End(_) if self.goodbye_by.is_some() => {
+                    warn!("another signal: leaving at once");
+                    return Obey::AtOnce;
+                }
+                Request::EndOnce(_) if self.goodbye_by.is_some() => {}
+                Request::End(name) | Request::EndOnce(name) => self.say_goodbye(name, now),
+                Request::Tell => info!("SIGUSR1: {}", self.hub.status()),
+                Request::Nothing(name) => info!("{name} means nothing here"),
             }
-            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-            info!("{name}: saying goodbye to {} connections", self.hub.connections());
-            self.listeners.clear();
-            self.hub.shut_down(now);
-            self.goodbye_by = Some(now.moment + self.hub.close_timeout());
         }
         Obey::Orderly
+    }
+
+    /// Nobody new, goodbye to all, an end within the closing time.
+    fn say_goodbye(&mut self, signal: &str, now: Now) {
+        info!("{signal}: saying goodbye to {} connections", self.hub.connections());
+        self.listeners.clear();
+        self.hub.shut_down(now);
+        self.goodbye_by = Some(now.moment + self.hub.close_timeout());
     }
 }
 
@@ -381,21 +371,15 @@ impl Trouble {
     }
 }
 
-/// Raises the soft limit on open files to the hard one, and lowers `max_connections` to what fits.
-fn within_descriptors(mut limits: Limits) -> Limits {
+/// Lowers `max_connections` to what fits.
+fn within(files: OpenFiles, mut limits: Limits, listeners: usize) -> Result<Limits, TooFew> {
     let wanted = limits.max_connections;
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(descriptors) => {
-            let capacity = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
-            limits.max_connections = wanted.min(usize::try_from(capacity).unwrap_or(usize::MAX));
-            info!("room for {} connections ({descriptors} open files allowed)", limits.max_connections);
-            if limits.max_connections < wanted {
-                warn!("--max-connections {wanted} does not fit: raise the limit on open files (ulimit -Hn)");
-            }
-        }
-        Err(error) => warn!("cannot raise the limit on open files: {error}"),
+    limits.max_connections = wanted.min(files.room(listeners)?);
+    info!("room for {} connections ({} open files allowed)", limits.max_connections, files.allowed);
+    if limits.max_connections < wanted {
+        warn!("--max-connections {wanted} does not fit: raise the limit on open files (ulimit -Hn)");
     }
-    limits
+    Ok(limits)
 }
 
 /// One sentence.
@@ -404,6 +388,11 @@ impl fmt::Display for Fatal {
         match self {
             Fatal::CannotListen(cannot) => cannot.fmt(f),
             Fatal::CannotOpen(cannot) => cannot.fmt(f),
+            Fatal::TooFewFiles(too_few) => too_few.fmt(f),
+            Fatal::TooLittleMemory => {
+                let mebibytes = MEMORY_AT_START_BYTES / 1024 / 1024;
+                write!(f, "there are no {mebibytes} MiB of memory for the start; raise the limit (ulimit -v)")
+            }
             Fatal::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
             Fatal::System(what, error) => write!(f, "{what}: {error}"),
         }

@@ -21,8 +21,9 @@
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
-//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`listener`], [`log_buffer`],
-//!    [`log_filter`], [`environment`], [`config`], [`listen_address`].
+//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`clock`], [`listener`], [`signals`],
+//!    [`open_files`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`config`],
+//!    [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
@@ -34,6 +35,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod chat;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod ending;
@@ -47,9 +49,12 @@ pub mod listen_address;
 pub mod listener;
 pub mod log_buffer;
 pub mod log_filter;
+pub mod log_line;
 pub mod moment;
+pub mod open_files;
 pub mod rate_limit;
 pub mod show;
+pub mod signals;
 pub mod tail;
 pub mod websocket;
 pub mod write_queue;

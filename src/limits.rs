@@ -8,6 +8,13 @@ use crate::rate_limit::Rate;
 use crate::tail::Kept;
 use crate::websocket::MessageLimits;
 
+/// Bytes of log lines that wait while nobody reads them: some 10,000 lines, which is what a rush of so many people makes in
+/// a second. As much again may be in the hands of the thread that writes. What comes on top is dropped and counted.
+pub const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
+
+/// How long the end waits for the last lines to be written: a reader that is there takes them at once.
+pub const LOG_AT_THE_END: Duration = Duration::from_secs(1);
+
 /// The limits of a daemon. Shared by all connections, and changed by nothing while it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

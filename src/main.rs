@@ -6,14 +6,17 @@
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use log::warn;
+use log::{Level, warn};
+use roomd::clock;
 use roomd::config::{Config, Stop};
 use roomd::event_loop;
-use roomd::log_buffer::LogBuffer;
+use roomd::log_buffer::{LogBuffer, LogWriter};
 use roomd::log_filter::LogFilter;
+use roomd::log_line::LogLine;
 use roomd::show::{self, Verdict};
 
 fn main() -> ExitCode {
@@ -30,11 +33,17 @@ fn main() -> ExitCode {
             Err(stop) => end(stop),
         };
     }
-    let log = LogBuffer::default();
+    // When it is dropped, also by a panic, what waits is written; but nobody waits for that for ever.
+    let writer = match LogWriter::start(std::io::stderr()) {
+        Ok(writer) => writer,
+        Err(error) => return fail(1, &format!("cannot start a thread for the log: {error}")),
+    };
+    let mut log = writer.buffer();
+    log_panics_to(log.clone());
     let filter = LogFilter::read(std::env::var_os("RUST_LOG").as_deref());
     env_logger::Builder::new()
         .parse_filters(filter.directives())
-        .format_timestamp_millis()
+        .format(|out, record| write!(out, "{}", LogLine::of(record, clock::unix_ms())))
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
     for fault in filter.faults() {
@@ -43,12 +52,29 @@ fn main() -> ExitCode {
     for variable in config.unknown_variables() {
         warn!("{variable}");
     }
-    let ended = event_loop::run(&config, &log);
-    log.write_out();
-    match ended {
+    match event_loop::run(&config, &log) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => fail(1, &fatal.to_string()),
+        Err(fatal) => {
+            let _ = writeln!(log, "roomd: {fatal}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// The usual way writes to standard error itself, and could hang there.
+fn log_panics_to(log: LogBuffer) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let (unix_ms, level, target) = (clock::unix_ms(), Level::Error, "roomd");
+        let backtrace = Backtrace::capture();
+        let line = match backtrace.status() {
+            BacktraceStatus::Captured => {
+                LogLine { unix_ms, level, target, words: format_args!("{panic}\n{backtrace}") }.to_string()
+            }
+            _ => LogLine { unix_ms, level, target, words: format_args!("{panic}") }.to_string(),
+        };
+        let _ = log.clone().write_all(line.as_bytes());
+        log.write_out();
+    }));
 }
 
 fn end(stop: Stop) -> ExitCode {

@@ -1,6 +1,6 @@
 //! Time as the daemon uses it: two numbers, read once a turn by the event loop and handed down.
 //!
-//! Nothing but the event loop reads a clock. So a test can let a minute pass in a microsecond, and all that happens in
+//! Only the event loop asks for the time. So a test can let a minute pass in a microsecond, and all that happens in
 //! one turn happens at the same time.
 
 use std::num::NonZeroU64;

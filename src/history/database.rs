@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, ffi};
 
 use super::schema::{self, Origin};
 use super::{Page, PageSize, Stored};
@@ -476,6 +476,7 @@ impl Cause {
             | Error::Utf8Error(..) => Cause::Corrupt,
             Error::SqliteFailure(failure, _) => match failure.code {
                 Code::DiskFull => Cause::Full,
+                Code::SystemIoFailure if is_write(failure.extended_code) && is_size_limited() => Cause::Full,
                 Code::ReadOnly => Cause::ReadOnly,
                 // An id that is there already, or past all numbers: `last_id` is wrong.
                 Code::DatabaseCorrupt | Code::NotADatabase | Code::ConstraintViolation => Cause::Corrupt,
@@ -488,6 +489,15 @@ impl Cause {
     }
 }
 
+/// To SQLite, a file that may not grow (`ulimit -f`) is an error of the disk like any other.
+fn is_write(extended_code: std::ffi::c_int) -> bool {
+    matches!(extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE)
+}
+
+fn is_size_limited() -> bool {
+    rlimit::getrlimit(rlimit::Resource::FSIZE).is_ok_and(|(most, _)| most != rlimit::INFINITY)
+}
+
 impl CannotOpen {
     fn from_io(path: &Path, error: &std::io::Error) -> CannotOpen {
         let path = path.into();
@@ -496,7 +506,7 @@ impl CannotOpen {
             ErrorKind::PermissionDenied => CannotOpen::NoPermission(path),
             ErrorKind::ReadOnlyFilesystem => CannotOpen::ReadOnly(path),
             ErrorKind::IsADirectory => CannotOpen::NotAFile(path),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => CannotOpen::Full(path),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => CannotOpen::Full(path),
             _ => CannotOpen::System(path, error.to_string().into()),
         }
     }
@@ -572,7 +582,9 @@ impl fmt::Display for CannotOpen {
             CannotOpen::Newer(_, version) => {
                 write!(f, "a later roomd has written it (version {version}); use that one, or name another file")
             }
-            CannotOpen::Full(_) => f.write_str("the disk is full; make room"),
+            CannotOpen::Full(_) => {
+                f.write_str("the disk is full, or the file as large as it may be (ulimit -f); make room")
+            }
             CannotOpen::System(_, words) => f.write_str(words),
         }
     }
@@ -582,7 +594,9 @@ impl fmt::Display for CannotOpen {
 impl fmt::Display for CannotWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, words) = match self {
-            CannotWrite::Full(path) => (path, "the disk is full; make room"),
+            CannotWrite::Full(path) => {
+                (path, "the disk is full, or the file as large as it may be (ulimit -f); make room")
+            }
             CannotWrite::ReadOnly(path) => (path, "it can only be read by now; make its file system writable again"),
             CannotWrite::Corrupt(path) => (path, "it is damaged; stop the daemon and restore it from a backup"),
             CannotWrite::System(path, words) => (path, &**words),

@@ -248,7 +248,8 @@ impl<M> Sqlite<M> {
         let database = Database::open(path, terms.durability)?;
         let path: Box<Path> = database.path().into();
         let history = Sqlite::start(database, terms, wake);
-        let history = history.map_err(|error| CannotOpen::System(path.clone(), error.to_string().into()))?;
+        let history = history
+            .map_err(|error| CannotOpen::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
         info!("the history is in {}", path.display());
         Ok(history)
     }

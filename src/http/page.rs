@@ -1,7 +1,8 @@
 //! The files of the chat page: embedded in the binary, or read from a directory while somebody edits them.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sha1::{Digest as _, Sha1};
 
@@ -109,7 +110,7 @@ impl Pages {
     fn read(&self, asset: &'static Asset) -> Result<Cow<'static, [u8]>, Refusal> {
         match self {
             Pages::Embedded => Ok(asset.embedded.into()),
-            Pages::Directory(directory) => match std::fs::read(directory.join(asset.file_name)) {
+            Pages::Directory(directory) => match read_regular(&directory.join(asset.file_name)) {
                 Ok(bytes) => Ok(bytes.into()),
                 Err(_) => Err(Refusal::PageUnreadable),
             },
@@ -142,6 +143,11 @@ fn one_level_deeper(html: &[u8]) -> Vec<u8> {
         }
     }
     deeper
+}
+
+/// A pipe at that place could be waited for without end, and a device be read without end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() { fs::read(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// RFC 9110 section 13.1.2: a list of tags, or `*`; `W/` before a tag does not matter here.

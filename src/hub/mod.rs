@@ -394,6 +394,14 @@ impl<S: Socket> Hub<S> {
         self.slots.iter().map(|(_, slot)| slot.connection.queue.len()).sum()
     }
 
+    /// How things stand, for the log.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let (connections, rooms, queued_bytes) = (self.connections(), self.rooms.count(), self.queued_bytes());
+        let ended: u64 = self.endings.values().sum();
+        format!("{connections} connections, {ended} have ended; {rooms} rooms; {queued_bytes} bytes wait for readers")
+    }
+
     // ---- Beat two: read -------------------------------------------------------------------------------------------
 
     /// Ends do not wait to be read: a connection may rest, or may be held up by the history.

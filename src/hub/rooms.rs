@@ -94,6 +94,10 @@ impl Rooms {
         }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.rooms.len()
+    }
+
     pub(super) fn get(&self, key: RoomKey) -> Option<&RoomState> {
         self.rooms.get(key.0 as usize)
     }

@@ -6,9 +6,12 @@
 #[path = "../scripted/mod.rs"]
 mod scripted;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use roomd::clock;
 use roomd::log_buffer::LogBuffer;
+use roomd::log_line::LogLine;
 use scripted::{KEPT_MESSAGES, Room, messages};
 
 /// In the room before anything is counted.
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
     let Ok(count) = count.parse() else { return wrong("COUNT is a number") };
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Info)
-        .format_timestamp_millis()
+        .format(|out, record| write!(out, "{}", LogLine::of(record, clock::unix_ms())))
         .target(env_logger::Target::Pipe(Box::new(LogBuffer::default())))
         .init();
 

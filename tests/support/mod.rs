@@ -93,6 +93,11 @@ impl Daemon {
         }
     }
 
+    /// What has been waited for, and what came before it.
+    pub fn log_so_far(&self) -> &[String] {
+        &self.seen
+    }
+
     /// Everything logged until the daemon ended.
     pub fn rest_of_log(&mut self) -> Vec<String> {
         self.seen.extend(self.log.iter());

@@ -1,0 +1,111 @@
+//! How many files the system lets the daemon have open, and how many connections fit into that.
+
+use std::{fmt, fs};
+
+/// Fewer than this are not enough to begin with: some twelve for the daemon itself, what it was started with, and a few
+/// connections.
+const FEWEST: u64 = 32;
+
+/// For what is open for a moment only: a file of `--web`, the directory of the history, what is being accepted.
+const SPARE: u64 = 8;
+
+/// What the daemon has open where that cannot be counted, without the sockets it listens on.
+const USUAL: u64 = 12;
+
+/// Those who are told 503 take one each; see the hub's slots beyond `--max-connections`.
+const TURNED_AWAY: u64 = 64;
+
+/// The limit on open files, raised as far as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// How many are allowed.
+    pub allowed: u64,
+}
+
+/// Fewer files may be open than the daemon needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooFew {
+    needed: u64,
+    allowed: u64,
+}
+
+impl OpenFiles {
+    /// Raises the soft limit to the hard one. If the system does not tell the limit, there is none to be seen.
+    ///
+    /// # Errors
+    /// [`TooFew`]
+    pub fn raise_limit() -> Result<OpenFiles, TooFew> {
+        let raised = rlimit::increase_nofile_limit(u64::MAX);
+        let allowed = raised.or_else(|_| rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(soft, _)| soft));
+        let allowed = allowed.unwrap_or(u64::MAX);
+        if allowed < FEWEST { Err(TooFew { needed: FEWEST, allowed }) } else { Ok(OpenFiles { allowed }) }
+    }
+
+    /// The connections for which there is room now that everything is open which stays open, with `listeners` sockets to
+    /// listen on among it.
+    ///
+    /// # Errors
+    /// [`TooFew`] if there is room for nobody.
+    pub fn room(self, listeners: usize) -> Result<usize, TooFew> {
+        self.room_beside(open_now().unwrap_or(USUAL + listeners as u64))
+    }
+
+    fn room_beside(self, open: u64) -> Result<usize, TooFew> {
+        let OpenFiles { allowed } = self;
+        let free = allowed.saturating_sub(open + SPARE);
+        // With few, half of them are for those who come in.
+        match free - TURNED_AWAY.min(free / 2) {
+            0 => Err(TooFew { needed: open + SPARE + 1, allowed }),
+            room => Ok(usize::try_from(room).unwrap_or(usize::MAX)),
+        }
+    }
+}
+
+/// Every entry of the directory is an open file of this process; one of them is the directory itself.
+fn open_now() -> Option<u64> {
+    let entries = fs::read_dir("/dev/fd").ok()?.count() as u64;
+    entries.checked_sub(1)
+}
+
+/// One sentence, with what to do.
+impl fmt::Display for TooFew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooFew { needed, allowed } = self;
+        write!(
+            f,
+            "only {allowed} open files are allowed, and at least {needed} are needed, and one more for each connection; \
+             raise the limit (ulimit -n, or LimitNOFILE= for systemd)"
+        )
+    }
+}
+
+impl std::error::Error for TooFew {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_and_a_reserve_are_not_for_connections() {
+        for (allowed, open, room) in [
+            (20_000, 12, Some(19_916)),
+            (148, 12, Some(64)),
+            (100, 12, Some(40)),
+            (32, 12, Some(6)),
+            (21, 12, Some(1)),
+            (20, 12, None),
+            (10, 12, None),
+            (u64::MAX, 12, usize::try_from(u64::MAX - 84).ok()),
+        ] {
+            assert_eq!(OpenFiles { allowed }.room_beside(open).ok(), room, "{allowed}");
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_just_enough_for_one() {
+        let TooFew { needed, .. } =
+            OpenFiles { allowed: 3 }.room_beside(12).err().unwrap_or(TooFew { needed: 0, allowed: 0 });
+        assert_eq!(OpenFiles { allowed: needed }.room_beside(12), Ok(1));
+        assert!(OpenFiles { allowed: needed - 1 }.room_beside(12).is_err());
+    }
+}
