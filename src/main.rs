@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match event_loop::run(&config, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
-            let _ = writeln!(log, "roomd: {fatal}");
+            let _ = log.write_all(format!("roomd: {fatal}\n").as_bytes());
             ExitCode::FAILURE
         }
     }

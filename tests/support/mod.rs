@@ -279,6 +279,8 @@ impl Raw {
                 self.buffer.extend_from_slice(&chunk[..count]);
                 true
             }
+            // A read with a timeout ends so when the process was stopped and goes on; the caller tries again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             Err(error) => panic!("nothing came: {error}; so far {:?}", String::from_utf8_lossy(&self.buffer)),
         }
