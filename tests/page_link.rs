@@ -88,9 +88,13 @@ const FAST: &str = "{
     window.setTimeout = (action, ms, ...more) => later(action, ms / 8, ...more);
   }";
 
-const COUNTING: &str = "window.pings = 0; window.sockets = [];
+const COUNTING: &str = "window.pings = 0; window.pongs = 0; window.sockets = [];
   window.WebSocket = class extends WebSocket {
-    constructor(url) { super(url); sockets.push(this); }
+    constructor(url) {
+      super(url);
+      sockets.push(this);
+      this.addEventListener('message', ({ data }) => { if (JSON.parse(data).type === 'pong') pongs += 1; });
+    }
     send(text) { if (text.startsWith('/ping')) pings += 1; super.send(text); }
   };";
 
@@ -180,6 +184,7 @@ fn whatever_brings_somebody_back_to_the_page_makes_it_ask_at_once_but_not_twice(
         // Five seconds have passed in which nothing came. The second event of the same moment asks nothing more.
         let pings = tab.evaluate(&format!("ahead += 5000, {happens}, {happens}, pings"));
         assert_eq!(pings, asked + 1, "{event}");
+        tab.wait_for("pongs === pings"); // an answer that came after the next five seconds would be too late
     }
     assert_eq!(tab.evaluate("sockets.length"), 1);
 }
