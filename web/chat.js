@@ -7,16 +7,20 @@
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
-import { fileUrl, pathOf, roomFromAddress, roomUrl } from './address.js';
-import { COMMANDS, emptyBox, giveBack, hint, insert, prepareComposer, whisperTo } from './composer.js';
+import { pathOf, roomFromAddress, roomUrl } from './address.js';
+import {
+  COMMANDS, emptyBox, expectMove, giveBack, hint, insert, moveDraft, prepareComposer, whisperTo,
+} from './composer.js';
 import { prepareEmoji } from './emoji.js';
 import {
   awaitEcho, connect, isOpen, isSignOfLife, linkState, prepareLink, say, sayAlarm, send, setState,
 } from './link.js';
 import { keep, recall } from './memory.js';
+import { allowNotifications, clearNotifications, mayNotify, notify } from './notify.js';
 import {
   addPerson, forgetSpeakers, namesToSuggest, noteSpeaker, preparePeople, removePerson, renamePerson, setOnline, setPeople,
 } from './people.js';
+import { asText, commandOf, isMentioned } from './text.js';
 import {
   addLine, addOlder, addSystem, clearTimeline, followEnd, forgetRequest, learnPast, prepareTimeline, setPast,
 } from './timeline.js';
@@ -28,17 +32,17 @@ import { chooseLanguage, language, prepareWords, put, putAttribute, putText, wor
 
 const REPLAY_MS = 2_000; // the past follows the welcome at once; after this long there is no more of it to come
 
-// Errors that are about a command, and which it may have been. All others are about a message.
+// Errors that are about a command, and the words of those it may have been. All others are about a message.
 const COMMAND_ERRORS = new Map([
   ['unknown-command', /^/],
   ['bad-arguments', /^/],
-  ['bad-name', /^\/nick/],
-  ['name-taken', /^\/nick/],
-  ['name-too-similar', /^\/nick/],
-  ['no-such-name', /^\/msg/],
-  ['bad-room', /^\/join/],
-  ['too-many-rooms', /^\/join/],
-  ['slow-down', /^\/(nick|join)/],
+  ['bad-name', /^nick$/],
+  ['name-taken', /^nick$/],
+  ['name-too-similar', /^nick$/],
+  ['no-such-name', /^msg$/],
+  ['bad-room', /^join$/],
+  ['too-many-rooms', /^join$/],
+  ['slow-down', /^(nick|join)$/],
 ]);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -85,7 +89,7 @@ function start() {
   prepareWords();
   preparePeople({ pickName: whisperTo, askWho });
   prepareTimeline({ wantOlder, pickName: (name) => name !== me.name && whisperTo(name) });
-  prepareComposer({ submit, names: namesToSuggest });
+  prepareComposer({ submit, names: namesToSuggest, room: room.name });
   prepareEmoji(page['emoji-open'], page.emoji, insert, () => page.text.focus());
   prepareSettings();
   if (!window.WebSocket) {
@@ -114,6 +118,7 @@ function prepareConnection() {
     if (document.hidden) return;
     unread = 0;
     showTitle();
+    clearNotifications();
   });
   window.addEventListener('popstate', () => moveTo(roomFromAddress()));
 }
@@ -176,6 +181,7 @@ function onWelcome(event) {
   const last = Number.isSafeInteger(event.last) ? event.last : room.newest;
   const name = asText(event.room) || room.name;
   if (name !== room.name) enterRoom(name);
+  moveDraft(name); // where one is already, it was perhaps asked for all the same
   if (name !== roomFromAddress()) history.pushState(null, '', pathOf(name));
   const again = room.welcomed;
   // The newest id is older than what we have seen: the server has restarted and forgotten.
@@ -202,6 +208,7 @@ function enterRoom(name) {
   forgetSpeakers();
   outbox.sent = [];
   Object.assign(room, { name, welcomed: false, note: 'moved' });
+  moveDraft(name);
   showRoom();
 }
 
@@ -270,7 +277,7 @@ function lineOf(event, isPast) {
     ? event.name === me.wanted || (event.id > room.first && me.all.has(event.name))
     : event.name === me.name);
   const kind = event.type === 'action' ? 'action' : 'message';
-  const mention = !mine && me.name !== '' && isSaidIn(event.mess, me.name);
+  const mention = !mine && me.name !== '' && isMentioned(event.mess, me.name);
   return { kind, id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews: false, mention };
 }
 
@@ -347,16 +354,19 @@ function onError(event) {
   if (code === 'since-in-future' || code === 'bad-since') return; // our own doing: the welcome has told us enough
   if (code === 'bad-name' && me.asking) wantName(''); // it would be asked for in vain each time
 
-  if (page.settings.open && COMMAND_ERRORS.get(code)?.test('/nick')) {
+  if (page.settings.open && COMMAND_ERRORS.get(code)?.test('nick')) {
     put(page['naming-problem'], `error-${code}`, {}, event.mess);
     return;
   }
   addSystem(`error-${code}`, {}, { sentence: event.mess, flavour: 'error' });
   const about = COMMAND_ERRORS.get(code);
   // We did not get there, so the address should not say so.
-  if (about?.test('/join') && roomFromAddress() !== room.name) history.replaceState(null, '', pathOf(room.name));
+  if (about?.test('join')) {
+    moveDraft(room.name);
+    if (roomFromAddress() !== room.name) history.replaceState(null, '', pathOf(room.name));
+  }
   // If it was about a message, the one who wrote it gets it back to better it; the same for a command that was mistyped.
-  if (about && outbox.command && about.test(outbox.command) && !page.text.value) giveBack([outbox.command], 'not-taken');
+  if (outbox.command && about?.test(commandOf(outbox.command)) && !page.text.value) giveBack([outbox.command], 'not-taken');
   if (!about && !outbox.command && outbox.sent.length > 0) giveBack([outbox.sent.shift()], 'not-taken');
   outbox.command = '';
 }
@@ -380,6 +390,7 @@ function submit(text) {
   send(text);
   remember(text);
   emptyBox();
+  if (commandOf(text) === 'join') expectMove();
   hint();
   followEnd();
   page.text.focus();
@@ -387,7 +398,7 @@ function submit(text) {
 
 // A message comes back to its sender, a command does not; so only messages can be waited for. "//x" is the message "/x".
 function remember(text) {
-  const isCommand = text.startsWith('/') && !text.startsWith('//');
+  const isCommand = commandOf(text) !== null;
   outbox.command = isCommand ? text : '';
   if (isCommand) return;
   outbox.sent.push(text);
@@ -455,20 +466,11 @@ function wantName(name) {
   keep('name', name);
 }
 
-// The browser is asked only when somebody has asked us: a question on arrival is refused, and rightly.
 async function switchNotify() {
   putText(page['notify-problem'], '');
-  keep('notify', page.notify.checked ? 'on' : '');
-  if (!page.notify.checked) return;
-  const answer = window.Notification ? await Notification.requestPermission() : 'denied';
-  if (answer === 'granted') return;
+  if (await allowNotifications(page.notify.checked)) return;
   page.notify.checked = false;
-  keep('notify', '');
   put(page['notify-problem'], 'notify-denied');
-}
-
-function mayNotify() {
-  return recall('notify') === 'on' && window.Notification?.permission === 'granted';
 }
 
 // Somebody who looks elsewhere is told: by the title of everything, by a notification of what is meant for them.
@@ -476,31 +478,7 @@ function announce(line) {
   if (!line.isNews || !document.hidden) return;
   unread += 1;
   showTitle();
-  if (!mayNotify() || !(line.mention || line.kind === 'private')) return;
-  const title = line.kind === 'private' ? words('whisper-from', { name: line.name }) : `${line.name} · ${room.name}`;
-  try {
-    const notification = new Notification(title, { body: line.text.slice(0, 200), icon: fileUrl('icon.svg'), tag: room.name });
-    notification.addEventListener('click', () => {
-      window.focus();
-      notification.close();
-    });
-  } catch {
-    // On phones a page may ask for permission but not notify by itself. The title still counts.
-  }
-}
-
-// As a word and not within one: "Ann" is not in "Anna". Chinese has no spaces between words, so there any place counts.
-function isSaidIn(text, name) {
-  const letter = /(?!\p{Script=Han})[\p{L}\p{N}_]/u;
-  const low = text.toLowerCase();
-  const sought = name.toLowerCase();
-  for (let at = low.indexOf(sought); at >= 0; at = low.indexOf(sought, at + 1)) {
-    const [before, after] = [low[at - 1] ?? ' ', low[at + sought.length] ?? ' '];
-    const joinsBefore = letter.test(before) && letter.test(sought[0]);
-    const joinsAfter = letter.test(after) && letter.test(sought.at(-1));
-    if (!joinsBefore && !joinsAfter) return true;
-  }
-  return false;
+  if (line.mention || line.kind === 'private') notify(line, room.name);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -532,13 +510,7 @@ function sayUnsupported() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What came as JSON.
-
-function asText(value) {
-  if (value === undefined || value === null) return '';
-  // String() calls toString(), which in an object that came as JSON may be a number.
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
+// Times.
 
 // A date that certainly can be shown: toISOString() throws for one that is none.
 function asTime(ms) {

@@ -1,10 +1,13 @@
 // The box one types in, and the suggestions over it: commands after a slash, names on Tab.
 
-import { commandParts, create, hueOf } from './timeline.js';
+import { keepDraft, recallDraft } from './drafts.js';
+import { commandOf, folded, hueOf, lastWordAt, quoted, recipientBegun, withoutRecipient } from './text.js';
+import { commandParts, create } from './timeline.js';
 import { put, putText } from './words.js';
 
 const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would close the connection instead of answering
 const MAX_SUGGESTIONS = 8;
+const KEEP_MS = 300; // a draft is stored this long after a key at the latest
 
 // The commands in the order of the help. One that takes `words` waits for them when it is chosen.
 export const COMMANDS = ['nick', 'join', 'msg', 'me', 'who', 'ping', 'help'];
@@ -17,10 +20,12 @@ const encoder = new TextEncoder();
 
 // What is suggested now: each choice is { text: what the box holds then, show: nodes }. Nothing chosen yet is -1.
 const offer = { choices: [], at: -1 };
+// For which room the box is typed in; null while the way to another one is asked for: then for the one where we arrive.
+const draft = { room: null, timer: 0 };
 let hooks = {};
 
 // `submit(text)` is called with what is to be sent; `names()` gives the names to suggest.
-export function prepareComposer({ submit, names }) {
+export function prepareComposer({ submit, names, room }) {
   hooks = { submit, names };
   page.composer.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -31,6 +36,7 @@ export function prepareComposer({ submit, names }) {
     fitBox();
     sayTooLong();
     suggest();
+    keepSoon();
   });
   page.text.addEventListener('blur', closeSuggestions);
   // The box keeps the focus, and a phone its keyboard: so it is the press that counts, before the focus would go.
@@ -39,7 +45,10 @@ export function prepareComposer({ submit, names }) {
     const row = event.target.closest('li');
     if (row) accept([...page.suggestions.children].indexOf(row));
   });
-  fitBox(); // a browser may have put back what was typed before a reload
+  prepareDrop();
+  window.addEventListener('pagehide', keepNow);
+  document.addEventListener('visibilitychange', keepNow); // a phone may end a hidden page without another word
+  moveDraft(room); // to what a browser has put back by itself, or was typed while the page was loading
 
   // With a mouse there is a keyboard beside it. On a phone the focus would throw the keyboard over the room.
   if (matchMedia('(pointer: fine)').matches) page.text.focus();
@@ -47,6 +56,22 @@ export function prepareComposer({ submit, names }) {
 
 export function emptyBox() {
   setBox('');
+  keepNow();
+}
+
+// From now on, what is typed is for the room where we arrive.
+export function expectMove() {
+  draft.room = null;
+}
+
+// We are in this room. What was typed for the one before stays with that one, and what waits here comes back.
+export function moveDraft(room) {
+  if (room === draft.room) return;
+  keepNow();
+  const typed = draft.room === null ? page.text.value : '';
+  draft.room = room;
+  const parts = [recallDraft(room), typed].filter((text) => text !== '');
+  setBox([...new Set(parts)].join('\n')); // once, if a browser has put back by itself what is kept here
 }
 
 // Puts texts back into the box, before what has been typed there meanwhile.
@@ -63,9 +88,8 @@ export function insert(text) {
 
 // Begins a private message. What was typed already becomes its text, unless it is a command itself.
 export function whisperTo(name) {
-  const typed = page.text.value;
-  const text = typed.replace(/^\/msg\s+("(?:[^"\\]|\\.)*"|\S+)\s?/, ''); // it was for another one until now
-  setBox(`/msg ${quoted(name)} ${text.startsWith('/') ? '' : text}`);
+  const text = withoutRecipient(page.text.value); // it was for another one until now
+  setBox(`/msg ${quoted(name)} ${commandOf(text) === null ? text : ''}`);
   page.text.focus();
 }
 
@@ -95,6 +119,18 @@ function setBox(text) {
   page.text.setSelectionRange(text.length, text.length);
   fitBox();
   closeSuggestions();
+  keepSoon();
+}
+
+// Not at each key: a long draft takes a browser some milliseconds to store.
+function keepSoon() {
+  draft.timer ||= setTimeout(keepNow, KEEP_MS);
+}
+
+function keepNow() {
+  clearTimeout(draft.timer);
+  draft.timer = 0;
+  if (draft.room !== null) keepDraft(draft.room, page.text.value);
 }
 
 // As high as the text in it; the style sheet says where that ends.
@@ -114,6 +150,35 @@ function onKey(event) {
   if (event.key !== 'Enter' || event.shiftKey) return;
   event.preventDefault();
   send();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is dropped or pasted.
+
+// A browser leaves the page for a file or a link that is dropped on it, and the room and the draft are gone. Text goes into
+// the box, wherever it is dropped; files cannot be sent, and that is said.
+function prepareDrop() {
+  const isField = (element) => element.matches?.('textarea, input');
+  const holdsFiles = ({ dataTransfer }) => dataTransfer?.types.includes('Files') ?? false;
+  const isOurs = (event) => holdsFiles(event) || !isField(event.target); // all other, the browser does well
+  window.addEventListener('dragover', (event) => isOurs(event) && event.preventDefault());
+  window.addEventListener('drop', (event) => {
+    if (!isOurs(event)) return;
+    event.preventDefault();
+    if (holdsFiles(event)) hint('text-only');
+    else addText(event.dataTransfer?.getData('text/plain') ?? '');
+  });
+  page.text.addEventListener('paste', ({ clipboardData }) => {
+    if (clipboardData?.types.includes('Files') && !clipboardData.types.includes('text/plain')) hint('text-only');
+  });
+}
+
+function addText(text) {
+  if (text === '' || page.text.disabled) return;
+  const { selectionEnd } = page.text;
+  page.text.setSelectionRange(selectionEnd, selectionEnd); // what is marked was perhaps dropped a moment before
+  insert(text);
+  page.text.focus();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -151,24 +216,25 @@ function suggest() {
       show: commandParts(one),
     })));
   }
-  const name = /^\/msg\s+"?([^"]*)$/.exec(typed);
-  return open(name ? namesLike(name[1]).map((one) => nameChoice(one, `/msg ${quoted(one)} `)) : []);
+  const name = recipientBegun(typed);
+  return open(name === null ? [] : namesLike(name).map((one) => nameChoice(one, `/msg ${quoted(one)} `)));
 }
 
 // Tab after the beginning of a name: one that fits is put in, among several one chooses. Otherwise Tab is the browser's.
 function completeName() {
   const { value, selectionEnd } = page.text;
-  const [, before, start] = /^([^]*?)(\S+)$/u.exec(value.slice(0, selectionEnd)) ?? [];
-  if (!start || selectionEnd !== value.length) return false;
-  const found = namesLike(start.replace(/^@/, ''));
+  const at = lastWordAt(value);
+  if (at === value.length || selectionEnd !== value.length) return false;
+  const before = value.slice(0, at);
+  const found = namesLike(value.slice(at).replace(/^@/, ''));
   open(found.map((one) => nameChoice(one, `${before}${one}${before === '' ? ': ' : ' '}`)));
   if (found.length === 1) accept(0);
   return found.length > 0;
 }
 
 function namesLike(start) {
-  const low = start.toLowerCase();
-  return hooks.names().filter((name) => name.toLowerCase().startsWith(low)).slice(0, MAX_SUGGESTIONS);
+  const sought = folded(start);
+  return hooks.names().filter((name) => folded(name).startsWith(sought)).slice(0, MAX_SUGGESTIONS);
 }
 
 function nameChoice(name, text) {
@@ -204,9 +270,4 @@ function accept(at) {
   const { text } = offer.choices[at];
   setBox(text);
   page.text.dispatchEvent(new Event('input')); // "/msg " goes on with names
-}
-
-// As the server reads a name: in quotes, with a backslash before a quote or a backslash.
-function quoted(name) {
-  return `"${name.replace(/["\\]/g, '\\$&')}"`;
 }

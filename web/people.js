@@ -1,7 +1,8 @@
 // Who is here: the number in the header, and the names in the panel while the room is small enough to list them.
 
 import { keep, recall } from './memory.js';
-import { create, hueOf } from './timeline.js';
+import { hueOf } from './text.js';
+import { create } from './timeline.js';
 import { put } from './words.js';
 
 const LARGE_ROOM = 100; // from so many on the server tells how many come and go, and no longer who

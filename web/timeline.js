@@ -2,21 +2,18 @@
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
+import { hueOf, isLong, pieces } from './text.js';
 import { clock, day, exact, put } from './words.js';
 
 const MAX_LINES = 2000; // the page may stay open for weeks: older lines are dropped, so that memory stays bounded
 const MAX_LINES_READING = 6000; // who reads further up keeps more: dropping lines there would take away what is being read
-const LONG_TEXT_CHARS = 1500; // longer texts are folded, or one pasted file would push everybody else off the screen
-const LONG_TEXT_LINES = 20;
 const GROUP_MS = 5 * 60_000; // one person's messages stand together under one name and time, but not for longer than this
 const NEAR_END_PX = 40; // this close to the end counts as reading the end
 const NEAR_TOP_PX = 300; // this close to the top, older messages are fetched: they should be there when one arrives
-const HUES = 12; // as many .hue-N classes are in style.css
 const READ_OUT_MS = 300; // a screen reader looks at what was added some time later than it was
 const FLUSH_MS = 16; // lines are put on the screen in batches, about once per frame
 
 const page = Object.fromEntries(['view', 'log', 'newer', 'older'].map((id) => [id, document.getElementById(id)]));
-const encoder = new TextEncoder();
 const lineOf = new WeakMap(); // <li> -> the line it shows
 
 // `pending` lines are not in the document yet; `tail` is the newest group and day in it.
@@ -295,54 +292,17 @@ export function commandParts(command) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Texts.
 
-// An address ends before a space, a quote or a Chinese full stop, and does not take the sentence's last sign with it.
-const ADDRESS = /https?:\/\/[^\s<>"“”‘’，。！？、；：（）「」『』【】《》]+/giu;
-
-// Text, and links among it. A link says what it leads to and leads there: http or https only, without a name and password
-// in it (https://bank.example@evil.example), as the browser's own parser sees it.
 function withLinks(text) {
-  const nodes = [];
-  let done = 0;
-  for (const found of text.matchAll(ADDRESS)) {
-    const address = withoutTail(found[0]);
-    const link = linkElement(address);
-    if (!link) continue;
-    nodes.push(text.slice(done, found.index), link);
-    done = found.index + address.length;
-  }
-  return [...nodes, text.slice(done)];
+  return pieces(text).map((piece) => (piece.href ? linkElement(piece) : piece.text));
 }
 
-function linkElement(address) {
-  let url;
-  try {
-    url = new URL(address);
-  } catch {
-    return null;
-  }
-  if (!['http:', 'https:'].includes(url.protocol) || url.username || url.password) return null;
-  const link = create('a', '', address);
-  link.href = url.href;
-  link.title = url.href; // the host as it is asked for (xn--…): letters that only look alike show here
+function linkElement({ text, href }) {
+  const link = create('a', '', text);
+  link.href = href;
+  link.title = href; // the host as it is asked for (xn--…): letters that only look alike show here
   link.target = '_blank';
   link.rel = 'noopener noreferrer nofollow';
   return link;
-}
-
-// "(see https://example.org/a_(b))." keeps the inner bracket, and not the outer one.
-function withoutTail(address) {
-  let end = address.length;
-  for (; end > 0; end -= 1) {
-    const last = address[end - 1];
-    const open = { ')': '(', ']': '[', '}': '{' }[last];
-    const kept = address.slice(0, end);
-    if (open ? kept.split(last).length <= kept.split(open).length : !'.,;:!?\'*_~'.includes(last)) break;
-  }
-  return address.slice(0, end);
-}
-
-function isLong(text) {
-  return text.length > LONG_TEXT_CHARS || text.split('\n', LONG_TEXT_LINES + 1).length > LONG_TEXT_LINES;
 }
 
 function unfoldButton(text) {
@@ -359,13 +319,6 @@ function unfoldButton(text) {
     if (!text.classList.contains('folded')) screen.follow = false; // whoever unfolds a text wants to read its beginning
   });
   return button;
-}
-
-// The same name has the same colour on every screen and every day, without anybody keeping a list: it is a hash (FNV-1a).
-export function hueOf(name) {
-  let hash = 0x811c9dc5;
-  for (const unit of encoder.encode(name)) hash = Math.imul(hash ^ unit, 0x01000193);
-  return `hue-${((hash ^ (hash >>> 15)) >>> 0) % HUES}`;
 }
 
 export function create(tag, className, text = '') {

@@ -124,6 +124,7 @@ const TABLE = {
   'language': ['Language · 语言', '语言 · Language'],
   'notify': ['Notify me when my name is said or a private message comes', '有人提到我或私聊我时发送桌面通知'],
   'notify-denied': ['The browser does not allow notifications from here.', '浏览器不允许此页面发送通知。'],
+  'notify-more': ['{n} more message for you in {room}|{n} more messages for you in {room}', '{room} 中另有 {n} 条与你有关的消息'],
   'close': ['Close', '关闭'],
 
   // The box.
@@ -141,6 +142,7 @@ const TABLE = {
   'undelivered': ['This did not reach the room. It can be sent again.', '这条消息没有送达，可以重新发送。'],
   'not-taken': ['The server did not take this.', '服务器没有接受这条消息。'],
   'too-long': ['This is too long: {bytes} bytes, and the most is {most}.', '太长了：{bytes} 字节，上限是 {most} 字节。'],
+  'text-only': ['Files cannot be sent here, only text.', '这里只能发送文字，不能发送文件。'],
   'suggestions': ['Suggestions', '建议'],
   'emoji': ['Emoji', '表情'],
   'emoji-faces': ['Faces', '表情'],
