@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::command::HELP;
+use super::json;
 use super::name::{DAEMON, Name};
 use super::problem::Problem;
 use super::room_name::RoomName;
@@ -230,9 +231,19 @@ impl Wire<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
         // missing, which is better than a daemon that is gone.
-        let written = serde_json::to_writer(out, self);
+        let written = json::write(out, self);
         debug_assert!(written.is_ok());
     }
+}
+
+/// Names, as one JSON array.
+#[must_use]
+pub(super) fn json_names(names: &[&Name]) -> Box<RawValue> {
+    let mut array = Vec::new();
+    // Names are strings, and those can always be written; were it otherwise, the list would be empty.
+    let written = json::write(&mut array, &names);
+    debug_assert!(written.is_ok());
+    raw(array)
 }
 
 /// Events that are JSON already, as one JSON array.
@@ -246,9 +257,13 @@ pub fn json_array<'a>(events: impl Iterator<Item = &'a [u8]>) -> Box<RawValue> {
         array.extend_from_slice(event);
     }
     array.push(b']');
-    // They were written here, so they are JSON; were it otherwise, there would be none.
-    let array = String::from_utf8(array).ok().and_then(|array| RawValue::from_string(array).ok());
-    array.unwrap_or_else(|| RawValue::NULL.to_owned())
+    raw(array)
+}
+
+/// It was written here, so it is JSON; were it otherwise, there would be none.
+fn raw(json: Vec<u8>) -> Box<RawValue> {
+    let json = String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok());
+    json.unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]
@@ -351,6 +366,30 @@ mod tests {
         let help: serde_json::Value = serde_json::from_str(&json(Event::Help)).unwrap();
         assert_eq!((&help["type"], &help["name"]), (&"help".into(), &"roomd".into()));
         assert!(help["mess"].as_str().unwrap().contains("/nick NAME"));
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_leaves_in_a_text_a_name_or_a_list_of_names() {
+        // An older version may have kept a name that nobody can choose now.
+        let name = &Name::from_stored("\u{9b}31m\u{202e}");
+        let users = &*json_names(&[name, name]);
+        let message = Message { id: 1, unix_ms: 2, kind: Kind::Action, name, text: "\u{7f}\u{85}\u{2028}" };
+        for event in [
+            Event::Message(message),
+            Event::Private { from: name, to: name, unix_ms: 2, text: "\u{9b}" },
+            Event::Rename { from: name, to: name },
+            Event::Users { online: 2, users },
+            Event::History {
+                before: 2,
+                messages: &json_array([json(Event::Message(message)).as_bytes()].into_iter()),
+                count: 1,
+                more: false,
+            },
+        ] {
+            let json = json(event);
+            assert!(json.is_ascii() && !json.contains('\u{7f}'), "{json}");
+            assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use slab::Slab;
 
+use super::event::json_names;
 use super::name::Name;
 use super::room_name::RoomName;
 use super::roster::{Roster, Unavailable};
@@ -212,9 +213,7 @@ impl Listed {
         let first: Vec<&Name> = members.iter().map(|(_, member)| &member.name).take(MAX_USERS_LISTED).collect();
         // Until the list is full, everybody who comes changes it.
         let last_seat = members.iter().nth(MAX_USERS_LISTED - 1).map_or(usize::MAX, |(seat, _)| seat);
-        // Names are strings, and those can always be written; were it otherwise, the list would be empty.
-        let names = to_raw_value(&first).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Listed { names, last_seat }
+        Listed { names: json_names(&first), last_seat }
     }
 }
 
