@@ -9,13 +9,15 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::environment::UnknownVariable;
-use crate::history::database::{CannotOpen, Durability, Keep};
+use crate::history::database::Durability;
+use crate::history::errors::CannotOpen;
 use crate::history::memory::Memory;
+use crate::history::retention::Keep;
 use crate::history::sqlite::{Sqlite, Terms, Wake};
 use crate::history::{History, PageSize};
 use crate::http::origin::{AllowedOrigin, OriginPolicy};
 use crate::http::page::Pages;
-use crate::http::route::{EchoService, Site};
+use crate::http::route::{EchoService, Health, Site};
 use crate::limits::Limits;
 use crate::listen_address::{ListenAddress, ListenAddresses};
 use crate::rate_limit::Rate;
@@ -39,7 +41,8 @@ use crate::websocket::MessageLimits;
         roomd --listen 0.0.0.0:8000             let the whole network in\n  \
         roomd --listen unix:/run/roomd.sock     behind a proxy on the same machine\n  \
         roomd decode 8105 48656c6c6f            see the bits of a frame\n  \
-        roomd handshake                         see how a handshake is answered\n\n\
+        roomd handshake                         see how a handshake is answered\n  \
+        roomd check roomd.db                    find what is damaged in a history\n\n\
         Every flag can also be set in the environment: --max-message is ROOMD_MAX_MESSAGE, and so on.\n\
         A variable that is empty is as one that is not set.\n\
         RUST_LOG sets what is logged: error, warn, info (the default), debug.\n\
@@ -222,6 +225,24 @@ pub enum Question {
         hex: Vec<String>,
     },
 
+    /// Find what is damaged in the file of a history.
+    ///
+    /// Looks at its pages, at the checksum of every message, and for ids that are missing. Names the messages that cannot be read any more, by room and id. Changes nothing. The daemon that uses the file has
+    /// to be stopped first.
+    ///
+    /// Exit code 0: fine; 1: damaged; 2: it could not be checked, and one sentence says why.
+    #[command(
+        max_term_width = 100,
+        after_help = "Try it:\n  \
+            roomd check roomd.db                              the file in the working directory\n  \
+            roomd check /var/lib/roomd/history.db             that of the service\n"
+    )]
+    Check {
+        /// The file, as in --history
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+
     /// Show, step by step, how Sec-WebSocket-Accept is made out of a client's Sec-WebSocket-Key.
     ///
     /// Exit code 0: the key is good; 1: it is not, and a server refuses it.
@@ -384,6 +405,7 @@ impl Config {
             pages: self.web.clone().map_or(Pages::Embedded, Pages::Directory),
             origins: OriginPolicy::new(self.origin.clone()),
             echo: if self.echo { EchoService::On } else { EchoService::Off },
+            health: Health::Good,
         }
     }
 

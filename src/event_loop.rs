@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::history::database::CannotOpen;
+use crate::history::errors::CannotOpen;
 use crate::hub::{Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::listener::{CannotListen, Listener, Stream};

@@ -1,10 +1,12 @@
-//! What roomd shows of the protocol instead of serving it: frames out of their bytes, and the making of a handshake's
-//! answer. It uses the decoder that the daemon uses, so that it can be used to find out what the daemon sees.
+//! What roomd shows instead of serving: frames out of their bytes, the making of a handshake's answer, and what is wrong
+//! with a history. It uses the decoder that the daemon uses, so that it can be used to find out what the daemon sees.
 
 use std::fmt::{self, Write as _};
 use std::io::Read;
+use std::path::Path;
 
 use crate::config::{Question, Stop};
+use crate::history::check;
 use crate::http::Refusal;
 use crate::websocket::frame::{Opcode, Sender};
 use crate::websocket::handshake::{self, GUID, Upgrade};
@@ -32,7 +34,7 @@ pub struct Shown {
     pub verdict: Verdict,
 }
 
-/// Whether bytes keep the RFC's rules.
+/// Whether bytes keep the RFC's rules, or a history is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// They do.
@@ -44,9 +46,10 @@ pub enum Verdict {
 /// Shows what was asked for. `stdin` is read if an argument is `-`.
 ///
 /// # Errors
-/// [`Stop::Wrong`] when it is not hex, or there is none.
+/// [`Stop::Wrong`] when it is not hex, or there is none; when the file of a history cannot be checked.
 pub fn show(question: &Question, stdin: impl Read) -> Result<Shown, Stop> {
     let shown = match question {
+        Question::Check { file } => return history(file),
         Question::Decode { hex } => {
             let bytes =
                 read_hex(hex, stdin).map_err(|fault| Stop::Wrong(format!("{fault}; see roomd decode --help")))?;
@@ -56,6 +59,13 @@ pub fn show(question: &Question, stdin: impl Read) -> Result<Shown, Stop> {
     };
     // Nothing can fail that writes to a string.
     shown.map_err(|fmt::Error| Stop::Wrong("this cannot be shown".into()))
+}
+
+/// What is wrong with a history.
+fn history(file: &Path) -> Result<Shown, Stop> {
+    let report = check::check(file).map_err(|cannot| Stop::Wrong(cannot.to_string()))?;
+    let verdict = if report.faults == 0 { Verdict::Fine } else { Verdict::Faulty };
+    Ok(Shown { text: report.text, verdict })
 }
 
 fn read_hex(arguments: &[String], stdin: impl Read) -> Result<Vec<u8>, String> {

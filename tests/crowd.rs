@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::history::memory::Memory;
-use roomd::http::route::{EchoService, Site};
+use roomd::http::route::{EchoService, Health, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, Readiness, Socket};
 use roomd::limits::Limits;
@@ -83,7 +83,8 @@ fn ten_thousand_joins_cost_ten_thousand_welcomes() {
     const READABLE: Readiness = Readiness { readable: true, writable: false, hung_up: false };
 
     let limits = Limits { max_connections: JOINS, ..Limits::default() };
-    let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off };
+    let site =
+        Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off, health: Health::Good };
     let mut hub = Hub::new(limits, site, Box::new(Memory::new()));
     let mut now = Now { moment: Moment::START, unix_ms: 1_763_817_427_123 };
     let counts = Counts::default();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use roomd::chat::{Kind, Name, RoomName};
 use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
-use roomd::http::route::{EchoService, Site};
+use roomd::http::route::{EchoService, Health, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
@@ -84,7 +84,7 @@ impl History<PeerId> for Late {
         if self.0.borrow().is_behind { Pressure::High } else { Pressure::Low }
     }
 
-    fn tick(&mut self, _unix_ms: u64) {}
+    fn tick(&mut self, _now: Now) {}
 }
 
 #[derive(Clone, Default)]
@@ -174,7 +174,8 @@ impl Clocked {
 }
 
 fn nobody_there(late: &Late, limits: Limits) -> Clocked {
-    let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off };
+    let site =
+        Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off, health: Health::Good };
     let hub = Hub::new(limits, site, Box::new(late.clone()));
     Clocked { hub, now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 } }
 }

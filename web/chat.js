@@ -278,7 +278,8 @@ function lineOf(event, isPast) {
     : event.name === me.name);
   const kind = event.type === 'action' ? 'action' : 'message';
   const mention = !mine && me.name !== '' && isMentioned(event.mess, me.name);
-  return { kind, id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews: false, mention };
+  const damaged = event.damaged === true; // the server cannot read it any more, and has a sentence in its place
+  return { kind, id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews: false, mention, damaged };
 }
 
 function onJoin(event) {

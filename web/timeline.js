@@ -205,12 +205,14 @@ function messageElement(line, grouped) {
   item.classList.toggle('mine', line.mine);
   item.classList.toggle('grouped', grouped);
   item.classList.toggle('mention', line.mention === true);
+  item.classList.toggle('damaged', line.damaged === true);
 
   // Name and time are in every message, though shown only once per group: a screen reader reads messages one by one.
   const head = create('div', 'head');
   const text = create('div', 'text');
   text.dir = 'auto'; // Arabic and Hebrew begin at the right, and cannot turn around what stands beside them
-  text.append(...withLinks(line.text));
+  if (line.damaged) put(text, 'damaged');
+  else text.append(...withLinks(line.text));
   const bubble = create('div', 'bubble');
   if (line.kind === 'action') bubble.append(nameElement(line), ' ', text);
   else head.append(nameElement(line), ' ');

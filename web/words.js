@@ -94,6 +94,7 @@ const TABLE = {
   'renamed': ['{from} is now called {name}', '{from} 改名为 {name}'],
   'renamed-me': ['You are now called {name}', '你现在的名字是 {name}'],
   'reset': ['Earlier messages are no longer kept on the server', '更早的消息在服务器上已不再保留'],
+  'damaged': ['This message is damaged on the server and cannot be read.', '这条消息在服务器上已损坏，无法读取。'],
   'who': ['Here now: {names}', '当前在线：{names}'],
   'who-more': ['Here now, {n} in all: {names} …', '当前共 {n} 人在线：{names} …'],
   'whisper-to': ['to {name}, private', '发给 {name}（私聊）'],

@@ -21,7 +21,12 @@ pub enum Kind {
     Message,
     /// Done: `/me waves`.
     Action,
+    /// What was said cannot be read any more: [`DAMAGED`] stands in its place, so that no id is missing.
+    Damaged,
 }
+
+/// The text of a message that cannot be read any more.
+pub const DAMAGED: &str = "This message is damaged in the history and cannot be read.";
 
 /// Something that was said, borrowed from the history that gave it its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,14 +136,14 @@ pub const LEAST_MESSAGE_BYTES: usize = 66;
 impl Message<'_> {
     /// Appends it to `out` as the event of that room: one JSON object.
     pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
-        self.wire(room).write_to(out);
-    }
-
-    fn wire<'a>(&'a self, room: &'a str) -> Wire<'a> {
-        let Message { id, unix_ms: time, kind, name, text: mess } = *self;
+        let Message { id, unix_ms: time, kind, name, text: mess } = self;
         match kind {
-            Kind::Message => Wire::Message { id, time, room, name, mess },
-            Kind::Action => Wire::Action { id, time, room, name, mess },
+            Kind::Message => append(out, &Wire::Message { id, time, room, name, mess }),
+            Kind::Action => append(out, &Wire::Action { id, time, room, name, mess }),
+            Kind::Damaged => {
+                let (r#type, damaged, name, mess) = ("message", true, DAEMON, DAMAGED);
+                append(out, &DamagedMessage { r#type, id, time, room, damaged, name, mess });
+            }
         }
     }
 }
@@ -161,6 +166,19 @@ enum Wire<'a> {
     History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
     Reset { room: &'a str, last: u64, name: &'a str, mess: &'a str },
     Error { code: &'a str, name: &'a str, mess: &'a str },
+}
+
+/// The wire form of a message that cannot be read any more. To a client that does not know of `damaged` it is a message
+/// by the daemon that says so.
+#[derive(Serialize)]
+struct DamagedMessage<'a> {
+    r#type: &'a str,
+    id: u64,
+    time: u64,
+    room: &'a str,
+    damaged: bool,
+    name: &'a str,
+    mess: &'a str,
 }
 
 /// What a welcome takes beside the names, if its own name and its room's are of the usual length.
@@ -223,17 +241,15 @@ impl Event<'_> {
                 Wire::Error { code: problem.code(), name: DAEMON, mess: &sentence }
             }
         };
-        wire.write_to(out);
+        append(out, &wire);
     }
 }
 
-impl Wire<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
-        // missing, which is better than a daemon that is gone.
-        let written = json::write(out, self);
-        debug_assert!(written.is_ok());
-    }
+fn append(out: &mut Vec<u8>, wire: &impl Serialize) {
+    // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
+    // missing, which is better than a daemon that is gone.
+    let written = json::write(out, wire);
+    debug_assert!(written.is_ok());
 }
 
 /// Names, as one JSON array.
@@ -293,6 +309,10 @@ mod tests {
             (
                 Event::Message(Message { kind: Kind::Action, text: "waves", ..message }),
                 r#"{"type":"action","id":17,"time":1763817427123,"room":"lobby","name":"Tourist 5","mess":"waves"}"#,
+            ),
+            (
+                Event::Message(Message { kind: Kind::Damaged, ..message }),
+                r#"{"type":"message","id":17,"time":1763817427123,"room":"lobby","damaged":true,"name":"roomd","mess":"This message is damaged in the history and cannot be read."}"#,
             ),
             (
                 Event::Private { from: name, to: other, unix_ms: 1_763_817_427_123, text: "hi" },

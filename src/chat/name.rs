@@ -25,7 +25,8 @@ pub const DAEMON: &str = "roomd";
 /// A member's name: the one that is given on coming, or a chosen one.
 ///
 /// The given one is as in the PHP program: `Tourist N`. There it was the number of the socket, which the next visitor
-/// inherited; here N rises and is never used again while the daemon runs, so a name is one person.
+/// inherited; here N rises and is never used again, neither while the daemon runs nor after a restart with the same
+/// history, so a name is one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(Form);
 

@@ -7,53 +7,37 @@
 //! An error leaves the file as it was before the call, and the next call may succeed: a disk that was full has room
 //! again.
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags};
 
+use super::errors::{CannotOpen, CannotRead, CannotWrite, Lost};
+use super::file_watch::{FileWatch, Log};
+use super::retention::{self, Cut, Progress, Trimmed};
+use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
-use super::{Page, PageSize, Stored};
-use crate::chat::{Kind, Name};
-
-/// Messages that one [`Database::trim`] deletes at most: 3 ms, and 40 if the write-ahead log is folded just
-/// then (an SSD shared with others).
-const TRIM_MESSAGES: u64 = 1_000;
-
-/// Rooms that one [`Database::trim`] looks at at most. To look at one is two searches, some microseconds.
-const TRIM_ROOMS: usize = 500;
+use super::{Page, PageSize, tourists};
+use crate::chat::Kind;
 
 /// Bytes to which the write-ahead log is cut when it is folded into the file. SQLite does that at 1,000 pages, which
 /// are 4 MB; only a batch that is larger makes it grow further, until the next time.
 const WAL_BYTES: u64 = 4 * 1024 * 1024;
-
-/// One statement finds the room, makes it if it is new, and counts: an id cannot be read and then be given twice.
-const NEXT_ID: &str = "INSERT INTO room (name, last_id) VALUES (?1, 1)
-    ON CONFLICT (name) DO UPDATE SET last_id = last_id + 1 RETURNING id, last_id";
-const INSERT: &str = "INSERT INTO message (room, id, unix_ms, kind, name, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const LAST_ID: &str = "SELECT last_id FROM room WHERE name = ?1";
-const READ_BEFORE: &str = "SELECT id, unix_ms, kind, name, text FROM message
-    WHERE room = (SELECT id FROM room WHERE name = ?1) AND id < ?2 ORDER BY id DESC";
-const READ_AFTER: &str = "SELECT id, unix_ms, kind, name, text FROM message
-    WHERE room = (SELECT id FROM room WHERE name = ?1) AND id > ?2 ORDER BY id";
-const ROOMS: &str = "SELECT id, last_id FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
-const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
-const FIRST_YOUNG: &str = "SELECT id FROM message WHERE room = ?1 AND id < ?2 AND unix_ms >= ?3 ORDER BY id LIMIT 1";
-const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 
 /// An open history. See the module.
 #[derive(Debug)]
 pub struct Database {
     path: Box<Path>,
     connection: Connection,
-    /// The room behind which the next trim goes on; 0 before the first.
-    trimmed_to: i64,
+    trimmed: Progress,
+    watch: FileWatch,
+    /// The last batch could not be written.
+    has_failed: bool,
 }
 
 /// What outlives a loss of power. That the daemon is killed costs nothing with either.
@@ -63,16 +47,6 @@ pub enum Durability {
     Normal,
     /// Everything that was appended: the disk is waited for each time.
     Full,
-}
-
-/// How much is kept. What is beyond either goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// Messages of a room; the oldest go.
-    pub messages: Option<NonZeroU64>,
-    /// Age of a message. A room's messages go in the order of their ids, so one from an hour when the clock was ahead
-    /// holds up those behind it until it is old enough itself.
-    pub max_age: Option<Duration>,
 }
 
 /// A message to be written, borrowed.
@@ -88,62 +62,6 @@ pub struct Said<'a> {
     pub kind: Kind,
     /// What.
     pub text: &'a str,
-}
-
-/// What a trim did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trimmed {
-    /// Messages that were deleted.
-    pub messages: u64,
-    /// Whether there is more to do: call again. False once all rooms have been gone through.
-    pub more: bool,
-}
-
-/// Why a history cannot be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CannotOpen {
-    /// The directory of the file does not exist.
-    NoDirectory(Box<Path>),
-    /// The file or its directory may not be used by this user.
-    NoPermission(Box<Path>),
-    /// The file, or all of its file system, can only be read.
-    ReadOnly(Box<Path>),
-    /// A directory, a device or the like.
-    NotAFile(Box<Path>),
-    /// Another process has it open.
-    InUse(Box<Path>),
-    /// Not a database, or a damaged one.
-    Corrupt(Box<Path>),
-    /// Another program's database.
-    Foreign(Box<Path>),
-    /// Written by a later roomd: the file, and its version.
-    Newer(Box<Path>, i64),
-    /// No room on the disk.
-    Full(Box<Path>),
-    /// Whatever else the system says.
-    System(Box<Path>, Box<str>),
-}
-
-/// Why nothing was written, or deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CannotWrite {
-    /// No room on the disk.
-    Full(Box<Path>),
-    /// The file can only be read by now.
-    ReadOnly(Box<Path>),
-    /// The file is damaged.
-    Corrupt(Box<Path>),
-    /// Whatever else the system says.
-    System(Box<Path>, Box<str>),
-}
-
-/// Why nothing was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CannotRead {
-    /// The file is damaged.
-    Corrupt(Box<Path>),
-    /// Whatever else the system says.
-    System(Box<Path>, Box<str>),
 }
 
 impl Database {
@@ -203,7 +121,13 @@ impl Database {
         if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
             return Err(CannotOpen::Corrupt(path.into()));
         }
-        Ok(Database { path: path.into(), connection, trimmed_to: 0 })
+        Ok(Database {
+            path: path.into(),
+            connection,
+            trimmed: Progress::default(),
+            watch: FileWatch::new(path),
+            has_failed: false,
+        })
     }
 
     /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`, in the same order.
@@ -212,10 +136,33 @@ impl Database {
     /// [`CannotWrite`]. Then `ids` is as it was, and the next batch is given those ids.
     pub fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
         let before = ids.len();
-        insert(&mut self.connection, batch, ids).map_err(|error| {
-            ids.truncate(before);
-            self.not_written(&error)
-        })
+        let written = self.is_in_place().and_then(|()| {
+            rows::insert(&mut self.connection, batch, ids).map_err(|error| {
+                ids.truncate(before);
+                self.not_written(&error)
+            })
+        });
+        self.watch.left();
+        self.has_failed = written.is_err();
+        written
+    }
+
+    /// Looks whether the file still is the one at its path, and, if the last batch could not be written, whether
+    /// anything can. To be called every few seconds: nobody may be told that something is kept when it is not.
+    ///
+    /// # Errors
+    /// [`CannotWrite`]: so would be the next batch.
+    pub fn look(&mut self) -> Result<(), CannotWrite> {
+        self.is_in_place()?;
+        if self.has_failed {
+            // The same number again: what is tried is whether the disk takes it.
+            let tried =
+                tourists::reserved(&self.connection).and_then(|number| tourists::reserve(&self.connection, number));
+            tried.map_err(|error| self.not_written(&error))?;
+            self.watch.left();
+            self.has_failed = false;
+        }
+        Ok(())
     }
 
     /// The newest id that was ever given in the room, though all its messages may be gone; 0 if there was none.
@@ -223,74 +170,127 @@ impl Database {
     /// # Errors
     /// [`CannotRead`]
     pub fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
-        last_id(&self.connection, room).map_err(|error| CannotRead::from_sqlite(&self.path, &error))
+        let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
+        Ok(room.map_or(0, |room| room.last_id))
     }
 
     /// The newest of the messages with ids below `before`, or else the newest of all: as many as fit in `size`, but one
-    /// if there is one and `size` allows any, however long.
+    /// if there is one and `size` allows any, however long. What is damaged is there, as such.
     ///
     /// # Errors
     /// [`CannotRead`]
     pub fn read_before(&mut self, room: &str, before: Option<u64>, size: PageSize) -> Result<Page, CannotRead> {
-        let page = read(&self.connection, READ_BEFORE, room, before.unwrap_or(u64::MAX), size);
-        let mut page = page.map_err(|error| CannotRead::from_sqlite(&self.path, &error))?;
-        page.messages.reverse();
-        let is_bounded = page.messages.last().is_none_or(|last| before.is_none_or(|before| last.id < before));
-        self.checked(page, is_bounded)
+        self.read(room, Order::Falling, 0..before.unwrap_or(u64::MAX), size)
     }
 
     /// The oldest of the messages with ids above `since`, with the limits of [`Database::read_before`]. That the first
-    /// is not `since + 1` means that those between are gone.
+    /// is not `since + 1` means that those between were deleted.
     ///
     /// # Errors
     /// [`CannotRead`]
     pub fn read_after(&mut self, room: &str, since: u64, size: PageSize) -> Result<Page, CannotRead> {
-        let page = read(&self.connection, READ_AFTER, room, since, size);
-        let page = page.map_err(|error| CannotRead::from_sqlite(&self.path, &error))?;
-        let is_bounded = page.messages.first().is_none_or(|first| first.id > since);
-        self.checked(page, is_bounded)
+        self.read(room, Order::Rising, since.saturating_add(1)..u64::MAX, size)
     }
 
-    /// Deletes some of what is beyond `keep`, in one transaction, and not so much that it would hold up an append for
-    /// long. The ids of what is deleted are not given again, and the file does not shrink: its pages are used again.
+    fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, CannotRead> {
+        let connection = &self.connection;
+        let page = RoomRow::find(connection, room).and_then(|row| {
+            let Some(row) = row else { return Ok(Page::default()) };
+            let ids = row.ids(connection)?;
+            let range = ids.start.max(wanted.start)..ids.end.min(wanted.end);
+            row.read(connection, room, (range, order), size)
+        });
+        page.map_err(|error| self.not_read(&error))
+    }
+
+    /// Deletes some of what is to go, in one transaction, and not so much that it would hold up an append for long. The
+    /// ids of what is deleted are not given again, and the file does not shrink: its pages are used again.
     ///
     /// # Errors
     /// [`CannotWrite`]. Then nothing is deleted.
-    pub fn trim(&mut self, keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite> {
-        if keep.messages.is_none() && keep.max_age.is_none() {
-            return Ok(Trimmed { messages: 0, more: false });
-        }
-        match delete(&mut self.connection, self.trimmed_to, keep, now_unix_ms) {
-            Ok((trimmed, trimmed_to)) => {
-                self.trimmed_to = trimmed_to;
-                Ok(trimmed)
-            }
-            Err(error) => Err(self.not_written(&error)),
-        }
+    pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+        self.is_in_place()?;
+        let trimmed = retention::delete(&mut self.connection, &mut self.trimmed, cut);
+        self.watch.left();
+        trimmed.map_err(|error| self.not_written(&error))
     }
 
-    fn not_written(&self, error: &rusqlite::Error) -> CannotWrite {
+    /// The highest number that a tourist may have been given.
+    ///
+    /// # Errors
+    /// [`CannotRead`]
+    pub fn tourists(&mut self) -> Result<u64, CannotRead> {
+        tourists::reserved(&self.connection).map_err(|error| self.not_read(&error))
+    }
+
+    /// Reserves numbers of tourists: none up to `number` is given after a restart.
+    ///
+    /// # Errors
+    /// [`CannotWrite`]
+    pub fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+        self.is_in_place()?;
+        let reserved = tourists::reserve(&self.connection, number);
+        self.watch.left();
+        reserved.map_err(|error| self.not_written(&error))
+    }
+
+    /// Whether what is written now is in the file at the path. A write-ahead log that somebody has deleted is made anew:
+    /// what was in it is still open here.
+    fn is_in_place(&mut self) -> Result<(), CannotWrite> {
+        match self.watch.look() {
+            Ok(Log::InPlace) => return Ok(()),
+            Ok(Log::Gone) => {}
+            Err(lost) => {
+                // The file that is open shall have all that was said. And the log must not be taken for one of the file that
+                // lies there now: the next to open that would write our pages into it.
+                if !matches!(lost, Lost::Cut(_)) {
+                    self.fold_log();
+                }
+                return Err(lost.into());
+            }
+        }
+        // Leaving the mode folds the log into the file and closes it; coming back makes a new one.
+        let renewed = set_journal(&self.connection, "DELETE").and_then(|()| set_journal(&self.connection, "WAL"));
+        self.watch.renewed();
+        renewed.map_err(|error| self.not_written(&error))
+    }
+
+    /// Moves what is in the write-ahead log to the file. If that cannot be done now, it is tried again the next time.
+    fn fold_log(&mut self) {
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.watch.folded();
+    }
+
+    fn not_written(&mut self, error: &rusqlite::Error) -> CannotWrite {
         let cannot = CannotWrite::from_sqlite(&self.path, error);
         if matches!(cannot, CannotWrite::Full(_)) {
-            // The write-ahead log may be what fills the disk, and could not grow to where it is folded by itself. If
-            // it cannot be now, it is tried again at the next failure.
-            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // The write-ahead log may be what fills the disk, and could not grow to where it is folded by itself.
+            self.fold_log();
         }
         cannot
     }
 
-    /// SQLite trusts the order of the keys in the file; a page that stands where another should shows here.
-    fn checked(&self, page: Page, is_bounded: bool) -> Result<Page, CannotRead> {
-        if is_bounded && page.messages.is_sorted_by(|older, newer| older.id < newer.id) {
-            Ok(page)
-        } else {
-            Err(CannotRead::Corrupt(self.path.clone()))
+    fn not_read(&self, error: &rusqlite::Error) -> CannotRead {
+        CannotRead::from_sqlite(&self.path, error)
+    }
+}
+
+impl Drop for Database {
+    /// SQLite folds the log into the file and deletes the log, by its name: that may be another file's by now.
+    fn drop(&mut self) {
+        let lost = self.watch.look();
+        if matches!(lost, Err(Lost::Replaced(_))) {
+            self.fold_log();
+        }
+        if matches!(lost, Err(Lost::Replaced(_) | Lost::Cut(_))) {
+            // If it cannot be set, there is nothing else that could be done.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
 }
 
 /// The lock is taken with the first look into the file, and held for as long as the connection lives.
-fn lock(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn lock(connection: &Connection) -> rusqlite::Result<()> {
     // Who has it open is a daemon, and will have it for long.
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -299,6 +299,13 @@ fn lock(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)
+}
+
+/// SQLite answers with the mode that it has now.
+fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let is_set = |found: &str| found.eq_ignore_ascii_case(mode);
+    let found: String = connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))?;
+    if is_set(&found) { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
 }
 
 fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
@@ -311,319 +318,11 @@ fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<(
     connection.pragma_update(None, "synchronous", synchronous)
 }
 
-fn insert<'a>(
-    connection: &mut Connection,
-    batch: impl Iterator<Item = Said<'a>>,
-    ids: &mut Vec<u64>,
-) -> rusqlite::Result<()> {
-    // Given up when it is dropped, and so wherever an error leaves this function.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let mut next_id = transaction.prepare_cached(NEXT_ID)?;
-        let mut insert = transaction.prepare_cached(INSERT)?;
-        for Said { room, name, unix_ms, kind, text } in batch {
-            let (room, id): (i64, u64) = next_id.query_row([room], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            insert.execute((room, id, clamped(unix_ms), number_of(kind), name, text))?;
-            ids.push(id);
-        }
-    }
-    transaction.commit()
-}
-
-fn last_id(connection: &Connection, room: &str) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached(LAST_ID)?;
-    let mut rows = statement.query([room])?;
-    rows.next()?.map_or(Ok(0), |row| row.get(0))
-}
-
-fn read(connection: &Connection, sql: &str, room: &str, bound: u64, size: PageSize) -> rusqlite::Result<Page> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query((room, clamped(bound)))?;
-    let mut messages: Vec<Stored> = Vec::new();
-    let mut bytes = 0_usize;
-    let mut event = Vec::new();
-    while let Some(row) = rows.next()? {
-        // The row that says that there are more is not needed whole.
-        if messages.len() >= size.messages {
-            return Ok(Page { messages, more: true });
-        }
-        let message = stored(row)?;
-        // What it is written as and not what was said: a letter is an event of a hundred bytes, and a control character
-        // six.
-        event.clear();
-        message.as_message().write_json(room, &mut event);
-        bytes = bytes.saturating_add(event.len());
-        if bytes > size.bytes && !messages.is_empty() {
-            return Ok(Page { messages, more: true });
-        }
-        messages.push(message);
-    }
-    Ok(Page { messages, more: false })
-}
-
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let number: i64 = row.get(2)?;
-    let kind = [Kind::Message, Kind::Action].into_iter().find(|kind| number_of(*kind) == number);
-    let kind = kind.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, number))?;
-    let name: Box<str> = row.get(3)?;
-    Ok(Stored { id: row.get(0)?, unix_ms: row.get(1)?, kind, name: Name::from_stored(&name), text: row.get(4)? })
-}
-
-/// How something was said, as it is in the file, and so for ever.
-fn number_of(kind: Kind) -> i64 {
-    match kind {
-        Kind::Message => 0,
-        Kind::Action => 1,
-    }
-}
-
-/// Gives what was deleted, and the room behind which to go on.
-fn delete(
-    connection: &mut Connection,
-    trimmed_to: i64,
-    keep: Keep,
-    now_unix_ms: u64,
-) -> rusqlite::Result<(Trimmed, i64)> {
-    // It begins to write with the first deletion; mostly there is none.
-    let transaction = connection.transaction()?;
-    let rooms: Vec<(i64, i64)> = {
-        let mut statement = transaction.prepare_cached(ROOMS)?;
-        let rows = statement.query_map((trimmed_to, TRIM_ROOMS), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect::<rusqlite::Result<_>>()?
-    };
-    let mut trimmed = Trimmed { messages: 0, more: rooms.len() == TRIM_ROOMS };
-    let mut through = trimmed_to;
-    for (room, last_id) in rooms {
-        let allowed = TRIM_MESSAGES.saturating_sub(trimmed.messages);
-        let Some(range) = old_messages(&transaction, room, last_id, allowed, keep, now_unix_ms)? else {
-            through = room;
-            continue;
-        };
-        if range.end > range.oldest {
-            let deleted = transaction.prepare_cached(DELETE)?.execute((room, range.end))?;
-            trimmed.messages = trimmed.messages.saturating_add(u64::try_from(deleted).unwrap_or(u64::MAX));
-        }
-        if range.is_cut {
-            trimmed.more = true;
-            break;
-        }
-        through = room;
-    }
-    transaction.commit()?;
-    Ok((trimmed, if trimmed.more { through } else { 0 }))
-}
-
-/// The messages of a room that are to go: those from `oldest` to before `end`.
-struct OldMessages {
-    oldest: i64,
-    end: i64,
-    /// Only as many as are allowed at once: there may be others behind.
-    is_cut: bool,
-}
-
-/// `None` if there are no messages at all. Looks at no more rows than are `allowed` to be deleted.
-fn old_messages(
-    connection: &Connection,
-    room: i64,
-    last_id: i64,
-    allowed: u64,
-    keep: Keep,
-    now_unix_ms: u64,
-) -> rusqlite::Result<Option<OldMessages>> {
-    let oldest: Option<i64> = connection.prepare_cached(OLDEST)?.query_row([room], |row| row.get(0))?;
-    let Some(oldest) = oldest else { return Ok(None) };
-    // Ids have no gaps, so that a difference of ids is a number of messages.
-    let cut = oldest.saturating_add(clamped(allowed));
-    let mut end = oldest;
-    if let Some(messages) = keep.messages {
-        end = end.max(last_id.saturating_sub(clamped(messages.get())).saturating_add(1));
-    }
-    if let Some(max_age) = keep.max_age {
-        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        let young_ms = clamped(now_unix_ms.saturating_sub(max_age_ms));
-        let mut statement = connection.prepare_cached(FIRST_YOUNG)?;
-        let mut rows = statement.query((room, cut, young_ms))?;
-        end = end.max(rows.next()?.map_or(Ok(cut), |row| row.get(0))?);
-    }
-    let end = end.min(cut);
-    Ok(Some(OldMessages { oldest, end, is_cut: end == cut && cut <= last_id }))
-}
-
-/// The file has 63 bits for a number; neither ids nor times come near.
-fn clamped(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// What is behind an error of SQLite, as far as it makes a difference.
-enum Cause {
-    Full,
-    ReadOnly,
-    Corrupt,
-    InUse,
-    NoPermission,
-    System(Box<str>),
-}
-
-impl Cause {
-    fn of(error: &rusqlite::Error) -> Cause {
-        use rusqlite::Error;
-        use rusqlite::ErrorCode as Code;
-        match error {
-            // The value of a column is not what we write.
-            Error::FromSqlConversionFailure(..)
-            | Error::IntegralValueOutOfRange(..)
-            | Error::InvalidColumnType(..)
-            | Error::Utf8Error(..) => Cause::Corrupt,
-            Error::SqliteFailure(failure, _) => match failure.code {
-                Code::DiskFull => Cause::Full,
-                Code::SystemIoFailure if is_write(failure.extended_code) && is_size_limited() => Cause::Full,
-                Code::ReadOnly => Cause::ReadOnly,
-                // An id that is there already, or past all numbers: `last_id` is wrong.
-                Code::DatabaseCorrupt | Code::NotADatabase | Code::ConstraintViolation => Cause::Corrupt,
-                Code::DatabaseBusy | Code::DatabaseLocked => Cause::InUse,
-                Code::CannotOpen | Code::PermissionDenied => Cause::NoPermission,
-                _ => Cause::System(error.to_string().into()),
-            },
-            _ => Cause::System(error.to_string().into()),
-        }
-    }
-}
-
-/// To SQLite, a file that may not grow (`ulimit -f`) is an error of the disk like any other.
-fn is_write(extended_code: std::ffi::c_int) -> bool {
-    matches!(extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE)
-}
-
-fn is_size_limited() -> bool {
-    rlimit::getrlimit(rlimit::Resource::FSIZE).is_ok_and(|(most, _)| most != rlimit::INFINITY)
-}
-
-impl CannotOpen {
-    fn from_io(path: &Path, error: &std::io::Error) -> CannotOpen {
-        let path = path.into();
-        match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => CannotOpen::NoDirectory(path),
-            ErrorKind::PermissionDenied => CannotOpen::NoPermission(path),
-            ErrorKind::ReadOnlyFilesystem => CannotOpen::ReadOnly(path),
-            ErrorKind::IsADirectory => CannotOpen::NotAFile(path),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => CannotOpen::Full(path),
-            _ => CannotOpen::System(path, error.to_string().into()),
-        }
-    }
-
-    fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotOpen {
-        let path = path.into();
-        match Cause::of(error) {
-            Cause::Full => CannotOpen::Full(path),
-            Cause::ReadOnly => CannotOpen::ReadOnly(path),
-            Cause::Corrupt => CannotOpen::Corrupt(path),
-            Cause::InUse => CannotOpen::InUse(path),
-            Cause::NoPermission => CannotOpen::NoPermission(path),
-            Cause::System(words) => CannotOpen::System(path, words),
-        }
-    }
-}
-
-impl CannotWrite {
-    fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotWrite {
-        let path = path.into();
-        match Cause::of(error) {
-            Cause::Full => CannotWrite::Full(path),
-            Cause::ReadOnly => CannotWrite::ReadOnly(path),
-            Cause::Corrupt => CannotWrite::Corrupt(path),
-            Cause::System(words) => CannotWrite::System(path, words),
-            // Neither happens to a file that is open and ours.
-            Cause::InUse | Cause::NoPermission => CannotWrite::System(path, error.to_string().into()),
-        }
-    }
-}
-
-impl CannotRead {
-    fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotRead {
-        match Cause::of(error) {
-            Cause::Corrupt => CannotRead::Corrupt(path.into()),
-            _ => CannotRead::System(path.into(), error.to_string().into()),
-        }
-    }
-}
-
-/// One sentence, with what to do about it.
-impl fmt::Display for CannotOpen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self {
-            CannotOpen::NoDirectory(path)
-            | CannotOpen::NoPermission(path)
-            | CannotOpen::ReadOnly(path)
-            | CannotOpen::NotAFile(path)
-            | CannotOpen::InUse(path)
-            | CannotOpen::Corrupt(path)
-            | CannotOpen::Foreign(path)
-            | CannotOpen::Newer(path, _)
-            | CannotOpen::Full(path)
-            | CannotOpen::System(path, _) => path,
-        };
-        write!(f, "cannot open the history {}: ", path.display())?;
-        match self {
-            CannotOpen::NoDirectory(_) => f.write_str("there is no such directory; make it first"),
-            CannotOpen::NoPermission(_) => {
-                f.write_str("permission denied; the file and its directory must be writable for the user of the daemon")
-            }
-            CannotOpen::ReadOnly(_) => f.write_str("it can only be read; make it and its file system writable"),
-            CannotOpen::NotAFile(_) => f.write_str("it is not a file; name one with --history"),
-            CannotOpen::InUse(_) => {
-                f.write_str("another process has it open; stop that one, or name another file with --history")
-            }
-            CannotOpen::Corrupt(_) => {
-                f.write_str("it is damaged or no database at all; restore it from a backup, or move it away")
-            }
-            CannotOpen::Foreign(_) => {
-                f.write_str("it is the database of another program; name another file with --history")
-            }
-            CannotOpen::Newer(_, version) => {
-                write!(f, "a later roomd has written it (version {version}); use that one, or name another file")
-            }
-            CannotOpen::Full(_) => {
-                f.write_str("the disk is full, or the file as large as it may be (ulimit -f); make room")
-            }
-            CannotOpen::System(_, words) => f.write_str(words),
-        }
-    }
-}
-
-/// One sentence, with what to do about it.
-impl fmt::Display for CannotWrite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, words) = match self {
-            CannotWrite::Full(path) => {
-                (path, "the disk is full, or the file as large as it may be (ulimit -f); make room")
-            }
-            CannotWrite::ReadOnly(path) => (path, "it can only be read by now; make its file system writable again"),
-            CannotWrite::Corrupt(path) => (path, "it is damaged; stop the daemon and restore it from a backup"),
-            CannotWrite::System(path, words) => (path, &**words),
-        };
-        write!(f, "cannot write to the history {}: {words}", path.display())
-    }
-}
-
-/// One sentence, with what to do about it.
-impl fmt::Display for CannotRead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, words) = match self {
-            CannotRead::Corrupt(path) => (path, "it is damaged; stop the daemon and restore it from a backup"),
-            CannotRead::System(path, words) => (path, &**words),
-        };
-        write!(f, "cannot read the history {}: {words}", path.display())
-    }
-}
-
-impl std::error::Error for CannotOpen {}
-impl std::error::Error for CannotWrite {}
-impl std::error::Error for CannotRead {}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::io::{BufRead, BufReader, Write};
+    use std::num::NonZeroU64;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
     use std::process::{Command, Stdio};
@@ -631,7 +330,10 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::retention::Keep;
+    use super::super::{Stored, check};
     use super::*;
+    use crate::chat::Name;
 
     /// A folder of its own, removed at the end.
     struct Folder(PathBuf);
@@ -688,9 +390,10 @@ mod tests {
     }
 
     fn trim_all(database: &mut Database, keep: Keep, now: u64) -> u64 {
+        let Some(cut) = keep.cut(Some(now)) else { return 0 };
         let mut messages = 0;
         for _ in 0..1_000 {
-            let trimmed = database.trim(keep, now).unwrap();
+            let trimmed = database.trim(cut).unwrap();
             messages += trimmed.messages;
             if !trimmed.more {
                 return messages;
@@ -701,6 +404,10 @@ mod tests {
 
     fn keep_messages(messages: u64) -> Keep {
         Keep { messages: NonZeroU64::new(messages), max_age: None }
+    }
+
+    fn beyond(messages: u64) -> Cut {
+        Cut { beyond_messages: NonZeroU64::new(messages), said_before_unix_ms: None }
     }
 
     #[test]
@@ -800,7 +507,7 @@ mod tests {
         database.connection.pragma_update(None, "query_only", true).unwrap();
         let expected = CannotWrite::ReadOnly(folder.file().into());
         assert_eq!(try_append(&mut database, &[said("r", "c")]), Err(expected.clone()));
-        assert_eq!(database.trim(keep_messages(1), 0), Err(expected));
+        assert_eq!(database.trim(beyond(1)), Err(expected));
         database.connection.pragma_update(None, "query_only", false).unwrap();
         assert_eq!(append(&mut database, &[said("r", "c")]), [3]);
         assert_eq!(trim_all(&mut database, keep_messages(1), 0), 2);
@@ -824,23 +531,22 @@ mod tests {
     fn a_trim_deletes_and_looks_at_a_bounded_part_and_says_that_there_is_more() {
         let folder = Folder::new();
         let mut database = open(&folder);
-        let names: Vec<String> = (0..TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
+        let names: Vec<String> = (0..retention::TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
         append(&mut database, &names.iter().map(|name| said(name, "x")).collect::<Vec<_>>());
-        assert_eq!(database.trim(keep_messages(1), 0), Ok(Trimmed { messages: 0, more: true }), "rooms");
-        assert_eq!(database.trim(keep_messages(1), 0), Ok(Trimmed { messages: 0, more: false }));
+        assert_eq!(database.trim(beyond(1)), Ok(Trimmed { more: true, ..Trimmed::default() }), "rooms");
+        assert_eq!(database.trim(beyond(1)), Ok(Trimmed::default()));
         append(&mut database, &vec![said("0", "x"); 1_500]);
         append(&mut database, &vec![said("1", "x"); 700]);
         let age = Keep { messages: None, max_age: Some(Duration::ZERO) };
         for keep in [keep_messages(1), age] {
             let mut counts = Vec::new();
             while counts.last().is_none_or(|last: &Trimmed| last.more) && counts.len() < 9 {
-                counts.push(database.trim(keep, 2_000).unwrap());
+                counts.push(database.trim(keep.cut(Some(2_000)).unwrap()).unwrap());
             }
             let total = counts.iter().map(|trimmed| trimmed.messages).sum::<u64>();
-            assert!(counts.iter().all(|trimmed| trimmed.messages <= TRIM_MESSAGES), "{counts:?}");
+            assert!(counts.iter().all(|trimmed| trimmed.messages <= retention::TRIM_MESSAGES), "{counts:?}");
             assert_eq!(total, if keep == age { names.len() as u64 } else { 2_200 });
         }
-        assert_eq!(database.trim(Keep { messages: None, max_age: None }, 0), Ok(Trimmed { messages: 0, more: false }));
     }
 
     #[test]
@@ -892,7 +598,7 @@ mod tests {
         fs::write(at("text"), "To whom it may concern. ".repeat(400)).unwrap();
         sql(&at("foreign"), "CREATE TABLE bookmarks (url TEXT)");
         drop(Database::open(&at("newer"), Durability::Normal).unwrap());
-        sql(&at("newer"), "PRAGMA user_version = 2");
+        sql(&at("newer"), "PRAGMA user_version = 3");
         drop(Database::open(&at("incomplete"), Durability::Normal).unwrap());
         sql(&at("incomplete"), "DROP TABLE message");
         drop(Database::open(&at("cut"), Durability::Normal).unwrap());
@@ -909,7 +615,7 @@ mod tests {
             ("incomplete", CannotOpen::Corrupt),
             ("cut", CannotOpen::Corrupt),
             ("foreign", CannotOpen::Foreign),
-            ("newer", |path| CannotOpen::Newer(path, 2)),
+            ("newer", |path| CannotOpen::Newer(path, 3)),
         ] {
             let before = fs::read(at(name)).ok();
             let error = Database::open(&at(name), Durability::Normal).unwrap_err();
@@ -990,54 +696,349 @@ mod tests {
         assert!(wal <= WAL_BYTES, "{wal} bytes after a large batch");
     }
 
-    #[test]
-    fn a_damaged_page_is_an_error_and_never_another_past() {
-        let folder = Folder::new();
-        let mut database = open(&folder);
-        let long: Vec<String> = (0..600).map(|nth| format!("{nth} {}", "what was said ".repeat(10))).collect();
-        append(&mut database, &long.iter().flat_map(|text| [said("a", text), said("b", text)]).collect::<Vec<_>>());
-        let read_all = |database: &mut Database| -> Result<_, CannotRead> {
-            let a = database.read_before("a", None, size(usize::MAX, usize::MAX))?;
-            Ok((a, database.read_after("b", 0, size(usize::MAX, usize::MAX))?, database.last_id("a")?))
+    const ALL: PageSize = PageSize { messages: usize::MAX, bytes: usize::MAX };
+
+    /// A file in which two rooms have said as much in turn; and what they have said.
+    fn two_rooms(folder: &Folder, messages: usize) -> [Page; 2] {
+        let mut database = open(folder);
+        let texts: Vec<String> = (0..messages).map(|nth| format!("{nth} {}", "what was said ".repeat(10))).collect();
+        append(&mut database, &texts.iter().flat_map(|text| [said("a", text), said("b", text)]).collect::<Vec<_>>());
+        ["a", "b"].map(|room| database.read_before(room, None, ALL).unwrap())
+    }
+
+    /// Reads all there is, in both directions and page by page. Each message is what was said, or says that it is damaged;
+    /// none is missing. Gives the number of damaged ones.
+    fn damaged_in(database: &mut Database, truth: &[Page; 2], damage: &str) -> usize {
+        let mut damaged = 0;
+        for (room, truth) in ["a", "b"].into_iter().zip(truth) {
+            assert_eq!(database.last_id(room), Ok(truth.messages.len() as u64), "{damage}");
+            let mut damaged_here = 0;
+            for all in [database.read_before(room, None, ALL), database.read_after(room, 0, ALL)].map(Result::unwrap) {
+                assert_eq!(all.messages.len(), truth.messages.len(), "{damage}: an id is missing");
+                damaged_here = 0;
+                for (read, said) in all.messages.iter().zip(&truth.messages) {
+                    let stands_in = Stored { unix_ms: read.unix_ms, ..Stored::damaged(said.id) };
+                    assert!(*read == *said || *read == stands_in, "{damage}: {read:?}, not {said:?}");
+                    damaged_here += usize::from(*read == stands_in);
+                }
+            }
+            damaged += damaged_here;
+            for before in [2, 50, 51].into_iter().filter(|before| *before <= truth.messages.len() as u64) {
+                let page = database.read_before(room, Some(before), size(20, usize::MAX)).unwrap();
+                let ids: Vec<u64> = page.messages.iter().map(|message| message.id).collect();
+                assert_eq!(ids, (before.saturating_sub(20).max(1)..before).collect::<Vec<_>>(), "{damage}: a page");
+            }
+        }
+        damaged
+    }
+
+    /// Damages a file in some way and reads it: what opens shows nothing that was not said, and no gap. Then something
+    /// more is said.
+    fn survive(folder: &Folder, truth: &[Page; 2], damage: &str, bytes: &[u8]) -> Option<usize> {
+        fs::write(folder.file(), bytes).unwrap();
+        let checked = check::check(&folder.file()).map(|report| report.faults);
+        let mut database = match Database::open(&folder.file(), Durability::Normal) {
+            Ok(database) => database,
+            Err(CannotOpen::Corrupt(_) | CannotOpen::Foreign(_) | CannotOpen::Newer(..)) => {
+                assert!(!matches!(checked, Ok(0)), "{damage}: not found by the check");
+                return None;
+            }
+            Err(error) => panic!("{damage}: {error}"),
         };
-        let truth = read_all(&mut database).unwrap();
-        drop(database);
+        let damaged = damaged_in(&mut database, truth, damage);
+        assert!(checked.is_ok_and(|faults| faults >= damaged as u64), "{damage}: {damaged} not all found by the check");
+        match try_append(&mut database, &[said("a", "goes on"), said("new", "room")]) {
+            Ok(ids) => {
+                assert_eq!(ids, [truth[0].messages.len() as u64 + 1, 1], "{damage}");
+                let newest = database.read_before("a", None, size(1, 999)).unwrap();
+                assert!(texts(&newest) == ["goes on"] || newest.messages[0].kind == Kind::Damaged, "{damage}");
+            }
+            Err(error) => assert_eq!(error, CannotWrite::Corrupt(folder.file().into()), "{damage}"),
+        }
+        Some(damaged)
+    }
+
+    #[test]
+    fn a_damaged_page_costs_what_was_on_it_and_no_other_message() {
+        let folder = Folder::new();
+        let truth = two_rooms(&folder, 300);
         let whole = fs::read(folder.file()).unwrap();
         let (page, pages) = (4_096, whole.len() / 4_096);
-        assert!(pages > 20);
-        // A page that is well formed and stands in another's place can hide messages, not make any up.
-        let is_part = |part: &Page, whole: &Page| part.messages.iter().all(|message| whole.messages.contains(message));
-        let mut damages: Vec<(String, Vec<u8>)> = Vec::new();
+        assert!(pages > 15);
+        let (mut opened, mut damaged) = (0, 0);
         for nth in 0..pages {
             let range = nth * page..(nth + 1) * page;
+            let mut damages: Vec<(String, Vec<u8>)> = Vec::new();
             for byte in [0x00, 0x5a, 0xff] {
-                let mut damaged = whole.clone();
-                damaged[range.clone()].fill(byte);
-                damages.push((format!("page {nth} of {byte:#x}"), damaged));
+                let mut bytes = whole.clone();
+                bytes[range.clone()].fill(byte);
+                damages.push((format!("page {nth} of {byte:#x}"), bytes));
             }
-            let mut damaged = whole.clone();
-            damaged.copy_within((nth + 1) % pages * page..((nth + 1) % pages + 1) * page, range.start);
-            damages.push((format!("page {nth} is its neighbour"), damaged));
+            let mut bytes = whole.clone();
+            bytes.copy_within((nth + 1) % pages * page..((nth + 1) % pages + 1) * page, range.start);
+            damages.push((format!("page {nth} is its neighbour"), bytes));
             damages.push((format!("cut in page {nth}"), whole[..range.start + 100].to_vec()));
-        }
-        let mut noticed = 0;
-        for (damage, bytes) in &damages {
-            fs::write(folder.file(), bytes).unwrap();
-            match Database::open(&folder.file(), Durability::Normal) {
-                Ok(mut database) => match read_all(&mut database) {
-                    Ok((a, b, last_id)) if damage.ends_with("neighbour") => {
-                        assert!(is_part(&a, &truth.0) && is_part(&b, &truth.1) && last_id == truth.2, "{damage}");
-                    }
-                    Ok(read) => assert!(read == truth, "{damage}: another past"),
-                    Err(error) => {
-                        assert_eq!(error, CannotRead::Corrupt(folder.file().into()), "{damage}");
-                        noticed += 1;
-                    }
-                },
-                Err(_) => noticed += 1,
+            for (damage, bytes) in damages {
+                if let Some(lost) = survive(&folder, &truth, &damage, &bytes) {
+                    opened += 1;
+                    damaged += lost;
+                    let is_leaf = !damage.starts_with("cut") && lost < 100;
+                    assert!(!is_leaf || lost <= 30, "{damage}: {lost} messages are lost with one page");
+                }
             }
         }
-        assert!(noticed * 10 > damages.len() * 9, "{noticed} of {}", damages.len());
+        assert!(opened > 2 * pages && damaged > 20 * pages, "{opened} opened, {damaged} messages damaged");
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_never_another_text_and_never_a_missing_id() {
+        let folder = Folder::new();
+        let truth = two_rooms(&folder, 60);
+        let whole = fs::read(folder.file()).unwrap();
+        let (mut state, mut found) = (88_172_645_463_325_252_u64, 0);
+        for nth in 0..120 {
+            let mut bytes = whole.clone();
+            for _ in 0..=nth % 3 {
+                // xorshift64
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let bit = state as usize % (bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            found += survive(&folder, &truth, &format!("flip {nth}"), &bytes).unwrap_or(1);
+        }
+        assert!(found > 40, "only {found} flips hit something");
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_newest_message_costs_that_message_only() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &["first", "second", "newest"].map(|text| said("r", text)));
+        drop(database);
+        let mut bytes = fs::read(folder.file()).unwrap();
+        let at = bytes.windows(6).position(|window| window == b"newest").unwrap();
+        bytes[at] ^= 1;
+        fs::write(folder.file(), bytes).unwrap();
+        let report = check::check(&folder.file()).unwrap();
+        assert!(report.faults == 1 && report.text.contains("room \"r\": message 3 is damaged"), "{}", report.text);
+        let mut database = open(&folder);
+        let page = database.read_before("r", None, ALL).unwrap();
+        assert_eq!(texts(&page), ["first", "second", crate::chat::event::DAMAGED]);
+        assert_eq!((page.messages[2].kind, page.messages[2].unix_ms), (Kind::Damaged, 1_000));
+        assert_eq!(append(&mut database, &[said("r", "goes on")]), [4]);
+        assert_eq!(texts(&database.read_after("r", 3, ALL).unwrap()), ["goes on"]);
+    }
+
+    #[test]
+    fn a_row_that_is_gone_is_told_as_damaged_wherever_it_was() {
+        let folder = Folder::new();
+        let truth = two_rooms(&folder, 60);
+        let whole = fs::read(folder.file()).unwrap();
+        for gone in ["= 1", "= 30", "= 60", "< 5", "> 55", "> 0"] {
+            fs::write(folder.file(), &whole).unwrap();
+            let connection = Connection::open(folder.file()).unwrap();
+            let deleted = connection.execute(&format!("DELETE FROM message WHERE room = 1 AND id {gone}"), []).unwrap();
+            drop(connection);
+            assert_eq!(damaged_in(&mut open(&folder), &truth, gone), deleted, "{gone}");
+            assert_eq!(check::check(&folder.file()).unwrap().faults, deleted as u64, "{gone}");
+        }
+    }
+
+    #[test]
+    fn what_was_deleted_for_its_age_is_not_damaged() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &["a", "b", "c"].map(|text| said("r", text)));
+        assert_eq!(database.trim(beyond(1)).unwrap().messages, 2);
+        assert_eq!(texts(&database.read_before("r", None, ALL).unwrap()), ["c"]);
+        let cut = Cut { beyond_messages: None, said_before_unix_ms: Some(9_999) };
+        assert_eq!(database.trim(cut).unwrap(), Trimmed { messages: 1, rooms: 1, ..Trimmed::default() });
+        assert_eq!(database.read_before("r", None, ALL), Ok(Page::default()));
+        drop(database);
+        assert_eq!(check::check(&folder.file()).unwrap().faults, 0);
+        assert_eq!(append(&mut open(&folder), &[said("r", "d")]), [4]);
+    }
+
+    #[test]
+    fn a_damaged_room_holds_up_no_deletion_in_the_others() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("a", "1"), said("a", "2"), said("b", "1"), said("b", "2")]);
+        database.connection.execute("UPDATE room SET last_id = 7 WHERE name = 'a'", []).unwrap();
+        let expected = Trimmed { messages: 1, rooms: 1, damaged_rooms: 1, more: false };
+        assert_eq!(database.trim(beyond(1)), Ok(expected));
+    }
+
+    /// Made by the steps of version 1, with what a roomd of that time wrote.
+    fn old_file(folder: &Folder) {
+        let mut connection = Connection::open(folder.file()).unwrap();
+        schema::migrate(&mut connection, 0, &schema::MIGRATIONS[..1]).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; INSERT INTO room VALUES (1, 'r', 4), (2, 'gone', 9)")
+            .unwrap();
+        for (id, name) in [(2, "Ann"), (3, "Tourist 41"), (4, "Tourist 7")] {
+            let row = (id, name, format!("text {id}"));
+            connection.execute("INSERT INTO message VALUES (1, ?1, 5, 0, ?2, ?3)", row).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_older_roomd_is_read_unchecked_and_what_is_added_is_checked() {
+        let folder = Folder::new();
+        old_file(&folder);
+        assert_eq!(check::check(&folder.file()).unwrap().faults, 0, "also before it is brought up to date");
+        let mut database = open(&folder);
+        assert_eq!(texts(&database.read_before("r", None, ALL).unwrap()), ["text 2", "text 3", "text 4"]);
+        assert_eq!((database.last_id("r"), database.last_id("gone")), (Ok(4), Ok(9)));
+        assert_eq!(append(&mut database, &[said("r", "text 5"), said("gone", "back")]), [5, 10]);
+        database.connection.execute("UPDATE message SET text = 'other' WHERE room = 1", []).unwrap();
+        assert_eq!(
+            texts(&database.read_before("r", None, ALL).unwrap()),
+            ["other", "other", "other", crate::chat::event::DAMAGED]
+        );
+        assert_eq!(database.trim(beyond(2)).unwrap().messages, 2);
+        drop(database);
+        assert_eq!(check::check(&folder.file()).unwrap().faults, 1);
+        assert_eq!(texts(&open(&folder).read_after("gone", 0, ALL).unwrap()), ["back"]);
+    }
+
+    #[test]
+    fn a_checksum_that_has_become_none_is_damage_and_not_an_old_row() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        database.connection.execute("UPDATE message SET text = 'b', checksum = NULL", []).unwrap();
+        assert_eq!(database.read_before("r", None, ALL).unwrap().messages[0].kind, Kind::Damaged);
+    }
+
+    #[test]
+    fn the_numbers_of_tourists_go_on_behind_those_that_were_reserved_or_have_spoken() {
+        let folder = Folder::new();
+        assert_eq!(open(&folder).tourists(), Ok(0));
+        open(&folder).reserve_tourists(1_000).unwrap();
+        assert_eq!(open(&folder).tourists(), Ok(1_000));
+        let folder = Folder::new();
+        old_file(&folder);
+        assert_eq!(open(&folder).tourists(), Ok(41), "an older roomd has not written it down");
+    }
+
+    #[test]
+    fn a_file_that_is_not_in_its_place_takes_nothing_until_it_is_back() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        let aside = folder.0.join("aside");
+        let lost = |lost: fn(Box<Path>) -> Lost| Err(CannotWrite::Lost(lost(folder.file().into())));
+        fs::rename(folder.file(), &aside).unwrap();
+        assert_eq!(database.look(), lost(Lost::Gone));
+        assert_eq!(try_append(&mut database, &[said("r", "b")]).map(|_| ()), lost(Lost::Gone));
+        fs::write(folder.file(), "another").unwrap();
+        assert_eq!(try_append(&mut database, &[said("r", "b")]).map(|_| ()), lost(Lost::Replaced));
+        assert_eq!(texts(&database.read_before("r", None, ALL).unwrap()), ["a"], "what is open can be read");
+        fs::rename(&aside, folder.file()).unwrap();
+        assert_eq!(database.look(), Ok(()));
+        assert_eq!(append(&mut database, &[said("r", "b")]), [2]);
+        fs::rename(&folder.0, folder.0.with_extension("moved")).unwrap();
+        assert_eq!(database.look(), lost(Lost::Gone), "its directory");
+        fs::rename(folder.0.with_extension("moved"), &folder.0).unwrap();
+        assert_eq!(append(&mut database, &[said("r", "c")]), [3]);
+        drop(database);
+        assert_eq!(texts(&open(&folder).read_before("r", None, ALL).unwrap()), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_was_moved_away_has_all_that_was_said_before() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        let aside = folder.0.join("aside.db");
+        fs::rename(folder.file(), &aside).unwrap();
+        assert!(database.look().is_err());
+        std::mem::forget(database);
+        let copy = folder.0.join("copy.db");
+        fs::copy(&aside, &copy).unwrap();
+        let mut copy = Database::open(&copy, Durability::Normal).unwrap();
+        assert_eq!(texts(&copy.read_before("r", None, ALL).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn a_write_ahead_log_that_was_deleted_is_made_anew_and_nothing_is_lost() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        fs::remove_file(folder.wal()).unwrap();
+        assert_eq!(append(&mut database, &[said("r", "b")]), [2]);
+        assert!(fs::metadata(folder.wal()).unwrap().len() > 0);
+        // As after a kill: nothing is folded any more.
+        let copies = Folder::new();
+        fs::copy(folder.file(), copies.file()).unwrap();
+        fs::copy(folder.wal(), copies.wal()).unwrap();
+        assert_eq!(texts(&open(&copies).read_before("r", None, ALL).unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_file_or_a_log_that_was_cut_takes_nothing_more() {
+        for path in [Folder::file as fn(&Folder) -> PathBuf, Folder::wal] {
+            let folder = Folder::new();
+            let mut database = open(&folder);
+            append(&mut database, &[said("r", "a")]);
+            drop(database);
+            let mut database = open(&folder);
+            append(&mut database, &[said("r", "b")]);
+            OpenOptions::new().write(true).open(path(&folder)).unwrap().set_len(0).unwrap();
+            let expected = Err(CannotWrite::Lost(Lost::Cut(folder.file().into())));
+            assert_eq!(database.look(), expected);
+            assert_eq!(try_append(&mut database, &[said("r", "c")]).map(|_| ()), expected);
+            fs::write(path(&folder), [7; 100_000]).unwrap();
+            assert_eq!(database.look(), expected, "whatever it becomes");
+        }
+    }
+
+    #[test]
+    fn the_end_leaves_the_log_of_another_file_alone() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        for path in [folder.file(), folder.wal()] {
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "another's").unwrap();
+        }
+        drop(database);
+        assert_eq!(fs::read(folder.wal()).unwrap(), b"another's");
+        assert_eq!(fs::read(folder.file()).unwrap(), b"another's");
+    }
+
+    #[test]
+    fn a_disk_that_was_full_is_found_to_have_room_again_without_anybody_saying_anything() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        database.connection.pragma_update(None, "query_only", true).unwrap();
+        assert!(try_append(&mut database, &[said("r", "b")]).is_err());
+        assert_eq!(database.look(), Err(CannotWrite::ReadOnly(folder.file().into())));
+        database.connection.pragma_update(None, "query_only", false).unwrap();
+        assert_eq!(database.look(), Ok(()));
+    }
+
+    #[test]
+    fn a_check_changes_nothing_and_waits_for_no_daemon() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "a")]);
+        assert!(matches!(check::check(&folder.file()), Err(check::CannotCheck::InUse(_))));
+        let copies = Folder::new();
+        fs::copy(folder.file(), copies.file()).unwrap();
+        fs::copy(folder.wal(), copies.wal()).unwrap();
+        let contents = || [fs::read(copies.file()).unwrap(), fs::read(copies.wal()).unwrap()];
+        let before = contents();
+        let report = check::check(&copies.file()).unwrap();
+        assert!(report.faults == 0 && report.text.contains("1 room, 1 message that"), "{}", report.text);
+        assert!(contents() == before, "what is in the log stays there");
+        drop(database);
+        check::check(&folder.file()).unwrap();
+        assert!(!folder.wal().exists(), "no log is left where there was none");
     }
 
     #[test]

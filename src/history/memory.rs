@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use crate::chat::{Kind, Message, Name, RoomName};
+use crate::moment::Now;
 
 /// What a turn of unusual size has needed is given back, down to this.
 const KEPT_ENTRIES: usize = 1_024;
@@ -131,7 +132,7 @@ impl<M> History<M> for Memory<M> {
         Pressure::Low
     }
 
-    fn tick(&mut self, _unix_ms: u64) {}
+    fn tick(&mut self, _now: Now) {}
 }
 
 /// The ids of a room begin at the time of its first message, in microseconds since 1970. So one that somebody remembers

@@ -7,12 +7,22 @@
 //! Comings, goings and new names take the same way, though they are not kept: they are what a message must not overtake.
 //! Who said something and left is still there when it is delivered.
 
+pub mod check;
 pub mod database;
+pub mod errors;
+mod file_watch;
+mod ids;
 pub mod memory;
+pub mod retention;
+mod rows;
 mod schema;
 pub mod sqlite;
+mod tourists;
 
+use crate::chat::event::DAMAGED;
+use crate::chat::name::DAEMON;
 use crate::chat::{Kind, Message, Name, RoomName};
+use crate::moment::Now;
 
 /// A room, by the number that its owner has given it while it is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +117,12 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// What stands in the place of a message that cannot be read any more.
+    #[must_use]
+    pub fn damaged(id: u64) -> Stored {
+        Stored { id, unix_ms: 0, kind: Kind::Damaged, name: Name::from_stored(DAEMON), text: DAMAGED.into() }
+    }
+
     /// The same, borrowed.
     #[must_use]
     pub fn as_message(&self) -> Message<'_> {
@@ -153,7 +169,31 @@ pub trait History<M> {
     fn pressure(&self) -> Pressure;
 
     /// Once a turn: a chance to throw away what is too old.
-    fn tick(&mut self, unix_ms: u64);
+    fn tick(&mut self, now: Now);
+
+    /// The highest number that a tourist may have had before this daemon: the next has a higher one.
+    fn tourists(&self) -> u64 {
+        0
+    }
+
+    /// A tourist was given this number. Nobody is given it again, though the daemon be killed.
+    fn gave_number(&mut self, _number: u64) {}
+
+    /// How well it keeps what it is given.
+    fn condition(&self) -> Condition {
+        Condition::Good
+    }
+}
+
+/// How well a history keeps what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// All that is known of it is good.
+    Good,
+    /// Some of it was found to be damaged. What is said now is kept.
+    Damaged,
+    /// What is said now cannot be kept, and is refused.
+    CannotKeep,
 }
 
 /// How far back a history can be read.

@@ -2,6 +2,9 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::errors;
+use super::rows::RoomRow;
+
 /// `room` in ASCII, in the file's header: tells a history from another program's database. `file` shows it.
 const APPLICATION_ID: i32 = 0x726f_6f6d;
 
@@ -15,7 +18,13 @@ const APPLICATION_ID: i32 = 0x726f_6f6d;
 /// history is one search and a few neighbouring pages of the file. With a rowid the rows would lie in the order of
 /// arrival, all rooms mixed, and the key would be a second tree to be written for each message. `kind` is the
 /// number of a [`crate::chat::Kind`].
-pub(super) const MIGRATIONS: &[&str] = &["
+///
+/// Version 2: a `checksum` over the rest of the row, so that what has decayed is not shown for what was said. `oldest` is
+/// the lowest id of a room that was not deleted on purpose: every id from there to `last_id` has a row, or is damaged.
+/// `unchecked` is the last id from before that version, whose rows have no checksum. The step reads no message, so it takes
+/// as long for a large file as for a small one, and is not stopped by damage. `counter`: see `tourists`.
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE room (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -30,7 +39,21 @@ pub(super) const MIGRATIONS: &[&str] = &["
         text TEXT NOT NULL,
         PRIMARY KEY (room, id)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE message ADD COLUMN checksum INTEGER;
+    ALTER TABLE room ADD COLUMN oldest INTEGER;
+    ALTER TABLE room ADD COLUMN unchecked INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE room ADD COLUMN checksum INTEGER;
+    UPDATE room SET unchecked = last_id;
+    CREATE TABLE counter (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];
+
+const ALL_ROOMS: &str = "SELECT id, last_id, oldest, unchecked, checksum, name FROM room ORDER BY id";
 
 /// Whose database a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +109,25 @@ pub(super) fn is_intact(connection: &Connection, steps: &[&str]) -> rusqlite::Re
     if !definitions(&pattern)?.iter().all(|ours| found.contains(ours)) {
         return Ok(false);
     }
-    let verdict: String = connection.query_row("PRAGMA quick_check(room)", [], |row| row.get(0))?;
-    Ok(verdict == "ok")
+    // Not `quick_check`, which does not compare the index of the names with the names.
+    let verdict: String = connection.query_row("PRAGMA integrity_check(room)", [], |row| row.get(0))?;
+    Ok(verdict == "ok" && damaged_rooms(connection)?.is_empty())
+}
+
+/// The numbers of the rooms whose rows are not as they were written.
+pub(super) fn damaged_rooms(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare(ALL_ROOMS)?;
+    let mut rows = statement.query([])?;
+    let mut damaged = Vec::new();
+    while let Some(row) = rows.next()? {
+        let room = row.get::<_, Box<str>>(5).and_then(|name| RoomRow::checked(row, &name));
+        match room {
+            Ok(_) => {}
+            Err(error) if errors::is_damage(&error) => damaged.push(row.get(0)?),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(damaged)
 }
 
 fn definitions(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {

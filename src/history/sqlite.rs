@@ -14,7 +14,7 @@
 //! A batch that cannot be written is refused, message by message, each in its place; the next is tried as if nothing
 //! had been. So a disk that has room again needs no restart.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
@@ -26,9 +26,14 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use super::database::{CannotOpen, CannotRead, CannotWrite, Database, Durability, Keep, Said, Trimmed};
-use super::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use super::database::{Database, Durability, Said};
+use super::errors::{CannotOpen, CannotRead, CannotWrite};
+use super::retention::{Cut, Keep, Looks, Trimmed};
+use super::{
+    Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids, tourists,
+};
 use crate::chat::{Kind, Message, Name, RoomName};
+use crate::moment::{Moment, Now};
 
 /// What may be under way before nobody is to say more: some seconds of the busiest room on a slow disk. Below half of
 /// it, all may speak again.
@@ -40,7 +45,18 @@ const MOST_ENTRIES: usize = 20_000;
 const OPENINGS_AT_ONCE: usize = 2;
 
 /// Between two looks for what is too old.
-const TRIM_EVERY_MS: u64 = 60_000;
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two looks whether the file is still in its place, while nothing else is asked. Two calls of the system each
+/// time, on the thread that waits for the disk: the loop sleeps on.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a room is tried that the disk does not give. Then it is opened without its past: its visitors wait for it,
+/// and those who come from another room would be in none.
+const MOST_TRIES: u32 = 5;
+
+/// Damaged messages that are remembered, so that each is logged once.
+const MOST_DAMAGE_KNOWN: usize = 10_000;
 
 /// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
 const RETRY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
@@ -92,13 +108,27 @@ pub struct Sqlite<M> {
     delivered: Option<Arc<Rows>>,
     backlog: Load,
     pressure: Pressure,
-    /// When, as [`History::tick`] had it, the thread was last asked to trim.
-    trim_asked_at: Option<u64>,
+    /// When it was last looked for what is to be trimmed.
+    trim_due_since: Option<Moment>,
+    looks: Looks,
     is_trimming: bool,
     writing: Health,
     reading: Health,
     trimming: Health,
+    /// Of messages that cannot be read: their room and their id.
+    known_damage: BTreeSet<(RoomName, u64)>,
     is_damage_logged: bool,
+    numbers: Numbers,
+}
+
+/// The numbers of tourists.
+#[derive(Debug, Clone, Copy, Default)]
+struct Numbers {
+    /// The highest that was given, in the lives of this file.
+    given: u64,
+    /// None up to this is given after a restart.
+    reserved: u64,
+    is_reserving: bool,
 }
 
 struct Room<M> {
@@ -190,25 +220,31 @@ enum Request {
     Open(Opening),
     Append(Arc<Rows>),
     Read { room: RoomName, wanted: Wanted, size: PageSize },
-    Trim { unix_ms: u64 },
+    Trim(Cut),
+    ReserveTourists(u64),
 }
 
 struct Opening {
     room: RoomKey,
     serial: u64,
     name: RoomName,
-    /// That it cannot be read has been reported.
-    is_reported: bool,
+    /// How often it could not be read.
+    tries: u32,
 }
 
 /// What the thread answers.
 enum Reply {
-    Opened(Opening, Newest),
-    /// It is tried again; once for each opening. `Opened` comes when it succeeds.
+    /// None if it cannot be read: it opens as if it were empty.
+    Opened(Opening, Option<Newest>),
+    /// It is tried again; once for each opening. `Opened` comes when it succeeds, or is given up.
     CannotOpenYet(CannotRead),
     Appended(Result<Vec<u64>, CannotWrite>),
     Read(Result<Page, CannotRead>),
-    Trimmed(Result<(), CannotWrite>),
+    Trimmed(Result<Trimmed, CannotWrite>),
+    /// The number, if it is reserved.
+    Reserved(Option<u64>),
+    /// Whether something could be written; as it was found when nobody had asked, and only when that has changed.
+    Looked(Result<(), CannotWrite>),
 }
 
 struct Newest {
@@ -236,7 +272,9 @@ trait Store: Send + 'static {
     fn last_id(&mut self, room: &str) -> Result<u64, CannotRead>;
     fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead>;
     fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead>;
-    fn trim(&mut self, keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite>;
+    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite>;
+    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite>;
+    fn look(&mut self) -> Result<(), CannotWrite>;
 }
 
 impl<M> Sqlite<M> {
@@ -245,11 +283,16 @@ impl<M> Sqlite<M> {
     /// # Errors
     /// [`CannotOpen`]
     pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Sqlite<M>, CannotOpen> {
-        let database = Database::open(path, terms.durability)?;
+        let mut database = Database::open(path, terms.durability)?;
         let path: Box<Path> = database.path().into();
+        let given = database.tourists().map_err(|_| CannotOpen::Corrupt(path.clone()))?;
+        let reserved = given + tourists::BLOCK;
+        // A disk that is full just now is no reason not to begin; the thread tries again.
+        let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
         let history = Sqlite::start(database, terms, wake);
-        let history = history
+        let mut history = history
             .map_err(|error| CannotOpen::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
+        history.numbers = Numbers { given, reserved, is_reserving: false };
         info!("the history is in {}", path.display());
         Ok(history)
     }
@@ -263,7 +306,7 @@ impl<M> Sqlite<M> {
         let spawned = thread::Builder::new().name("history".into()).spawn(move || {
             // Goes last, when the store has been closed.
             let _until_closed = until_closed;
-            Writer::new(store, keep, newest, replier).serve(&asked);
+            Writer::new(store, newest, replier).serve(&asked);
         });
         spawned.map(|_| Sqlite {
             requests: Some(requests),
@@ -283,12 +326,15 @@ impl<M> Sqlite<M> {
             delivered: None,
             backlog: Load::default(),
             pressure: Pressure::Low,
-            trim_asked_at: None,
+            trim_due_since: None,
+            looks: Looks::default(),
             is_trimming: false,
             writing: Health::Good,
             reading: Health::Good,
             trimming: Health::Good,
+            known_damage: BTreeSet::new(),
             is_damage_logged: false,
+            numbers: Numbers::default(),
         })
     }
 
@@ -398,13 +444,18 @@ impl<M> Sqlite<M> {
 
     fn take_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Opened(Opening { room: key, serial, is_reported, .. }, newest) => {
-                self.reading.is_good_again("the history can be read again");
-                if !is_reported {
+            Reply::Opened(Opening { room: key, serial, tries, .. }, newest) => {
+                if newest.is_some() {
+                    self.reading.is_good_again("the history can be read again");
+                }
+                let newest = newest.unwrap_or(Newest { last_id: 0, messages: Vec::new() });
+                if tries == 0 {
                     self.opening = self.opening.saturating_sub(1);
                 }
                 let Some(room) = self.rooms.get_mut(&key).filter(|room| room.serial == serial) else { return };
                 let held = room.held.take().unwrap_or_default();
+                let name = room.name.clone();
+                self.log_damage(&name, &newest.messages);
                 self.arrived.push_back(Arrived::Opened(key, newest));
                 for held in held {
                     self.release(key, held);
@@ -429,16 +480,55 @@ impl<M> Sqlite<M> {
                     Err(error) => self.cannot_read(error),
                 }
                 if let Some(reading) = self.readings.pop_front() {
+                    let room = self.rooms.get(&reading.room).filter(|room| room.serial == reading.serial);
+                    if let (Ok(page), Some(name)) = (&result, room.map(|room| room.name.clone())) {
+                        self.log_damage(&name, &page.messages);
+                    }
                     self.answer(reading, result.ok());
                 }
             }
             Reply::Trimmed(result) => {
                 self.is_trimming = false;
                 match result {
-                    Ok(()) => self.trimming.is_good_again("what is too old is deleted from the history again"),
+                    Ok(trimmed) => self.has_trimmed(trimmed),
                     Err(error) => self.trimming.is_bad(&error),
                 }
             }
+            Reply::Reserved(reserved) => {
+                self.numbers.is_reserving = false;
+                self.numbers.reserved = reserved.unwrap_or(self.numbers.reserved);
+            }
+            Reply::Looked(Ok(())) => self.writing.is_good_again("the history can be written again"),
+            Reply::Looked(Err(error)) => self.writing.is_bad(&error),
+        }
+    }
+
+    fn has_trimmed(&mut self, Trimmed { messages, rooms, damaged_rooms, .. }: Trimmed) {
+        if messages > 0 {
+            let (plural, of_rooms) = (if messages == 1 { "" } else { "s" }, if rooms == 1 { "room" } else { "rooms" });
+            info!("deleted {messages} message{plural} of {rooms} {of_rooms}: beyond --keep-days or --keep-messages");
+        }
+        if damaged_rooms > 0 {
+            self.trimming.is_bad(&format_args!(
+                "what is too old cannot be deleted in {damaged_rooms} of the rooms, for they are damaged; run `roomd check`"
+            ));
+        } else {
+            self.trimming.is_good_again("what is too old is deleted from the history again");
+        }
+    }
+
+    /// Names what cannot be read, once.
+    fn log_damage(&mut self, room: &RoomName, messages: &[Stored]) {
+        let damaged = messages.iter().filter(|message| message.kind == Kind::Damaged).map(|message| message.id);
+        let mut found = Vec::new();
+        for id in damaged {
+            if self.known_damage.len() < MOST_DAMAGE_KNOWN && self.known_damage.insert((room.clone(), id)) {
+                found.push(id);
+            }
+        }
+        if !found.is_empty() {
+            let ids = ids::in_words(&found);
+            warn!("in the history, of {room}, {ids} damaged; stop the daemon and run `roomd check` to find all damage");
         }
     }
 
@@ -538,7 +628,7 @@ impl<M> History<M> for Sqlite<M> {
         self.next_serial += 1;
         self.forget(room);
         self.rooms.insert(room, Room { name: name.clone(), serial, held: Some(Vec::new()), last_batch: 0 });
-        self.to_open.push_back(Opening { room, serial, name: name.clone(), is_reported: false });
+        self.to_open.push_back(Opening { room, serial, name: name.clone(), tries: 0 });
         // Openings of rooms that were forgotten before their turn came must not pile up.
         if self.to_open.len() > 2 * self.rooms.len() {
             self.to_open
@@ -610,15 +700,40 @@ impl<M> History<M> for Sqlite<M> {
         self.pressure
     }
 
-    fn tick(&mut self, unix_ms: u64) {
-        if self.is_trimming || (self.keep.messages.is_none() && self.keep.max_age.is_none()) {
+    fn tick(&mut self, now: Now) {
+        let is_due = self.trim_due_since.is_none_or(|since| now.moment.since(since) >= TRIM_EVERY);
+        if !is_due || self.keep.is_all() {
             return;
         }
-        // A clock that was set back counts as a minute gone.
-        let is_due = |asked_at: u64| unix_ms.checked_sub(asked_at).is_none_or(|ms| ms >= TRIM_EVERY_MS);
-        if self.trim_asked_at.is_none_or(is_due) {
-            self.trim_asked_at = Some(unix_ms);
-            self.is_trimming = self.ask(Request::Trim { unix_ms });
+        self.trim_due_since = Some(now.moment);
+        // Also while a trim is under way: the next one is to know what the clock did meanwhile.
+        let sure_unix_ms = self.looks.look(now);
+        if let Some(cut) = self.keep.cut(sure_unix_ms).filter(|_| !self.is_trimming) {
+            self.is_trimming = self.ask(Request::Trim(cut));
+        }
+    }
+
+    fn tourists(&self) -> u64 {
+        self.numbers.given
+    }
+
+    /// Nothing is waited for: should the disk be so slow that a whole block is given meanwhile, a kill just then lets some
+    /// numbers be given twice.
+    fn gave_number(&mut self, number: u64) {
+        self.numbers.given = self.numbers.given.max(number);
+        let is_low = self.numbers.reserved.saturating_sub(number) < tourists::BLOCK / 2;
+        if is_low && !self.numbers.is_reserving {
+            self.numbers.is_reserving = self.ask(Request::ReserveTourists(number + tourists::BLOCK));
+        }
+    }
+
+    fn condition(&self) -> Condition {
+        if self.writing == Health::Bad {
+            Condition::CannotKeep
+        } else if self.is_damage_logged || !self.known_damage.is_empty() {
+            Condition::Damaged
+        } else {
+            Condition::Good
         }
     }
 }
@@ -628,6 +743,10 @@ impl<M> Drop for Sqlite<M> {
         let Batch { rows, .. } = std::mem::take(&mut self.waiting);
         if !rows.rows.is_empty() {
             self.ask(Request::Append(Arc::new(rows)));
+        }
+        // An orderly end wastes no numbers: the next daemon goes on with the one behind.
+        if self.numbers.given < self.numbers.reserved {
+            self.ask(Request::ReserveTourists(self.numbers.given));
         }
         self.requests = None;
         if self.ended.recv_timeout(END_WITHIN) == Err(RecvTimeoutError::Timeout) {
@@ -707,7 +826,6 @@ impl Health {
 /// The thread's side. It blocks as long as it must.
 struct Writer<S> {
     store: S,
-    keep: Keep,
     newest: PageSize,
     /// Rooms that could not be read so far.
     unopened: VecDeque<Opening>,
@@ -715,8 +833,10 @@ struct Writer<S> {
     appends: VecDeque<Arc<Rows>>,
     /// Pages to be read, one a round.
     reads: VecDeque<Reads>,
-    /// The time of a trim that is not done.
-    trimming: Option<u64>,
+    /// A trim that is not done, and what it has done so far.
+    trimming: Option<(Cut, Trimmed)>,
+    /// What the last look or the last batch has found.
+    is_writable: bool,
     replier: Replier,
 }
 
@@ -749,15 +869,15 @@ impl Replier {
 }
 
 impl<S: Store> Writer<S> {
-    fn new(store: S, keep: Keep, newest: PageSize, replier: Replier) -> Writer<S> {
+    fn new(store: S, newest: PageSize, replier: Replier) -> Writer<S> {
         Writer {
             store,
-            keep,
             newest,
             unopened: VecDeque::new(),
             appends: VecDeque::new(),
             reads: VecDeque::new(),
             trimming: None,
+            is_writable: true,
             replier,
         }
     }
@@ -772,15 +892,15 @@ impl<S: Store> Writer<S> {
                     Err(TryRecvError::Disconnected) => return,
                     request => request.ok(),
                 }
-            } else if self.unopened.is_empty() {
-                match requests.recv() {
-                    Err(_) => return,
-                    Ok(request) => Some(request),
-                }
             } else {
-                match requests.recv_timeout(RETRY) {
+                let patience = if self.unopened.is_empty() { LOOK_EVERY } else { RETRY };
+                match requests.recv_timeout(patience) {
                     Err(RecvTimeoutError::Disconnected) => return,
-                    request => request.ok(),
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.look();
+                        None
+                    }
+                    Ok(request) => Some(request),
                 }
             };
             // All that has been asked for, to see whether a batch is among it.
@@ -789,7 +909,11 @@ impl<S: Store> Writer<S> {
                     Request::Open(opening) => self.unopened.push_front(opening),
                     Request::Append(rows) => self.appends.push_back(rows),
                     Request::Read { room, wanted, size } => self.reads.push_back(Reads { room, wanted, size }),
-                    Request::Trim { unix_ms } => self.trimming = Some(unix_ms),
+                    Request::Trim(cut) => self.trimming = Some((cut, Trimmed::default())),
+                    Request::ReserveTourists(number) => {
+                        let reserved = self.store.reserve_tourists(number).is_ok().then_some(number);
+                        self.replier.reply(Reply::Reserved(reserved));
+                    }
                 }
             }
             while let Some(rows) = self.appends.pop_front() {
@@ -807,17 +931,32 @@ impl<S: Store> Writer<S> {
     fn append(&mut self, rows: &Rows) {
         let mut ids = Vec::with_capacity(rows.rows.len());
         let written = self.store.append(rows.said(), &mut ids);
+        self.is_writable = written.is_ok();
         self.replier.reply(Reply::Appended(written.map(|()| ids)));
+    }
+
+    /// Nobody asks for anything: is the file still there?
+    fn look(&mut self) {
+        let found = self.store.look();
+        if std::mem::replace(&mut self.is_writable, found.is_ok()) != found.is_ok() {
+            self.replier.reply(Reply::Looked(found));
+        }
     }
 
     /// Opens those who wait for it, up to the first that cannot be read; that one goes to the end of the line.
     fn open_rooms(&mut self) {
         while let Some(mut opening) = self.unopened.pop_front() {
             match self.newest_of(opening.name.as_str()) {
-                Ok(newest) => self.replier.reply(Reply::Opened(opening, newest)),
+                Ok(newest) => self.replier.reply(Reply::Opened(opening, Some(newest))),
                 Err(error) => {
-                    if !std::mem::replace(&mut opening.is_reported, true) {
+                    opening.tries += 1;
+                    let is_hopeless = matches!(error, CannotRead::Corrupt(_)) || opening.tries == MOST_TRIES;
+                    if opening.tries == 1 {
                         self.replier.reply(Reply::CannotOpenYet(error));
+                    }
+                    if is_hopeless {
+                        self.replier.reply(Reply::Opened(opening, None));
+                        continue;
                     }
                     self.unopened.push_back(opening);
                     return;
@@ -834,14 +973,18 @@ impl<S: Store> Writer<S> {
 
     /// One slice.
     fn trim(&mut self) {
-        let Some(unix_ms) = self.trimming else { return };
-        let result = match self.store.trim(self.keep, unix_ms) {
-            Ok(Trimmed { more: true, .. }) => return,
-            Ok(Trimmed { more: false, .. }) => Ok(()),
-            Err(error) => Err(error),
-        };
-        self.trimming = None;
-        self.replier.reply(Reply::Trimmed(result));
+        let Some((cut, mut done)) = self.trimming.take() else { return };
+        let result = self.store.trim(cut).map(|slice| {
+            done.messages += slice.messages;
+            done.rooms += slice.rooms;
+            done.damaged_rooms += slice.damaged_rooms;
+            slice.more
+        });
+        match result {
+            Ok(true) => self.trimming = Some((cut, done)),
+            Ok(false) => self.replier.reply(Reply::Trimmed(Ok(done))),
+            Err(error) => self.replier.reply(Reply::Trimmed(Err(error))),
+        }
     }
 }
 
@@ -865,8 +1008,16 @@ impl Store for Database {
         }
     }
 
-    fn trim(&mut self, keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite> {
-        Database::trim(self, keep, now_unix_ms)
+    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+        Database::trim(self, cut)
+    }
+
+    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+        Database::reserve_tourists(self, number)
+    }
+
+    fn look(&mut self) -> Result<(), CannotWrite> {
+        Database::look(self)
     }
 }
 
@@ -883,6 +1034,12 @@ mod tests {
     const PAGE: PageSize = PageSize { messages: 1_000, bytes: 1_000_000 };
     const KEEP_ALL: Keep = Keep { messages: None, max_age: None };
     const KEEP_ONE: Keep = Keep { messages: std::num::NonZeroU64::new(1), max_age: None };
+    const KEEP_TWO: Keep = Keep { messages: std::num::NonZeroU64::new(2), max_age: None };
+
+    /// So long after the start; the wall clock stands still, for nothing here is about age.
+    fn after(seconds: u64) -> Now {
+        Now { moment: Moment::START + Duration::from_secs(seconds), unix_ms: 5 }
+    }
 
     /// What the store is to do next. Until it is told, it hangs; when nobody can tell it any more, it succeeds.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -896,7 +1053,9 @@ mod tests {
         Append(usize),
         LastId,
         Read,
+        /// Of messages beyond so many.
         Trim(u64),
+        Reserve(u64),
     }
 
     /// Does what the test says, and tells of each call when it begins.
@@ -955,12 +1114,22 @@ mod tests {
             self.newest(room, size)
         }
 
-        fn trim(&mut self, _keep: Keep, now_unix_ms: u64) -> Result<Trimmed, CannotWrite> {
-            if self.is_to_fail(Call::Trim(now_unix_ms)) {
+        fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+            let messages = cut.beyond_messages.map_or(0, std::num::NonZeroU64::get);
+            if self.is_to_fail(Call::Trim(messages)) {
                 return Err(Scripted::cannot_write());
             }
             // Slice after slice, until the test has had enough.
-            Ok(Trimmed { messages: 0, more: now_unix_ms % 2 == 1 })
+            Ok(Trimmed { more: messages % 2 == 1, ..Trimmed::default() })
+        }
+
+        fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+            let _ = self.calls.send(Call::Reserve(number));
+            Ok(())
+        }
+
+        fn look(&mut self) -> Result<(), CannotWrite> {
+            Ok(())
         }
     }
 
@@ -1176,22 +1345,48 @@ mod tests {
         bench.tell(Verdict::Fail);
         assert_eq!(bench.turn(), []);
         // The message, or the third attempt: whichever comes first.
-        let mut is_said = false;
-        for _ in 0..1_000 {
-            match bench.call() {
-                Call::Append(1) => {
-                    bench.tell(Verdict::Do);
-                    is_said = true;
-                    break;
-                }
-                _ => bench.tell(Verdict::Fail),
+        match bench.call() {
+            Call::Append(1) => bench.tell(Verdict::Do),
+            _ => {
+                bench.tell(Verdict::Fail);
+                assert_eq!(bench.call(), Call::Append(1));
+                bench.tell(Verdict::Do);
             }
         }
-        assert!(is_said);
         assert_eq!(bench.wait_for(1), [said(1, "a")]);
         bench.verdicts = None;
         assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
         assert_eq!((bench.history.reading, bench.history.backlog.entries), (Health::Good, 0));
+    }
+
+    #[test]
+    fn a_room_that_is_never_read_opens_without_its_past_and_nobody_waits_for_ever() {
+        let mut bench = Bench::open(KEEP_ALL);
+        let other = RoomKey(1);
+        bench.history.open(other, &RoomName::parse("other").unwrap());
+        bench.history.append(other, Entry::Came(1));
+        for _ in 0..MOST_TRIES {
+            bench.tell(Verdict::Fail);
+        }
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
+        assert_eq!(bench.history.reading, Health::Bad);
+    }
+
+    #[test]
+    fn numbers_are_reserved_before_they_are_needed_and_an_orderly_end_gives_back_the_rest() {
+        let mut bench = Bench::open(KEEP_ALL);
+        bench.history.gave_number(1);
+        assert_eq!(bench.call(), Call::Reserve(1 + tourists::BLOCK));
+        bench.wakes.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(bench.turn(), []);
+        for number in 2..tourists::BLOCK / 2 {
+            bench.history.gave_number(number);
+        }
+        bench.history.gave_number(tourists::BLOCK);
+        assert_eq!(bench.call(), Call::Reserve(2 * tourists::BLOCK), "not one for each");
+        let Bench { history, calls, .. } = bench;
+        drop(history);
+        assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::Reserve(tourists::BLOCK)));
     }
 
     #[test]
@@ -1248,34 +1443,38 @@ mod tests {
 
     #[test]
     fn a_trim_is_asked_for_once_a_minute_and_not_while_one_is_under_way() {
-        let mut bench = Bench::open(KEEP_ONE);
-        bench.history.tick(1_000_000);
-        assert_eq!(bench.call(), Call::Trim(1_000_000));
-        bench.history.tick(1_060_000);
-        for (too_early, due) in [(1_059_998, 1_060_000), (1_119_998, 100)] {
+        let mut bench = Bench::open(KEEP_TWO);
+        bench.history.tick(after(1_000));
+        assert_eq!(bench.call(), Call::Trim(2));
+        bench.history.tick(after(1_060));
+        for (too_early, due) in [(1_119, 1_120), (1_179, 1_180)] {
             bench.tell(Verdict::Do);
             while bench.history.is_trimming {
                 bench.wakes.recv_timeout(PATIENCE).unwrap();
                 assert_eq!(bench.turn(), []);
             }
-            bench.history.tick(too_early);
-            bench.history.tick(due);
-            assert_eq!(bench.call(), Call::Trim(due), "not the one that was asked for while another was under way");
+            bench.history.tick(after(too_early));
+            assert!(!bench.history.is_trimming);
+            bench.history.tick(after(due));
+            assert_eq!(bench.call(), Call::Trim(2));
         }
+        bench.tell(Verdict::Do);
+        drop(bench.history);
+        assert!(bench.calls.recv().is_err(), "none was asked for while another was under way");
     }
 
     #[test]
     fn nothing_is_trimmed_where_all_is_kept() {
         let mut bench = Bench::open(KEEP_ALL);
-        bench.history.tick(1_000_000);
+        bench.history.tick(after(1_000));
         assert!(!bench.history.is_trimming);
     }
 
     #[test]
     fn between_two_requests_there_is_one_slice_of_a_trim() {
         let mut bench = Bench::open(KEEP_ONE);
-        // The scripted store has always more to trim at an odd time.
-        bench.history.tick(1);
+        // The scripted store has always more to trim beyond an odd number.
+        bench.history.tick(after(0));
         assert_eq!(bench.call(), Call::Trim(1));
         bench.say("a");
         assert_eq!(bench.turn(), []);

@@ -19,6 +19,19 @@ pub struct Site {
     pub origins: OriginPolicy,
     /// Whether `/echo` exists.
     pub echo: EchoService,
+    /// What `/healthz` says.
+    pub health: Health,
+}
+
+/// How well what is said is kept. It changes while the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// As it should be.
+    Good,
+    /// Some of the past cannot be read any more. Everything works, and no restart would mend it: still 200.
+    PastIsDamaged,
+    /// What is said now cannot be kept, and is refused: 503.
+    CannotKeep,
 }
 
 /// `/echo` is for conformance suites and raw speed tests, and off unless asked for.
@@ -164,10 +177,24 @@ fn answer(path: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal>
     }
     match path {
         // Answered from inside the turn: when the loop stands still, so does this.
-        "/healthz" => Ok(Response::text(Status::Ok, "ok\n")),
+        "/healthz" => Ok(health(site.health)),
         "/echo" if site.echo == EchoService::On => Err(Refusal::WebSocketOnly),
         "/" => site.pages.index(Depth::Root, head),
         _ => room(path).and_then(|_| site.pages.index(Depth::Room, head)),
+    }
+}
+
+fn health(health: Health) -> Response {
+    match health {
+        Health::Good => Response::text(Status::Ok, "ok\n"),
+        Health::PastIsDamaged => Response::text(
+            Status::Ok,
+            "ok\nhistory: damaged; the log says what was found, and `roomd check` finds all of it\n",
+        ),
+        Health::CannotKeep => Response::text(
+            Status::Unavailable,
+            "history: what is said cannot be kept, and is refused; the log says why\n",
+        ),
     }
 }
 

@@ -35,8 +35,8 @@ use self::wire::Wire;
 use crate::chat::{Kind, Problem, Spoken};
 use crate::connection::{Connection, Due, Incoming, Phase, State};
 use crate::ending::Ending;
-use crate::history::{Entry, History, Outcome, Pressure, Stored, Wanted};
-use crate::http::route::{Audience, Endpoint, Site};
+use crate::history::{Condition, Entry, History, Outcome, Pressure, Stored, Wanted};
+use crate::http::route::{Audience, Endpoint, Health, Site};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
@@ -207,9 +207,9 @@ impl<S: Socket> Hub<S> {
             slots: reserved_slots(),
             next_serial: 1,
             rooms: Rooms::new(),
+            tourists: history.tourists(),
             history,
             page_requests: PageRequests::default(),
-            tourists: 0,
             scratch: vec![0; limits.read_budget_bytes],
             to_read: VecDeque::new(),
             held_up: Vec::new(),
@@ -568,7 +568,7 @@ impl<S: Socket> Hub<S> {
     /// Takes from the history what has happened and encodes it, once, in that order.
     fn commit(&mut self, now: Now) {
         self.is_to_commit = false;
-        self.history.tick(now.unix_ms);
+        self.history.tick(now);
         while let Some((room, outcome)) = self.history.next() {
             match outcome {
                 Outcome::Said(message) => self.rooms.say(room, message),
@@ -589,6 +589,11 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
+        self.site.health = match self.history.condition() {
+            Condition::Good => Health::Good,
+            Condition::Damaged => Health::PastIsDamaged,
+            Condition::CannotKeep => Health::CannotKeep,
+        };
         for room in self.rooms.forget_surplus(&self.limits) {
             self.forget(room);
         }

@@ -96,6 +96,7 @@ impl<S: Socket> Hub<S> {
         });
         let name = claimed.unwrap_or_else(|| {
             self.tourists += 1;
+            self.history.gave_number(self.tourists);
             Name::tourist(self.tourists)
         });
         if let Some(slot) = slot_of(&mut self.slots, id) {
@@ -402,7 +403,7 @@ mod tests {
     use crate::history::{History, Outcome, PageSize, Pressure, Reach};
     use crate::http::origin::OriginPolicy;
     use crate::http::page::Pages;
-    use crate::http::route::{EchoService, Site};
+    use crate::http::route::{EchoService, Health, Site};
     use crate::moment::Now;
 
     /// A history that has read nothing and lets nobody go until it is told to.
@@ -443,7 +444,7 @@ mod tests {
             Pressure::Low
         }
 
-        fn tick(&mut self, _unix_ms: u64) {}
+        fn tick(&mut self, _now: Now) {}
     }
 
     /// A peer that sends its request and then, when told so, is gone.
@@ -478,7 +479,12 @@ mod tests {
     }
 
     fn site() -> Site {
-        Site { pages: Pages::Embedded, origins: OriginPolicy::new(Vec::new()), echo: EchoService::Off }
+        Site {
+            pages: Pages::Embedded,
+            origins: OriginPolicy::new(Vec::new()),
+            echo: EchoService::Off,
+            health: Health::Good,
+        }
     }
 
     const REQUEST: &[u8] = b"GET /?since=5 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -21,7 +21,7 @@ use roomd::history::memory::Memory;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::http::origin::AllowedOrigin;
 use roomd::http::response::BodyWanted;
-use roomd::http::route::{Audience, EchoService, Endpoint, Site, Visit};
+use roomd::http::route::{Audience, EchoService, Endpoint, Health, Site, Visit};
 use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
@@ -138,6 +138,7 @@ fn site(echo: bool, any_origin: bool) -> Site {
         pages: Pages::Embedded,
         origins: OriginPolicy::new(if any_origin { vec![AllowedOrigin::Any] } else { Vec::new() }),
         echo: if echo { EchoService::On } else { EchoService::Off },
+        health: Health::Good,
     }
 }
 
@@ -656,8 +657,8 @@ impl History<PeerId> for GatedHistory {
         if self.under_way > MOST_UNDER_WAY { Pressure::High } else { self.inner.pressure() }
     }
 
-    fn tick(&mut self, unix_ms: u64) {
-        self.inner.tick(unix_ms);
+    fn tick(&mut self, now: Now) {
+        self.inner.tick(now);
     }
 }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::history::memory::Memory;
-use roomd::http::route::{EchoService, Site};
+use roomd::http::route::{EchoService, Health, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
@@ -116,7 +116,12 @@ pub struct Room {
 impl Room {
     /// An empty room for `capacity` members.
     pub fn new(limits: Limits, capacity: usize) -> Room {
-        let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::On };
+        let site = Site {
+            pages: Pages::Embedded,
+            origins: OriginPolicy::default(),
+            echo: EchoService::On,
+            health: Health::Good,
+        };
         Room {
             hub: Hub::new(limits, site, Box::new(Memory::new())),
             wires: (0..capacity).map(|_| Rc::default()).collect(),

@@ -1,13 +1,14 @@
 //! A history that takes its time: what goes in comes back in some later turn, room by room in its order, as from a disk
 //! that is slow, fails for a while, and throws away what is old. It keeps what was said when a room is forgotten.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use roomd::chat::{Kind, Name, RoomName};
 use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
 use roomd::hub::PeerId;
+use roomd::moment::Now;
 
 use crate::dice::Dice;
 
@@ -17,6 +18,9 @@ const FEW_UNDER_WAY: usize = 4;
 
 /// Messages of a room that is opened.
 const NEWEST: usize = 20;
+
+/// Messages that a page may show as damaged, by their room and id.
+pub(crate) type Damaged = Rc<RefCell<BTreeSet<(String, u64)>>>;
 
 pub(crate) struct LateHistory {
     dice: Dice,
@@ -32,6 +36,8 @@ pub(crate) struct LateHistory {
     /// Nor will anything, until this is taken back.
     is_hung: Rc<Cell<bool>>,
     is_forgetful: bool,
+    /// Messages that cannot be read any more, by their room and id.
+    damaged: Damaged,
     /// The message that was given last, for as long as it is borrowed.
     lent: Option<Stored>,
 }
@@ -74,6 +80,7 @@ impl LateHistory {
         under_way: Rc<Cell<usize>>,
         [is_stuck, is_hung]: [Rc<Cell<bool>>; 2],
         is_forgetful: bool,
+        damaged: Damaged,
     ) -> LateHistory {
         LateHistory {
             dice,
@@ -86,6 +93,7 @@ impl LateHistory {
             is_stuck,
             is_hung,
             is_forgetful,
+            damaged,
             lent: None,
         }
     }
@@ -121,7 +129,24 @@ impl LateHistory {
         }
         let more = messages.len() < wanted.len();
         messages.sort_by_key(|message| message.id);
+        if matches!(read.wanted, Wanted::Before(_)) {
+            self.damage(&read.room, &mut messages);
+        }
         Some(Page { messages, more })
+    }
+}
+
+impl LateHistory {
+    /// Now and then one more message of a page is damaged, and stays so.
+    fn damage(&mut self, room: &RoomKey, messages: &mut [Stored]) {
+        let Some(room) = self.rooms.get(room) else { return };
+        let mut damaged = self.damaged.borrow_mut();
+        if !messages.is_empty() && self.dice.one_in(3) {
+            damaged.insert((room.name.clone(), self.dice.choose(messages).id));
+        }
+        for message in messages.iter_mut().filter(|message| damaged.contains(&(room.name.clone(), message.id))) {
+            *message = Stored { unix_ms: message.unix_ms, ..Stored::damaged(message.id) };
+        }
     }
 }
 
@@ -209,7 +234,7 @@ impl History<PeerId> for LateHistory {
         if self.is_behind { Pressure::High } else { Pressure::Low }
     }
 
-    fn tick(&mut self, _unix_ms: u64) {
+    fn tick(&mut self, _now: Now) {
         if self.is_hung.get() {
             self.rooms.values_mut().for_each(|room| room.ready = 0);
             self.reads.iter_mut().for_each(|read| read.is_ready = false);

@@ -21,11 +21,11 @@ use std::time::Duration;
 use client::{Client, Kind, MOST_BYTES, Wish};
 use dice::Dice;
 use heard::Presence;
-use late::LateHistory;
+use late::{Damaged, LateHistory};
 use model::Model;
 use roomd::history::History;
 use roomd::history::memory::Memory;
-use roomd::http::route::{EchoService, Site};
+use roomd::http::route::{EchoService, Health, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::Limits;
@@ -49,6 +49,7 @@ struct World {
     is_hung: Rc<Cell<bool>>,
     is_late: bool,
     is_forgetful: bool,
+    damaged: Damaged,
     clients: Vec<Client>,
     /// While the poller has more than it gives in one turn: all up to then has been reported, and of what has come since
     /// some is withheld.
@@ -77,13 +78,20 @@ impl World {
             presence_members: if dice.one_in(3) { 1 + dice.below(12) } else { 100 },
             ..Limits::default()
         };
-        let site = Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::On };
+        let site = Site {
+            pages: Pages::Embedded,
+            origins: OriginPolicy::default(),
+            echo: EchoService::On,
+            health: Health::Good,
+        };
         let (under_way, is_stuck, is_hung) = (Rc::default(), Rc::default(), Rc::default());
+        let damaged = Damaged::default();
         let is_late = dice.one_in(2);
         let is_forgetful = is_late && dice.one_in(3);
         let inner: Box<dyn History<PeerId>> = if is_late {
             let cells = [Rc::clone(&is_stuck), Rc::clone(&is_hung)];
-            Box::new(LateHistory::new(Dice::new(!seed), Rc::clone(&under_way), cells, is_forgetful))
+            let (dice, damaged) = (Dice::new(!seed), Rc::clone(&damaged));
+            Box::new(LateHistory::new(dice, Rc::clone(&under_way), cells, is_forgetful, damaged))
         } else {
             Box::new(Memory::new())
         };
@@ -99,6 +107,7 @@ impl World {
             is_hung,
             is_late,
             is_forgetful,
+            damaged,
             clients: Vec::new(),
             reported_until: None,
             withheld: Vec::new(),
@@ -322,7 +331,7 @@ impl World {
         }
         let record = &self.record.borrow();
         let (limits, is_forgetful, is_late) = (&self.limits, self.is_forgetful, self.is_late);
-        Model { record, limits, is_forgetful, is_late }.check(&self.clients);
+        Model { record, limits, is_forgetful, is_late, damaged: Rc::clone(&self.damaged) }.check(&self.clients);
     }
 
     /// Many come, and others change rooms; they will not have arrived when the end comes.

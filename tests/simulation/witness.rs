@@ -8,6 +8,7 @@ use std::rc::Rc;
 use roomd::chat::RoomName;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::hub::PeerId;
+use roomd::moment::Now;
 
 /// All that was said in a room, from its first message on. Places in it are counted from 1.
 #[derive(Default)]
@@ -268,7 +269,7 @@ impl History<PeerId> for Witness {
         pressure
     }
 
-    fn tick(&mut self, unix_ms: u64) {
-        self.inner.tick(unix_ms);
+    fn tick(&mut self, now: Now) {
+        self.inner.tick(now);
     }
 }

@@ -1,0 +1,275 @@
+//! The rows of the file: how they are written, and how they are read though some of them may be damaged.
+//!
+//! SQLite notices a page that is not well formed. It does not notice a bit that has changed in a text, nor a page that
+//! hides some rows. So each row has a checksum over all that is in it, and a room knows which ids there must be: all from
+//! `oldest` to `last_id`. An id without a good row is damaged, and is given as such; so damage costs just what it has
+//! hit, and no id is ever missing in silence.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
+
+use super::database::Said;
+use super::errors;
+use super::{Page, PageSize, Stored};
+use crate::chat::{Kind, Name};
+
+const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum FROM room WHERE name = ?1";
+const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
+const SAVE_ROOM: &str = "UPDATE room SET last_id = ?2, oldest = ?3, checksum = ?4 WHERE id = ?1";
+const INSERT: &str =
+    "INSERT INTO message (room, id, unix_ms, kind, name, text, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const READ_DOWN: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message
+    WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id DESC";
+const READ_UP: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message
+    WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id";
+const READ_ONE: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message WHERE room = ?1 AND id = ?2";
+const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
+
+/// A room, as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RoomRow {
+    pub(super) id: i64,
+    /// The newest id that was ever given; 0 before the first message.
+    pub(super) last_id: u64,
+    /// The lowest id that was not deleted. None in a room of an older roomd that has not been trimmed since.
+    pub(super) oldest: Option<u64>,
+    /// Messages up to this id are of an older roomd, and have no checksum.
+    pub(super) unchecked: u64,
+}
+
+/// In which order messages are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The oldest of them first.
+    Rising,
+    /// The newest of them first.
+    Falling,
+}
+
+impl RoomRow {
+    /// The room of that name. An error says that its row is damaged.
+    pub(super) fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<RoomRow>> {
+        let mut statement = connection.prepare_cached(ROOM)?;
+        let mut rows = statement.query([name])?;
+        rows.next()?.map(|row| RoomRow::checked(row, name)).transpose()
+    }
+
+    fn find_or_make(connection: &Connection, name: &str) -> rusqlite::Result<RoomRow> {
+        if let Some(room) = RoomRow::find(connection, name)? {
+            return Ok(room);
+        }
+        let id = connection.prepare_cached(NEW_ROOM)?.query_row([name], |row| row.get(0))?;
+        Ok(RoomRow { id, last_id: 0, oldest: Some(1), unchecked: 0 })
+    }
+
+    /// Out of the columns `id, last_id, oldest, unchecked, checksum`.
+    pub(super) fn checked(row: &Row<'_>, name: &str) -> rusqlite::Result<RoomRow> {
+        let room = RoomRow { id: row.get(0)?, last_id: row.get(1)?, oldest: row.get(2)?, unchecked: row.get(3)? };
+        let is_good = match row.get::<_, Option<i64>>(4)? {
+            Some(checksum) => checksum == room.checksum(name),
+            // It has never been written by a roomd that knows checksums.
+            None => room.unchecked > 0,
+        };
+        let first = room.oldest.unwrap_or(1);
+        if is_good && room.unchecked <= room.last_id && (1..=room.last_id + 1).contains(&first) {
+            Ok(room)
+        } else {
+            Err(errors::damage("the row of a room"))
+        }
+    }
+
+    pub(super) fn save(&self, connection: &Connection, name: &str) -> rusqlite::Result<()> {
+        let columns = (self.id, self.last_id, self.oldest, self.checksum(name));
+        connection.prepare_cached(SAVE_ROOM)?.execute(columns).map(|_| ())
+    }
+
+    fn checksum(&self, name: &str) -> i64 {
+        let oldest = self.oldest.map_or(-1, clamped);
+        checksum(&[self.id, clamped(self.last_id), oldest, clamped(self.unchecked)], &[name])
+    }
+
+    /// The ids that there must be.
+    pub(super) fn ids(&self, connection: &Connection) -> rusqlite::Result<Range<u64>> {
+        let oldest = match self.oldest {
+            Some(oldest) => oldest,
+            None => match connection.prepare_cached(OLDEST)?.query_row([self.id], |row| row.get::<_, Option<u64>>(0)) {
+                Ok(oldest) => oldest.unwrap_or(self.last_id + 1),
+                // Perhaps some were deleted; that cannot be known any more.
+                Err(error) if errors::is_damage(&error) => 1,
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(oldest..self.last_id + 1)
+    }
+
+    /// The messages of the room of that name with ids in `range`, all of which there must be: as many as fit in `size`, but one if there is one
+    /// and `size` allows any, however long. In a page they rise, whatever the `order` in which they were wanted.
+    ///
+    /// An error is one of the system. Damage is none: what it has hit is in the page, as such.
+    pub(super) fn read(
+        &self,
+        connection: &Connection,
+        name: &str,
+        (range, order): (Range<u64>, Order),
+        size: PageSize,
+    ) -> rusqlite::Result<Page> {
+        let sql = if order == Order::Rising { READ_UP } else { READ_DOWN };
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut scan =
+            Scan { room: self, rows: Some(statement.query((self.id, clamped(range.start), clamped(range.end)))?) };
+        let mut page = Page::default();
+        let mut bytes = 0_usize;
+        let mut event = Vec::new();
+        for nth in 0..range.end.saturating_sub(range.start) {
+            let id = if order == Order::Rising { range.start + nth } else { range.end - 1 - nth };
+            if page.messages.len() >= size.messages {
+                page.more = true;
+                break;
+            }
+            let message = scan.message(connection, id)?;
+            // What it is written as and not what was said: a letter is an event of a hundred bytes, and a control
+            // character six.
+            event.clear();
+            message.as_message().write_json(name, &mut event);
+            bytes = bytes.saturating_add(event.len());
+            if bytes > size.bytes && !page.messages.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.messages.push(message);
+        }
+        if order == Order::Falling {
+            page.messages.reverse();
+        }
+        date_damaged(&mut page.messages);
+        Ok(page)
+    }
+
+    /// The message of a row. None if there is something in it that was not written there.
+    pub(super) fn message(&self, row: &Row<'_>) -> Option<Stored> {
+        let (id, unix_ms, number): (i64, i64, i64) = (row.get(0).ok()?, row.get(1).ok()?, row.get(2).ok()?);
+        let (name, text): (Box<str>, Box<str>) = (row.get(3).ok()?, row.get(4).ok()?);
+        let is_good = match row.get::<_, Option<i64>>(5).ok()? {
+            Some(checksum) => checksum == checksum_of_message(self.id, id, unix_ms, number, &name, &text),
+            None => u64::try_from(id).ok()? <= self.unchecked,
+        };
+        let kind = [Kind::Message, Kind::Action].into_iter().find(|kind| number_of(*kind) == number)?;
+        let (id, unix_ms) = (u64::try_from(id).ok()?, u64::try_from(unix_ms).ok()?);
+        is_good.then(|| Stored { id, unix_ms, kind, name: Name::from_stored(&name), text })
+    }
+}
+
+/// Rows in the order in which they are wanted, for as long as each is the one that comes next. When one is missing or a
+/// page cannot be read, those that are still wanted are looked for one by one.
+struct Scan<'a> {
+    room: &'a RoomRow,
+    rows: Option<Rows<'a>>,
+}
+
+impl Scan<'_> {
+    fn message(&mut self, connection: &Connection, id: u64) -> rusqlite::Result<Stored> {
+        if let Some(rows) = &mut self.rows {
+            match rows.next() {
+                Ok(Some(row)) if row.get(0) == Ok(id) => {
+                    if let Some(message) = self.room.message(row) {
+                        return Ok(message);
+                    }
+                }
+                Err(error) if !errors::is_damage(&error) => return Err(error),
+                Ok(_) | Err(_) => self.rows = None,
+            }
+        }
+        let mut statement = connection.prepare_cached(READ_ONE)?;
+        let found = statement.query_row((self.room.id, clamped(id)), |row| Ok(self.room.message(row))).optional();
+        match found {
+            Ok(message) => {
+                Ok(message.flatten().filter(|message| message.id == id).unwrap_or_else(|| Stored::damaged(id)))
+            }
+            Err(error) if errors::is_damage(&error) => Ok(Stored::damaged(id)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// When a damaged message was said is not known. It is given the time of one beside it, so that a client that sorts or
+/// dates messages puts it where it was.
+fn date_damaged(messages: &mut [Stored]) {
+    let is_damaged = |message: &Stored| message.kind == Kind::Damaged;
+    let Some(first_good) = messages.iter().find(|message| !is_damaged(message)) else { return };
+    let mut unix_ms = first_good.unix_ms;
+    for message in messages {
+        if is_damaged(message) {
+            message.unix_ms = unix_ms;
+        }
+        unix_ms = message.unix_ms;
+    }
+}
+
+/// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`.
+pub(super) fn insert<'a>(
+    connection: &mut Connection,
+    batch: impl Iterator<Item = Said<'a>>,
+    ids: &mut Vec<u64>,
+) -> rusqlite::Result<()> {
+    // Given up when it is dropped, and so wherever an error leaves this function.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut insert = transaction.prepare_cached(INSERT)?;
+        // Each room is read once and written once, however much is said in it.
+        let mut rooms: HashMap<&str, RoomRow> = HashMap::new();
+        for Said { room: room_name, name, unix_ms, kind, text } in batch {
+            let room = match rooms.entry(room_name) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(RoomRow::find_or_make(&transaction, room_name)?),
+            };
+            room.last_id += 1;
+            let (id, unix_ms, number) = (clamped(room.last_id), clamped(unix_ms), number_of(kind));
+            let checksum = checksum_of_message(room.id, id, unix_ms, number, name, text);
+            insert.execute((room.id, id, unix_ms, number, name, text, checksum))?;
+            ids.push(room.last_id);
+        }
+        for (name, room) in &rooms {
+            room.save(&transaction, name)?;
+        }
+    }
+    transaction.commit()
+}
+
+/// How something was said, as it is in the file, and so for ever. A number that is not here is damage.
+fn number_of(kind: Kind) -> i64 {
+    match kind {
+        Kind::Message => 0,
+        Kind::Action => 1,
+        // Nobody says it. If it were written, it would be read as what it is.
+        Kind::Damaged => 2,
+    }
+}
+
+fn checksum_of_message(room: i64, id: i64, unix_ms: i64, kind: i64, name: &str, text: &str) -> i64 {
+    checksum(&[room, id, unix_ms, kind], &[name, text])
+}
+
+/// CRC-32: whatever happens within four bytes changes it, and of other damage one in four thousand million escapes. It is
+/// against decay, not against people: who can write to the file can write another checksum.
+fn checksum(numbers: &[i64; 4], texts: &[&str]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut head = [0; 40];
+    // The length of the first text, so that no letter can go from one to the other.
+    let first_len = texts.first().map_or(0, |text| text.len() as i64);
+    for (bytes, number) in head.as_chunks_mut::<8>().0.iter_mut().zip(numbers.iter().chain([&first_len])) {
+        *bytes = number.to_le_bytes();
+    }
+    hasher.update(&head);
+    for text in texts {
+        hasher.update(text.as_bytes());
+    }
+    i64::from(hasher.finalize())
+}
+
+/// The file has 63 bits for a number; neither ids nor times come near.
+pub(super) fn clamped(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
