@@ -1,7 +1,7 @@
 //! The daemon's face: flags in, log lines and an exit code out.
 //!
 //! Exit codes: 0 after a goodbye, 1 when it cannot run or cannot go on, 2 when it was called wrongly. Asked to show
-//! something instead: 0 when that is in order, 1 when it is not.
+//! something instead: 0 when that is in order, 1 when it is not, 2 when it cannot be looked at.
 
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
