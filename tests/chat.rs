@@ -932,6 +932,22 @@ fn a_thousand_new_names_in_a_moment_are_told_to_slow_down_and_change_nothing_els
     assert_eq!(next_is(&mut bystander, "users")["users"], json!(["Bea", names.last()]));
 }
 
+/// To find out that a name cannot be had may cost more than any other command does.
+#[test]
+fn a_name_or_a_room_that_is_refused_counts_as_a_change() {
+    let daemon = Daemon::start(&["--change-burst", "3"]);
+    let (mut guesser, _) = come(&daemon, "/");
+    let refusals = [("/nick Tourist 9", "bad-name"), ("/nick a  b", "bad-name"), ("/join a/b", "bad-room")];
+    // All in one write, so that no second passes in between, which would allow one more.
+    let lines: Vec<u8> = refusals.iter().flat_map(|(line, _)| masked_frame(0x81, line.as_bytes())).collect();
+    guesser.send(&[lines, masked_frame(0x81, b"/nick Ann").repeat(5)].concat());
+    for (line, code) in &refusals {
+        assert_eq!(next_is(&mut guesser, "error")["code"], **code, "{line}");
+    }
+    let answers: Vec<Value> = (0..5).map(|_| next(&mut guesser)).collect();
+    assert!(answers.iter().any(|answer| answer["code"] == "slow-down"), "{answers:?}");
+}
+
 #[test]
 fn who_goes_from_room_to_room_too_fast_stays_where_it_is() {
     let daemon = Daemon::start(&["--change-burst", "2"]);

@@ -54,8 +54,9 @@ impl<S: Socket> Hub<S> {
     }
 
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
-        let name = Name::chosen(name).map_err(Problem::Name)?;
+        // Before it is looked at: it is the looking that costs most, whatever it finds.
         self.count_change(id, now)?;
+        let name = Name::chosen(name).map_err(Problem::Name)?;
         let Some(room) = slot_of(&mut self.slots, id).map(|slot| slot.room) else { return Ok(()) };
         self.claim(id, room, &name, now).map_err(Problem::NameUnavailable)?;
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
@@ -68,8 +69,8 @@ impl<S: Socket> Hub<S> {
     }
 
     fn move_to(&mut self, id: PeerId, room: &str, now: Moment) -> Result<(), Problem> {
-        let room = RoomName::parse(room).map_err(Problem::Room)?;
         self.count_change(id, now)?;
+        let room = RoomName::parse(room).map_err(Problem::Room)?;
         let to = self.visit_room(&room).map_err(|_| Problem::TooManyRooms)?;
         if let Some(slot) = slot_of(&mut self.slots, id) {
             slot.arrival = Some(Box::new(Arrival::Moving { to }));
