@@ -242,6 +242,8 @@ impl EventLoop {
                 && (self.hub.connections() == 0 || reports.until >= goodbye_by)
             {
                 self.hub.cut_all(now);
+                let ended = self.clock.read(Some(Duration::ZERO));
+                self.hub.is_late(ended.moment.since(goodbye_by));
                 return Ok(());
             }
         }

@@ -19,6 +19,8 @@ mod schema;
 pub mod sqlite;
 mod tourists;
 
+use std::time::Duration;
+
 use crate::chat::event::DAMAGED;
 use crate::chat::name::DAEMON;
 use crate::chat::{Kind, Message, Name, RoomName};
@@ -170,6 +172,9 @@ pub trait History<M> {
 
     /// Once a turn: a chance to throw away what is too old.
     fn tick(&mut self, now: Now);
+
+    /// Before it is dropped: the goodbye took so much longer than it may, and that is to be made up for here.
+    fn is_late(&mut self, _late: Duration) {}
 
     /// The highest number that a tourist may have had before this daemon: the next has a higher one.
     fn tourists(&self) -> u64 {

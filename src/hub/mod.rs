@@ -23,6 +23,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use log::{Level, debug, info, log};
 use slab::Slab;
@@ -370,9 +371,15 @@ impl<S: Socket> Hub<S> {
         self.turn(now);
     }
 
+    /// The time for goodbyes was over so long ago: to cut off ten thousand takes a moment, and the history is to make up for
+    /// it when it is dropped.
+    pub fn is_late(&mut self, late: Duration) {
+        self.history.is_late(late);
+    }
+
     /// The time that closing connections have.
     #[must_use]
-    pub fn close_timeout(&self) -> std::time::Duration {
+    pub fn close_timeout(&self) -> Duration {
         self.limits.close_timeout
     }
 
