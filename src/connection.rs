@@ -303,7 +303,9 @@ impl Connection {
     /// The room's events may be queued for it: it is open, or about to leave and still to see what was said before.
     #[must_use]
     pub fn may_be_sent_to(&self) -> bool {
-        self.is_in_use() || matches!(self.state, State::Closing(Phase::Departing | Phase::DepartingLast))
+        // The first question is nearly always answered with yes, and is asked for every delivery.
+        self.state == State::Open
+            || matches!(self.state, State::HungUp | State::Closing(Phase::Departing | Phase::DepartingLast))
     }
 
     /// Frames of the peer are taken for what they say.
@@ -465,6 +467,7 @@ impl Connection {
     /// ends at once; only what the peer said before that and can be read without any waiting is still taken, and
     /// [`cut_off`](Connection::cut_off) ends it when there is no more of that. The rate allows as much as after a
     /// [hang-up](Connection::hung_up).
+    #[cold]
     pub fn failed(&mut self, ending: Ending, limits: &Limits, now: Moment) {
         if self.is_in_use() {
             self.queue = WriteQueue::default();
