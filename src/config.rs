@@ -184,6 +184,11 @@ pub struct Config {
         help_heading = "Limits")]
     max_rooms: usize,
 
+    /// Bytes of memory that all connections together may have in use. When it is more, those for whom most is waiting are
+    /// closed, and newcomers are answered 503 [default: half of what the machine or its control group has]
+    #[arg(long, env = "ROOMD_MAX_MEMORY", value_name = "BYTES", value_parser = memory, help_heading = "Limits")]
+    max_memory: Option<usize>,
+
     /// Read every client as fast as it sends, and let it change its name as often, for load tests
     #[arg(long, env = "ROOMD_NO_RATE_LIMIT", value_parser = FalseyValueParser::new(), help_heading = "Limits")]
     no_rate_limit: bool,
@@ -394,6 +399,7 @@ impl Config {
             kept: self.kept(),
             kept_by_all_bytes: self.kept_by_all_bytes(),
             replay_messages: self.replay,
+            max_memory_bytes: self.max_memory.unwrap_or(usize::MAX),
             presence_members: self.presence_members,
         }
     }
@@ -492,6 +498,16 @@ fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a whole number above 0".into()),
         Ok(count) => Ok(count),
+    }
+}
+
+/// Less would turn everybody away: the daemon by itself takes a part of that.
+const LEAST_MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+fn memory(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes >= LEAST_MEMORY_BYTES => Ok(bytes),
+        _ => Err(format!("it must be a whole number of bytes, at least {LEAST_MEMORY_BYTES}")),
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Trigger {
     PeerFinished,
     /// We said Close first.
     CloseSent,
+    /// We said Close first, for want of memory: the peer's own is not waited for.
+    Evicted,
     /// What the peer was still to see has been queued, and our last frame behind it.
     Departed,
     /// The queue has been written out.
@@ -109,6 +111,7 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = {
         (Open, PeerHungUp, HungUp),
         (Open, PeerFinished, Closing(DepartingLast)),
         (Open, CloseSent, Closing(AwaitingClose)),
+        (Open, Evicted, Closing(Flushing)),
         (Open, Broken, Ended),
         (HungUp, CloseReceived, Closing(DepartingLast)),
         (HungUp, Violated, Closing(DepartingLast)),
@@ -260,11 +263,11 @@ impl Connection {
         }
     }
 
-    /// A connection over the daemon's capacity: answered before it has asked, which costs no parsing.
+    /// A connection for which there is no room: answered before it has asked, which costs no parsing.
     #[must_use]
-    pub fn turned_away(now: Moment) -> Connection {
+    pub fn turned_away(refusal: Refusal, now: Moment) -> Connection {
         let mut connection = Connection::accepted(now);
-        connection.refuse(Refusal::Full, BodyWanted::Yes, now);
+        connection.refuse(refusal, BodyWanted::Yes, now);
         connection
     }
 
@@ -445,6 +448,30 @@ impl Connection {
         self.queue_close(ending.close_code(), &ending.to_string());
         self.ending = Some(ending);
         self.step(Trigger::CloseSent, now);
+    }
+
+    /// Bytes that are held for this peer: what it has not read, and what it has begun and not finished to send.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let head = self.request.as_ref().map_or(0, |request| request.bytes.len());
+        self.queue.cost() + self.decoder.held_bytes() + head
+    }
+
+    /// Ends for want of memory, and frees what is held. An open connection is told why, if a Close can be put behind the
+    /// frame that has begun to leave without keeping much of that; whatever else it says is not looked at.
+    pub fn evict(&mut self, ending: Ending, now: Moment) {
+        const KEPT_BYTES: usize = 1_024;
+        self.decoder = Decoder::default();
+        if self.state == State::Open {
+            self.queue.cut_behind_begun_frame();
+        }
+        if self.state != State::Open || self.queue.len() > KEPT_BYTES {
+            self.queue = WriteQueue::default();
+            return self.cut(ending, now);
+        }
+        self.queue_close(ending.close_code(), &ending.to_string());
+        self.ending = Some(ending);
+        self.step(Trigger::Evicted, now);
     }
 
     /// The queue has been written out. Says whether the writing half of the socket is to be shut now.

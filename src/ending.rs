@@ -29,6 +29,8 @@ pub enum Ending {
     Silent,
     /// It began a message and did not finish it in time.
     MessageTooSlow,
+    /// All connections together held more than `--max-memory`, and it was among those for whom most was held.
+    OutOfMemory,
     /// It came to a new room, and there are as many as `--max-rooms` allows.
     TooManyRooms,
     /// The daemon is going down.
@@ -50,6 +52,7 @@ impl Ending {
             Ending::TooSlow => "too-slow",
             Ending::Silent => "silent",
             Ending::MessageTooSlow => "message-too-slow",
+            Ending::OutOfMemory => "out-of-memory",
             Ending::TooManyRooms => "too-many-rooms",
             Ending::ShutDown => "shut-down",
         }
@@ -76,7 +79,7 @@ impl Ending {
             Ending::PeerClosed(code) => code,
             Ending::Violated(violation) => Some(violation.close_code()),
             Ending::TooSlow | Ending::Silent | Ending::MessageTooSlow => Some(CloseCode::POLICY),
-            Ending::TooManyRooms => Some(CloseCode::TRY_AGAIN_LATER),
+            Ending::OutOfMemory | Ending::TooManyRooms => Some(CloseCode::TRY_AGAIN_LATER),
             Ending::ShutDown => Some(CloseCode::GOING_AWAY),
             Ending::Answered(_) | Ending::Refused(_) | Ending::NoRequest => None,
             Ending::PeerVanished | Ending::Broken(_) => None,
@@ -99,6 +102,9 @@ impl fmt::Display for Ending {
             Ending::TooSlow => f.write_str("too slow a reader: too much is waiting to be sent"),
             Ending::Silent => f.write_str("no sign of life since the last ping"),
             Ending::MessageTooSlow => f.write_str("a message took too long to arrive"),
+            Ending::OutOfMemory => {
+                f.write_str("too much memory is in use, and too much of it waits for you; try again later")
+            }
             Ending::TooManyRooms => f.write_str("there are too many rooms already; try again later"),
             Ending::ShutDown => f.write_str("the daemon is going down"),
         }

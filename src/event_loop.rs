@@ -10,10 +10,11 @@ use std::time::Duration;
 use log::{info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::available_memory::AvailableMemory;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::history::errors::CannotOpen;
-use crate::hub::{Hub, PeerId, Readiness};
+use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::listener::{CannotListen, Listener, Stream};
 use crate::log_buffer::LogBuffer;
@@ -61,14 +62,15 @@ pub enum Fatal {
     System(&'static str, io::Error),
 }
 
-/// Listens, serves until a signal comes, says goodbye. `log` is handed on to be written once a turn.
+/// Listens, serves until a signal comes, says goodbye. `log` is handed on to be written once a turn; the memory in
+/// use is measured with `memory_in_use`.
 ///
 /// When it comes back, the history is closed, or has been waited for long enough.
 ///
 /// # Errors
 /// [`Fatal`]. Nothing that a peer does is an error here.
-pub fn run(config: &Config, log: &LogBuffer) -> Result<(), Fatal> {
-    let mut event_loop = EventLoop::new(config)?;
+pub fn run(config: &Config, log: &LogBuffer, memory_in_use: Gauge) -> Result<(), Fatal> {
+    let mut event_loop = EventLoop::new(config, memory_in_use)?;
     event_loop.serve(log)?;
     let hub = &event_loop.hub;
     let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -139,7 +141,7 @@ impl Reports {
 }
 
 impl EventLoop {
-    fn new(config: &Config) -> Result<EventLoop, Fatal> {
+    fn new(config: &Config, memory_in_use: Gauge) -> Result<EventLoop, Fatal> {
         let files = OpenFiles::raise_limit().map_err(Fatal::TooFewFiles)?;
         Vec::<u8>::new().try_reserve_exact(MEMORY_AT_START_BYTES).map_err(|_| Fatal::TooLittleMemory)?;
         let mut signals = Signals::listen().map_err(|error| Fatal::System("cannot listen for signals", error))?;
@@ -162,7 +164,7 @@ impl EventLoop {
         // Behind the addresses: a daemon that is one too many makes no file.
         let history = config.history(wake).map_err(Fatal::CannotOpen)?;
         // Only now is there anything to log: a daemon that cannot run says why, and nothing else.
-        let limits = within(files, config.limits(), listeners.len()).map_err(Fatal::TooFewFiles)?;
+        let limits = within_memory(within(files, config.limits(), listeners.len()).map_err(Fatal::TooFewFiles)?);
         signals.are_read();
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
@@ -175,7 +177,7 @@ impl EventLoop {
             poll,
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
-            hub: Hub::new(limits, config.site(), history),
+            hub: Hub::new(limits, config.site(), history).measured_by(memory_in_use),
             clock: Clock::start(),
             accept_pause: None,
             is_exhaustion_logged: false,
@@ -382,6 +384,20 @@ fn within(files: OpenFiles, mut limits: Limits, listeners: usize) -> Result<Limi
         warn!("--max-connections {wanted} does not fit: raise the limit on open files (ulimit -Hn)");
     }
     Ok(limits)
+}
+
+/// Unless it was said how much memory may be in use: half of what there is. The other half is for what is not counted: the
+/// allocator's own losses, what the kernel keeps for sockets and files, and other programs.
+fn within_memory(mut limits: Limits) -> Limits {
+    if limits.max_memory_bytes != usize::MAX {
+        info!("memory: at most {} bytes in use, as --max-memory says", limits.max_memory_bytes);
+    } else if let Some(available) = AvailableMemory::of_this_process() {
+        limits.max_memory_bytes = usize::try_from(available.bytes / 2).unwrap_or(usize::MAX);
+        info!("memory: at most {} bytes in use, half of {available}", limits.max_memory_bytes);
+    } else {
+        warn!("memory: nobody says how much there is; set --max-memory");
+    }
+    limits
 }
 
 /// One sentence.

@@ -22,18 +22,19 @@
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`clock`], [`listener`], [`signals`],
-//!    [`open_files`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`config`],
+//!    [`open_files`], [`available_memory`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`config`],
 //!    [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
 //! [`websocket`], [`http`] and [`chat`] know bytes and values; [`connection`] and [`write_queue`] know the first two of
-//! them; [`hub`] knows all of these, but neither mio nor the clock; [`event_loop`] and [`listener`] know the operating
-//! system. `tests/layering.rs` reads the sources and holds this.
+//! them; [`hub`] knows all of these, but neither mio nor the clock; [`event_loop`], [`listener`] and
+//! [`available_memory`] know the operating system. `tests/layering.rs` reads the sources and holds this.
 
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod available_memory;
 pub mod chat;
 pub mod clock;
 pub mod config;

@@ -52,6 +52,8 @@ pub struct Limits {
     pub kept_by_all_bytes: usize,
     /// Messages of it that a newcomer is sent.
     pub replay_messages: usize,
+    /// Bytes of memory in use, whoever they are held for. When it is more, the largest debtors are closed.
+    pub max_memory_bytes: usize,
     /// From so many members on, a room hears a count at most once a second instead of every coming and going.
     pub presence_members: usize,
 }
@@ -92,6 +94,8 @@ impl Default for Limits {
             kept: Kept { messages: 1_000, bytes: 4 * 1024 * 1024 },
             kept_by_all_bytes: 4 * 1024 * 1024,
             replay_messages: 50,
+            // The real one depends on the machine, and is found out at the start.
+            max_memory_bytes: usize::MAX,
             presence_members: 100,
         }
     }

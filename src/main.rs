@@ -6,10 +6,12 @@
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::alloc::System;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use cap::Cap;
 use log::{Level, warn};
 use roomd::clock;
 use roomd::config::{Config, Stop};
@@ -18,6 +20,10 @@ use roomd::log_buffer::{LogBuffer, LogWriter};
 use roomd::log_filter::LogFilter;
 use roomd::log_line::LogLine;
 use roomd::show::{self, Verdict};
+
+/// Counts what is in use, so that `--max-memory` can be kept.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 fn main() -> ExitCode {
     let config = match Config::read(std::env::args_os(), std::env::vars_os()) {
@@ -52,7 +58,7 @@ fn main() -> ExitCode {
     for variable in config.unknown_variables() {
         warn!("{variable}");
     }
-    match event_loop::run(&config, &log) {
+    match event_loop::run(&config, &log, Box::new(|| ALLOCATOR.allocated())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
             let _ = log.write_all(format!("roomd: {fatal}\n").as_bytes());

@@ -57,6 +57,15 @@ impl Tail {
         }
     }
 
+    /// Keeps no more than that for now, and gives the memory of the rest back.
+    pub fn shorten(&mut self, kept: Kept) {
+        self.cut(kept);
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.shrink_to_fit();
+        self.lens.shrink_to_fit();
+    }
+
     /// How many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -198,7 +198,14 @@ fn every_ending_is_in_the_operating_guide_and_its_close_in_the_protocol() {
     let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
     assert_eq!(explained, quoted_in_function(&source, "name").into_iter().collect());
     let page = read("docs/protocol.md");
-    for ending in [Ending::TooSlow, Ending::Silent, Ending::MessageTooSlow, Ending::TooManyRooms, Ending::ShutDown] {
+    for ending in [
+        Ending::TooSlow,
+        Ending::Silent,
+        Ending::MessageTooSlow,
+        Ending::OutOfMemory,
+        Ending::TooManyRooms,
+        Ending::ShutDown,
+    ] {
         let (code, words) = (ending.close_code().unwrap(), ending.to_string());
         let is_row = |line: &str| line.starts_with(&format!("| {code} |")) && line.contains(&format!("`{words}`"));
         assert!(page.lines().any(is_row), "docs/protocol.md has no row for {code} {words}");

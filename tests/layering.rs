@@ -54,9 +54,11 @@ const MODULES: &[(&str, &[&str])] = &[
     ("open_files.rs", &[]),
     ("log_line.rs", &["clock"]),
     ("log_buffer.rs", &["clock", "limits", "log_line"]),
+    ("available_memory.rs", &[]),
     (
         "event_loop.rs",
         &[
+            "available_memory",
             "clock",
             "config",
             "history::errors::CannotOpen",
@@ -93,7 +95,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("mio", &["event_loop.rs", "listener.rs", "signals.rs"]),
     ("signal_hook", &["signals.rs"]),
     ("signal_hook_mio", &["signals.rs"]),
-    ("rlimit", &["history/errors.rs", "open_files.rs"]),
+    ("rlimit", &["available_memory.rs", "history/errors.rs", "open_files.rs"]),
     (
         "rusqlite",
         &[
@@ -108,6 +110,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("crc32fast", &["history/rows.rs"]),
     ("thiserror", &["history/"]),
+    ("cap", &["main.rs"]),
     ("libc", &["event_loop.rs", "listener.rs"]),
     ("socket2", &["listener.rs"]),
     (
@@ -148,6 +151,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "std::fs",
         &[
+            "available_memory.rs",
             "history/check.rs",
             "history/database.rs",
             "history/file_watch.rs",

@@ -65,6 +65,8 @@ pub enum Refusal {
     WebSocketOnly,
     /// As many connections as `--max-connections` allows.
     Full,
+    /// As much memory in use as `--max-memory` allows.
+    OutOfMemory,
     /// The file of the page cannot be read from the `--web` directory.
     PageUnreadable,
 }
@@ -99,7 +101,7 @@ impl Refusal {
             Refusal::VersionHeaderMissing | Refusal::WebSocketVersion | Refusal::WebSocketOnly => {
                 Status::UpgradeRequired
             }
-            Refusal::Full => Status::Unavailable,
+            Refusal::Full | Refusal::OutOfMemory => Status::Unavailable,
             Refusal::PageUnreadable => Status::InternalError,
         }
     }
@@ -160,6 +162,7 @@ impl fmt::Display for Refusal {
             Refusal::ExtensionsMalformed => "Sec-WebSocket-Extensions is malformed.",
             Refusal::UpgradeWithBody => "A WebSocket handshake has no body.",
             Refusal::WebSocketOnly => "This address speaks WebSocket only: connect with ws:// instead of http://.",
+            Refusal::OutOfMemory => "The daemon uses as much memory as it may. Please try again in a moment.",
             Refusal::Full => "The daemon has as many connections as it takes. Please try again in a moment.",
             Refusal::PageUnreadable => "The page could not be read from the directory given with --web.",
         })

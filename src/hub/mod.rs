@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
 //! `rooms` who hears what, `presence` how members come and go, `speech` what becomes of a line of text, `pages` what
-//! the history is asked for, `wire` all of it frame by frame in the log.
+//! the history is asked for, `memory` what all may hold together, `wire` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -28,6 +28,8 @@ use std::time::Duration;
 use log::{Level, debug, info, log};
 use slab::Slab;
 
+pub use self::memory::Gauge;
+use self::memory::Memory;
 use self::pages::PageRequests;
 use self::presence::{Leaver, NOWHERE};
 use self::rooms::{RoomState, Rooms};
@@ -37,12 +39,14 @@ use crate::chat::{Kind, Problem, Spoken};
 use crate::connection::{Connection, Due, Incoming, Phase, State};
 use crate::ending::Ending;
 use crate::history::{Condition, Entry, History, Outcome, Pressure, Stored, Wanted};
+use crate::http::Refusal;
 use crate::http::route::{Audience, Endpoint, Health, Site};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
 use crate::write_queue::Flushed;
 
+mod memory;
 mod pages;
 mod presence;
 mod rooms;
@@ -54,13 +58,6 @@ mod wire;
 /// [`MESSAGE_INTAKE_BYTES`]. It bounds how long the turn takes and how large its chunk becomes: about six times this, if
 /// every character has to be escaped. Those left over come first in the next turn.
 const INTAKE_BYTES_PER_TURN: usize = 1024 * 1024;
-
-/// Reserved for all slots together, in bytes of addresses: memory is what has been used of it, page by page.
-///
-/// More than 32 MiB, since of such a block glibc's allocator learns nothing. When a smaller one is freed (that of 10,000
-/// connections is 2 MB) it takes blocks of that size from its own heap from then on, and keeps twice as much of that: after
-/// every rush but the first, 4 MB stayed when all had left.
-const RESERVED_FOR_SLOTS_BYTES: usize = 40 * 1024 * 1024;
 
 /// What an event adds to its text: the keys, the name, the numbers. Without it, messages of one letter would make a chunk
 /// of twenty times the bytes that were read.
@@ -154,6 +151,8 @@ pub struct Hub<S> {
     history: Box<dyn History<PeerId>>,
     /// Parts of the past that were asked of the history, or are to be.
     page_requests: PageRequests,
+    /// How much memory is in use, and what to do about it.
+    memory: Memory,
     /// Visitors without a name of their own so far; the newest is called after it.
     tourists: u64,
     /// The one buffer that all connections read into.
@@ -205,12 +204,13 @@ impl<S: Socket> Hub<S> {
         Hub {
             limits,
             site,
-            slots: reserved_slots(),
+            slots: Slab::new(),
             next_serial: 1,
             rooms: Rooms::new(),
             tourists: history.tourists(),
             history,
             page_requests: PageRequests::default(),
+            memory: Memory::unmeasured(),
             scratch: vec![0; limits.read_budget_bytes],
             to_read: VecDeque::new(),
             held_up: Vec::new(),
@@ -251,7 +251,13 @@ impl<S: Socket> Hub<S> {
         // Those who are gone and still counted in their rooms cost memory as well.
         let is_full = self.slots.len().max(self.departed.len()) >= self.limits.max_connections;
         let moment = now.moment;
-        let connection = if is_full { Connection::turned_away(moment) } else { Connection::accepted(moment) };
+        let connection = if is_full {
+            Connection::turned_away(Refusal::Full, moment)
+        } else if self.memory.is_tight(moment) {
+            Connection::turned_away(Refusal::OutOfMemory, moment)
+        } else {
+            Connection::accepted(moment)
+        };
         self.slots.insert(Slot {
             socket,
             connection,
@@ -263,6 +269,8 @@ impl<S: Socket> Hub<S> {
             is_hung_up: false,
             is_to_read: false,
             is_to_flush: false,
+            took_nothing: false,
+            is_stalled: false,
             armed: Moment::NEVER,
             unread: None,
             arrival: Some(Box::new(Arrival::Knocking { from })),
@@ -326,6 +334,7 @@ impl<S: Socket> Hub<S> {
         }
         self.flush(now.moment);
         self.end_failing();
+        self.keep_to_budget(now.moment);
         self.reap();
         #[cfg(debug_assertions)]
         self.check_invariants();
@@ -665,8 +674,11 @@ impl<S: Socket> Hub<S> {
             }
             let before = connection.queue.len();
             let flushed = connection.queue.flush_to(&mut slot.socket, self.limits.write_budget_bytes);
-            if connection.is_blocked && connection.queue.len() < before {
-                connection.progressed(now);
+            if connection.queue.len() < before {
+                (slot.took_nothing, slot.is_stalled) = (false, false);
+                if connection.is_blocked {
+                    connection.progressed(now);
+                }
             }
             connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
             match flushed {
@@ -735,10 +747,8 @@ impl<S: Socket> Hub<S> {
             }
         }
         if self.slots.is_empty() && self.timers.capacity() > 64 {
-            self.slots = reserved_slots();
-            // Shrunk and not made anew, for the reason that `reserved_slots` gives.
-            self.timers.clear();
-            self.timers.shrink_to(64);
+            self.slots = Slab::new();
+            self.timers = BinaryHeap::new();
             debug!("all have left: memory for connections given back");
         }
     }
@@ -877,11 +887,6 @@ impl<S: Socket> Hub<S> {
         assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
         assert_eq!(quiet, sum(|state| state.quiet_members));
     }
-}
-
-/// No slot yet, and the addresses for many. See [`RESERVED_FOR_SLOTS_BYTES`].
-fn reserved_slots<S>() -> Slab<Slot<S>> {
-    Slab::with_capacity(RESERVED_FOR_SLOTS_BYTES / size_of::<Slot<S>>())
 }
 
 /// The one line of a connection that never became a WebSocket.

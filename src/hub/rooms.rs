@@ -19,6 +19,9 @@ use crate::write_queue::TurnChunk;
 /// Buffers that wait for the next rooms in which something is said.
 const SPARE_BUFFERS: usize = 8;
 
+/// Bytes of its tail that a room keeps when memory runs out: a screen of usual messages.
+const SCREEN_BYTES: usize = 16 * 1024;
+
 /// See the module.
 pub(super) struct Rooms {
     rooms: Slab<RoomState>,
@@ -239,6 +242,17 @@ impl Rooms {
             }
         }
         forgotten
+    }
+
+    /// All rooms forget what can be read again from the history, but for a screen of it for the next newcomer.
+    pub(super) fn shorten_tails(&mut self, limits: &Limits) {
+        let screen = Kept { messages: limits.replay_messages.min(limits.kept.messages), bytes: SCREEN_BYTES };
+        self.kept_bytes = 0;
+        for (_, state) in &mut self.rooms {
+            state.tail.shorten(screen);
+            state.newest = None;
+            self.kept_bytes += state.tail.bytes();
+        }
     }
 
     /// A large room owes its members a count.

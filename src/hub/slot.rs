@@ -32,6 +32,10 @@ pub(super) struct Slot<S> {
     pub(super) is_hung_up: bool,
     pub(super) is_to_read: bool,
     pub(super) is_to_flush: bool,
+    /// It has taken nothing of what waits for it since all were last looked at; see `memory`.
+    pub(super) took_nothing: bool,
+    /// It took nothing between the last two looks, and owes something.
+    pub(super) is_stalled: bool,
     /// The earliest entry in the heap of timers.
     pub(super) armed: Moment,
     /// What was read before the connection had to rest.

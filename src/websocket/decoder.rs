@@ -196,6 +196,18 @@ impl Decoder {
         })
     }
 
+    /// Bytes that are kept of a message and of a control frame that have not come whole.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.unfinished.as_ref().map_or(0, |unfinished| {
+            let message = unfinished.message.as_ref().map_or(0, |message| match &message.payload {
+                MessagePayload::Text(text) => text.held_bytes(),
+                MessagePayload::Binary(bytes) => bytes.len(),
+            });
+            message + unfinished.control.len()
+        })
+    }
+
     /// Frees the message that was handed out last. [`Decoder::decode`] does so itself; a caller that has nothing more to
     /// decode calls this, so that a connection at rest owns no buffer.
     pub fn forget_delivered(&mut self) {

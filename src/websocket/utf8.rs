@@ -47,6 +47,12 @@ impl Utf8Text {
         Ok(())
     }
 
+    /// Bytes so far, without a character that is cut.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// The whole text, if it may end here.
     ///
     /// # Errors

@@ -1,0 +1,148 @@
+//! The budget of memory: what happens when all connections together hold too much.
+//!
+//! The limits on one connection, times the number of connections, are far more than any machine has. So the hub looks at
+//! the memory that is in use, once a turn, and when it passes `--max-memory` the largest debtors go: those for whom most
+//! is kept that they have not read, or have not finished sending. A connection that owes nothing is never among them.
+//!
+//! The number comes from the edge, which counts what the allocator has handed out: everything is in it, also what nobody
+//! thought of, and what many share is in it once. Sums kept by hand were the alternative. They would have to be right in
+//! every queue and every buffer, and would cost each delivery; a count in the allocator costs nothing where nothing is
+//! allocated, and on the hot path nothing is.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use log::warn;
+
+use super::slot::{Slot, id_of, slot_of};
+use super::{Hub, PeerId, Socket};
+use crate::connection::State;
+use crate::ending::Ending;
+use crate::history::Reach;
+use crate::moment::Moment;
+
+/// Says how many bytes of memory are in use.
+pub type Gauge = Box<dyn Fn() -> usize>;
+
+/// Between two looks at who takes nothing of what it is owed: several round trips on a bad line.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// So long newcomers are turned away, after the budget was reached.
+const TURN_AWAY_FOR: Duration = Duration::from_secs(1);
+
+/// When closing everybody who owes something was not enough, it is tried again when so much more is in use: to look
+/// through all connections once for each MiB is no burden, to do it each turn would be one.
+const RETRY_AFTER_BYTES: usize = 1024 * 1024;
+
+/// How much is in use, and what was done about it.
+pub(super) struct Memory {
+    in_use: Gauge,
+    /// Connections that owe something were last marked then.
+    looked_at: Moment,
+    /// What was in use after the last time that closing debtors was not enough.
+    floor_bytes: usize,
+    /// Newcomers are turned away until then.
+    tight_until: Moment,
+}
+
+impl Memory {
+    /// Without a gauge nothing is ever too much.
+    pub(super) fn unmeasured() -> Memory {
+        Memory::measured_by(Box::new(|| 0))
+    }
+
+    pub(super) fn measured_by(in_use: Gauge) -> Memory {
+        Memory { in_use, looked_at: Moment::START, floor_bytes: 0, tight_until: Moment::START }
+    }
+
+    /// Whether whoever comes now is turned away.
+    pub(super) fn is_tight(&self, now: Moment) -> bool {
+        now < self.tight_until
+    }
+}
+
+impl<S: Socket> Hub<S> {
+    /// Has the memory in use measured, so that `--max-memory` is kept.
+    #[must_use]
+    pub fn measured_by(mut self, in_use: Gauge) -> Hub<S> {
+        self.memory = Memory::measured_by(in_use);
+        self
+    }
+
+    /// At the end of a turn: no more is in use than may be.
+    pub(super) fn keep_to_budget(&mut self, now: Moment) {
+        let most = self.limits.max_memory_bytes;
+        let in_use = (self.memory.in_use)();
+        if in_use <= most / 2 {
+            self.memory.floor_bytes = 0;
+        } else if in_use <= most {
+            self.mark_stalled(now);
+        } else {
+            self.memory.tight_until = now + TURN_AWAY_FOR;
+            if in_use >= self.memory.floor_bytes {
+                self.close_debtors(in_use, now);
+            }
+        }
+    }
+
+    /// From half of the budget on: those who have not taken anything between two looks are known to stall. They go first
+    /// when the time comes, so that nobody who reads is closed for those who do not.
+    fn mark_stalled(&mut self, now: Moment) {
+        if now < self.memory.looked_at + LOOK_EVERY {
+            return;
+        }
+        self.memory.looked_at = now;
+        for (_, slot) in &mut self.slots {
+            slot.is_stalled = slot.took_nothing && slot.held_bytes() > 0;
+            slot.took_nothing = true;
+        }
+    }
+
+    /// Frees memory until well below the budget: first what can be read again from the file, then the largest debtors.
+    fn close_debtors(&mut self, in_use_before: usize, now: Moment) {
+        let most = self.limits.max_memory_bytes;
+        let enough = most / 4 * 3;
+        if self.history.reach() == Reach::Older {
+            self.rooms.shorten_tails(&self.limits);
+        }
+        let mut debtors: Vec<(bool, Reverse<usize>, PeerId)> = Vec::new();
+        for (key, slot) in &self.slots {
+            let held = slot.held_bytes();
+            if held > 0 && slot.connection.state() != State::Ended {
+                debtors.push((!slot.is_stalled, Reverse(held), id_of(key, slot)));
+            }
+        }
+        debtors.sort_unstable();
+        let mut closed = 0_usize;
+        for (_, _, id) in debtors {
+            if (self.memory.in_use)() <= enough {
+                break;
+            }
+            self.evict(id, now);
+            closed += 1;
+        }
+        let in_use = (self.memory.in_use)();
+        self.memory.floor_bytes = if in_use > enough { in_use.saturating_add(RETRY_AFTER_BYTES) } else { 0 };
+        warn!(
+            "{in_use_before} bytes of memory in use, and --max-memory is {most}: closed {closed} connections that read too \
+             slowly; {in_use} bytes now"
+        );
+    }
+
+    /// Closes a connection and frees at once what was held for it.
+    fn evict(&mut self, id: PeerId, now: Moment) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        slot.unread = None;
+        slot.connection.evict(Ending::OutOfMemory, now);
+        self.announce_going(id);
+        self.touched(id);
+    }
+}
+
+impl<S> Slot<S> {
+    /// Bytes that are held for this connection, because it has not read them or not finished sending them.
+    pub(super) fn held_bytes(&self) -> usize {
+        let unread = self.unread.as_ref().map_or(0, |unread| unread.bytes.len());
+        self.connection.held_bytes() + unread
+    }
+}
