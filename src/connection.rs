@@ -307,8 +307,13 @@ impl Connection {
     #[must_use]
     pub fn may_be_sent_to(&self) -> bool {
         // The first question is nearly always answered with yes, and is asked for every delivery.
-        self.state == State::Open
-            || matches!(self.state, State::HungUp | State::Closing(Phase::Departing | Phase::DepartingLast))
+        self.state == State::Open || self.is_heard_out()
+    }
+
+    /// It is leaving, and is still to see what was said before.
+    #[cold]
+    fn is_heard_out(&self) -> bool {
+        matches!(self.state, State::HungUp | State::Closing(Phase::Departing | Phase::DepartingLast))
     }
 
     /// Frames of the peer are taken for what they say.

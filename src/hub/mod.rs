@@ -630,6 +630,8 @@ impl<S: Socket> Hub<S> {
     // ---- Beat four: write -----------------------------------------------------------------------------------------
 
     /// Sends each room's chunk to all its members: at once where nothing is owed, behind what is owed elsewhere.
+    // Apart from the rest of the turn, so that what else a turn does takes no registers from this loop.
+    #[inline(never)]
     fn fan_out(&mut self, now: Moment) {
         let stirred = self.rooms.take_stirred();
         let mut to_close = Vec::new();
