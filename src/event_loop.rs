@@ -41,8 +41,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Memory that must be there at the start: the hub alone reserves addresses of 40 MiB for connections. Without it the daemon
-/// would be aborted somewhere on the way, without a sentence.
+/// Memory that must be there at the start: for the threads, SQLite, and the first connections. Without it the daemon would be
+/// aborted somewhere on the way, without a sentence.
 const MEMORY_AT_START_BYTES: usize = 48 * 1024 * 1024;
 
 /// What ends the daemon against its will.
