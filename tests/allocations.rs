@@ -95,8 +95,8 @@ fn ten_thousand_stalled_readers_cost_the_shared_chunks_and_a_short_list_each() {
 
 #[test]
 fn a_connection_at_rest_owns_no_buffer() {
-    /// Beside the slot, which is reserved: timer, seat, name and the lists.
-    const BYTES_EACH: usize = 64;
+    /// The slot, timer, seat and name, and its place in the lists.
+    const BYTES_EACH: usize = 256;
     /// Of the hub itself.
     const ALLOCATIONS_OF_ALL: i64 = 32;
     let pieces = message_in_shreds(1_000);
