@@ -106,6 +106,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "history/rows.rs",
             "history/schema.rs",
             "history/tourists.rs",
+            "history/counters.rs",
         ],
     ),
     ("crc32fast", &["history/rows.rs"]),

@@ -257,7 +257,7 @@ function onSpoken(event) {
   if (line.mine && event.type === 'message') (replayed ? outbox.doubtful : outbox.sent).shift();
   room.spoken = true;
   showEmpty();
-  noteSpeaker(event.name);
+  if (!line.damaged) noteSpeaker(event.name);
   line.isNews = !line.mine && event.id > room.first;
   announce(line);
   addLine(line);
@@ -277,9 +277,10 @@ function lineOf(event, isPast) {
     ? event.name === me.wanted || (event.id > room.first && me.all.has(event.name))
     : event.name === me.name);
   const kind = event.type === 'action' ? 'action' : 'message';
-  const mention = !mine && me.name !== '' && isMentioned(event.mess, me.name);
   const damaged = event.damaged === true; // the server cannot read it any more, and has a sentence in its place
-  return { kind, id: event.id, time: asTime(event.time), name: event.name, text: event.mess, mine, isNews: false, mention, damaged };
+  const mention = !mine && !damaged && me.name !== '' && isMentioned(event.mess, me.name);
+  const time = damaged && event.time === 0 ? null : asTime(event.time); // 0: nobody knows when it was said
+  return { kind, id: event.id, time, name: event.name, text: event.mess, mine, isNews: false, mention, damaged };
 }
 
 function onJoin(event) {

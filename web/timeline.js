@@ -45,7 +45,7 @@ export function prepareTimeline({ wantOlder, pickName }) {
   window.addEventListener('resize', () => screen.follow && scrollToEnd());
 }
 
-// A line is { kind: 'message' | 'action' | 'private', id, time, name, to, text, mine, isNews, mention }
+// A line is { kind: 'message' | 'action' | 'private', id, time, name, to, text, mine, isNews, mention, damaged }
 // or { kind: 'system', key, values, sentence, who, flavour } or { kind: 'help', rows }.
 //
 // A busy room brings hundreds of lines a second. Each on its own would make the browser lay out the page each time;
@@ -163,7 +163,7 @@ function mendSeam(tail) {
   if (!first) return;
   if (first.previousElementSibling?.matches('.day')) first.previousElementSibling.remove();
   const line = lineOf.get(first);
-  if (tail.day !== dayOf(line)) first.before(dayElement(line.time));
+  if (isNewDay(tail, line)) first.before(dayElement(line.time));
   else if (!first.previousElementSibling) first.classList.toggle('grouped', belongsTo(tail.group, line));
 }
 
@@ -177,13 +177,18 @@ function elementsOf(line, tail) {
     tail.group = null; // what comes next begins a new group
     return [line.kind === 'help' ? helpElement(line) : systemElement(line)];
   }
-  const newDay = dayOf(line) !== tail.day;
+  const newDay = isNewDay(tail, line);
   const grouped = !newDay && belongsTo(tail.group, line);
-  tail.day = dayOf(line);
+  if (line.time) tail.day = dayOf(line);
   if (line.kind !== 'message') tail.group = null; // an action and a private message each stand alone
   else if (!grouped) tail.group = line;
   const message = messageElement(line, grouped);
   return newDay ? [dayElement(line.time), message] : [message];
+}
+
+// A line without a time stands under the day of those before it.
+function isNewDay(tail, line) {
+  return line.time !== null && dayOf(line) !== tail.day;
 }
 
 function dayOf(line) {
@@ -193,7 +198,8 @@ function dayOf(line) {
 // Measured from the group's first message: its time stands for all of them, so it must not grow too old.
 function belongsTo(first, line) {
   if (first === null || line.kind !== 'message') return false;
-  return first.name === line.name && first.mine === line.mine && line.time - first.time < GROUP_MS;
+  if (first.name !== line.name || first.mine !== line.mine) return false;
+  return first.time !== null && line.time !== null ? line.time - first.time < GROUP_MS : first.time === line.time;
 }
 
 // <li class="message"><div class="head"> name, time </div><div class="bubble"> text </div></li>
@@ -218,7 +224,7 @@ function messageElement(line, grouped) {
   else head.append(nameElement(line), ' ');
   if (line.kind !== 'action') bubble.append(text);
   if (isLong(line.text)) bubble.append(unfoldButton(text));
-  head.append(timeElement(line.time));
+  if (line.time) head.append(timeElement(line.time));
   item.append(head, bubble);
   return item;
 }
@@ -226,9 +232,10 @@ function messageElement(line, grouped) {
 // The name is a button for the mouse only: for the keyboard, each name is in the list of people, once.
 function nameElement(line) {
   const other = partner(line);
-  const name = create(line.mine && !line.to ? 'bdi' : 'button', `name ${hueOf(other)}`);
+  const hasNoPartner = (line.mine && !line.to) || line.damaged; // of what is damaged nobody knows who said it
+  const name = create(hasNoPartner ? 'bdi' : 'button', `name ${hueOf(other)}`);
   if (line.kind === 'private') put(name, line.mine ? 'whisper-to' : 'whisper-from', { name: other });
-  else if (line.mine) name.textContent = other;
+  else if (name.tagName === 'BDI') name.textContent = other;
   else name.append(create('bdi', '', other));
   if (name.tagName === 'BUTTON') {
     name.type = 'button';

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::errors::{CannotOpen, CannotRead, CannotWrite, Lost};
 use super::file_watch::{FileWatch, Log};
-use super::retention::{self, Cut, Progress, Trimmed};
+use super::retention::{self, Cut, Look, Progress, Trimmed};
 use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
 use super::{Page, PageSize, tourists};
@@ -234,6 +234,25 @@ impl Database {
         reserved.map_err(|error| self.not_written(&error))
     }
 
+    /// The look at the clock that the last daemon has left.
+    ///
+    /// # Errors
+    /// [`CannotRead`]
+    pub fn kept_look(&mut self) -> Result<Option<Look>, CannotRead> {
+        retention::kept_look(&self.connection).map_err(|error| self.not_read(&error))
+    }
+
+    /// Leaves a look at the clock for the next daemon.
+    ///
+    /// # Errors
+    /// [`CannotWrite`]
+    pub fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+        self.is_in_place()?;
+        let kept = retention::keep_look(&mut self.connection, look);
+        self.watch.left();
+        kept.map_err(|error| self.not_written(&error))
+    }
+
     /// Whether what is written now is in the file at the path. A write-ahead log that somebody has deleted is made anew:
     /// what was in it is still open here.
     fn is_in_place(&mut self) -> Result<(), CannotWrite> {
@@ -400,6 +419,20 @@ mod tests {
             }
         }
         panic!("a trim that does not end");
+    }
+
+    #[test]
+    fn damaged_counters_keep_no_daemon_from_its_start() {
+        let folder = Folder::new();
+        append(&mut open(&folder), &[Said { name: "Tourist 7", ..said("r", "a") }]);
+        for wrong in ["-1", "9223372036854775807", "4611686018427387905"] {
+            let mut database = open(&folder);
+            database.reserve_tourists(1_000).unwrap();
+            database.keep_look(Look { unix_ms: 5, watched: Duration::from_secs(1) }).unwrap();
+            assert_eq!(database.kept_look().unwrap().map(|look| look.unix_ms), Some(5));
+            database.connection.execute(&format!("UPDATE counter SET value = {wrong}"), []).unwrap();
+            assert_eq!((database.tourists(), database.kept_look()), (Ok(7), Ok(None)), "{wrong}");
+        }
     }
 
     fn keep_messages(messages: u64) -> Keep {
@@ -844,6 +877,28 @@ mod tests {
             assert_eq!(damaged_in(&mut open(&folder), &truth, gone), deleted, "{gone}");
             assert_eq!(check::check(&folder.file()).unwrap().faults, deleted as u64, "{gone}");
         }
+    }
+
+    #[test]
+    fn a_page_of_nothing_but_damage_has_the_time_of_what_lies_beside_it() {
+        let folder = Folder::new();
+        let texts: Vec<String> = (1..=30).map(|nth| nth.to_string()).collect();
+        let batch = texts.iter().enumerate().map(|(nth, text)| Said { unix_ms: nth as u64 + 1, ..said("r", text) });
+        append(&mut open(&folder), &batch.collect::<Vec<_>>());
+        let spoil = |ids: &str| {
+            let connection = Connection::open(folder.file()).unwrap();
+            connection.execute(&format!("UPDATE message SET text = 'x' WHERE id {ids}"), []).unwrap();
+        };
+        let times = |before: u64| {
+            let page = open(&folder).read_before("r", Some(before), size(3, 10_000)).unwrap();
+            page.messages.iter().map(|message| message.unix_ms).collect::<Vec<_>>()
+        };
+        spoil("BETWEEN 5 AND 10");
+        assert_eq!(times(9), [4; 3]);
+        spoil("< 5");
+        assert_eq!(times(9), [11; 3]);
+        spoil("> 0");
+        assert_eq!(times(9), [0; 3]);
     }
 
     #[test]

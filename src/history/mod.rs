@@ -8,6 +8,7 @@
 //! Who said something and left is still there when it is delivered.
 
 pub mod check;
+mod counters;
 pub mod database;
 pub mod errors;
 mod file_watch;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::errors;
 use super::rows::{RoomRow, clamped};
-use crate::moment::Now;
+use super::{counters, errors};
+use crate::moment::{Moment, Now};
 
 /// Messages that one [`delete`] deletes at most: 3 ms, and 40 if the write-ahead log is folded just then (an SSD shared
 /// with others).
@@ -20,14 +20,13 @@ pub(super) const TRIM_MESSAGES: u64 = 1_000;
 /// Rooms that one [`delete`] looks at at most. To look at one is two searches, some microseconds.
 pub(super) const TRIM_ROOMS: usize = 500;
 
-/// How far apart two looks at the clock must be before what was old at both is deleted. Ages are counted in days, so two
-/// hours more change little; and a clock that is wrong for an hour, until its server is reached or a person notices, has
-/// deleted nothing.
+/// How far apart two looks at the clock must be before what was old at both is deleted, on the daemon's own clock. Ages
+/// are counted in days, so two hours more change little; and a clock that is wrong for an hour, until its server is
+/// reached or a person notices, has deleted nothing.
 const LOOKS_APART: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How much the two clocks may differ from one look to the next: a leap second, and a server's small corrections. More is
-/// a jump.
-const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_UNIX_MS: &str = "look_unix_ms";
+const LOOK_WATCHED_MS: &str = "look_watched_ms";
 
 const ROOMS: &str =
     "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -68,34 +67,63 @@ pub struct Trimmed {
 
 /// The looks at the wall clock that still count.
 ///
-/// What is deleted for its age was old at two looks, at least two hours apart on the daemon's own clock, which nobody can
-/// set. Between them the wall clock went as far as the daemon's own. Once it has not, it was set, and all earlier looks
-/// count no more: either they were wrong, or this one is. They begin anew with each start, too.
+/// What is deleted for its age was old at two looks, with two hours of the daemon's own time in between, and the earlier
+/// one decides. A look counts as long as the wall clock is not behind it: when it is, the clock was ahead then or is
+/// behind now, and nobody can say which. A clock that goes forward spoils no earlier look, so what
+/// was old before is deleted also on a machine that sleeps, or while the clock is ahead.
+///
+/// The daemon's own time counts no pause and no time between two daemons. But a start does not begin anew, or a daemon
+/// that is restarted every hour would never delete anything: the earliest look goes on with the next daemon, as a
+/// [`Look`] in the file.
 #[derive(Debug, Default)]
 pub struct Looks {
-    /// One a minute: about 120.
-    looks: VecDeque<Now>,
+    /// One a minute: about 120. Neither of the two clocks goes back from one to the next.
+    looks: VecDeque<Look>,
+    /// What the daemons before this one have watched since the look that was taken over.
+    before: Duration,
+}
+
+/// The wall clock at some time, and the time for which it was watched: up to then, or, of a look in the file, since then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Milliseconds since 1970, UTC.
+    pub unix_ms: u64,
+    /// Without pauses.
+    pub watched: Duration,
 }
 
 impl Looks {
+    /// Goes on where an earlier daemon was.
+    #[must_use]
+    pub fn resume(Look { unix_ms, watched }: Look) -> Looks {
+        // More than enough is not needed, and what is in a file may be anything.
+        let before = watched.min(LOOKS_APART);
+        Looks { looks: VecDeque::from([Look { unix_ms, watched: Duration::ZERO }]), before }
+    }
+
     /// Looks once more. Gives the time of the earlier of two looks that are far enough apart, if there are two: what was
     /// old then is old.
     pub fn look(&mut self, now: Now) -> Option<u64> {
-        if self.looks.back().is_some_and(|last| !clocks_agree(*last, now)) {
-            self.looks.clear();
+        let watched = self.before + now.moment.since(Moment::START);
+        while self.looks.back().is_some_and(|last| last.unix_ms > now.unix_ms) {
+            self.looks.pop_back();
         }
-        self.looks.push_back(now);
-        let is_apart = |look: &Now| now.moment.since(look.moment) >= LOOKS_APART;
+        self.looks.push_back(Look { unix_ms: now.unix_ms, watched });
+        let is_apart = |look: &Look| watched.saturating_sub(look.watched) >= LOOKS_APART;
         while self.looks.get(1).is_some_and(is_apart) {
             self.looks.pop_front();
         }
         self.looks.front().filter(|look| is_apart(look)).map(|look| look.unix_ms)
     }
-}
 
-fn clocks_agree(earlier: Now, later: Now) -> bool {
-    let Some(by_the_wall) = later.unix_ms.checked_sub(earlier.unix_ms) else { return false };
-    Duration::from_millis(by_the_wall).abs_diff(later.moment.since(earlier.moment)) <= CLOCKS_AGREE_WITHIN
+    /// The earliest look that is still to become old enough, for the next daemon to go on with. What was old at one that is
+    /// old enough by now has been deleted.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Look> {
+        let latest = self.looks.back()?.watched;
+        let since = |look: &Look| Look { unix_ms: look.unix_ms, watched: latest.saturating_sub(look.watched) };
+        self.looks.iter().map(since).find(|look| look.watched < LOOKS_APART)
+    }
 }
 
 impl Keep {
@@ -113,6 +141,20 @@ impl Keep {
         let cut = Cut { beyond_messages: self.messages, said_before_unix_ms };
         (cut.beyond_messages.is_some() || cut.said_before_unix_ms.is_some()).then_some(cut)
     }
+}
+
+/// The look that the last daemon has left.
+pub(super) fn kept_look(connection: &Connection) -> rusqlite::Result<Option<Look>> {
+    let look = counters::read(connection, LOOK_UNIX_MS)?.zip(counters::read(connection, LOOK_WATCHED_MS)?);
+    Ok(look.map(|(unix_ms, watched_ms)| Look { unix_ms, watched: Duration::from_millis(watched_ms) }))
+}
+
+/// Leaves it for the next.
+pub(super) fn keep_look(connection: &mut Connection, Look { unix_ms, watched }: Look) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    counters::write(&transaction, LOOK_UNIX_MS, unix_ms)?;
+    counters::write(&transaction, LOOK_WATCHED_MS, u64::try_from(watched.as_millis()).unwrap_or(u64::MAX))?;
+    transaction.commit()
 }
 
 /// How far a trim has come: it goes on there.
@@ -255,13 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_ahead_for_seconds_or_for_an_hour_deletes_nothing() {
+    fn a_clock_that_is_ahead_for_seconds_or_for_an_hour_deletes_nothing_that_is_not_old() {
         for minutes in [1, 2, 60, 119] {
             let mut daemon = Daemon::default();
-            let before = daemon.run(500, true_ms);
-            assert_eq!(daemon.run(minutes, ahead_ms), None, "{minutes} minutes ahead");
-            assert_eq!(daemon.run(120, true_ms), None, "and back: that is a jump, too");
-            assert!(daemon.run(1, true_ms) > before, "then it goes on");
+            daemon.run(500, true_ms);
+            let wrong = daemon.run(minutes, ahead_ms);
+            assert!(wrong < Some(true_ms(500) - DAY_MS), "{minutes} minutes ahead: only what was old before");
+            let after = daemon.run(200, true_ms);
+            assert!(after <= Some(true_ms(daemon.minutes - 120) - DAY_MS) && after > wrong, "then it goes on");
         }
     }
 
@@ -270,21 +313,57 @@ mod tests {
         for wrong_ms in [ahead_ms, |minute| minute * 60_000] {
             let mut daemon = Daemon::default();
             assert_eq!(daemon.run(120, wrong_ms), None);
-            assert_eq!(daemon.run(120, true_ms), None);
-            assert_eq!(daemon.run(1, true_ms), Some(true_ms(121) - DAY_MS));
+            assert!(daemon.run(121, true_ms) <= Some(true_ms(121) - DAY_MS));
+            assert_eq!(daemon.run(1, true_ms), Some(true_ms(122) - DAY_MS));
         }
     }
 
     #[test]
-    fn a_clock_that_jumps_every_hour_deletes_nothing_for_age() {
-        let jumping_ms = |minute: u64| true_ms(minute) + minute / 60 * 60_000;
-        assert_eq!(Daemon::default().run(2_000, jumping_ms), None);
+    fn a_clock_that_is_ahead_every_other_minute_deletes_only_what_is_old() {
+        let restless_ms = |minute: u64| if minute.is_multiple_of(2) { ahead_ms(minute) } else { true_ms(minute) };
+        let latest = Daemon::default().run(2_000, restless_ms);
+        assert!(latest.is_some_and(|latest| latest <= true_ms(1_880) - DAY_MS), "{latest:?}");
+    }
+
+    /// A minute of the daemon's time is ten minutes for the machine, which sleeps in between.
+    #[test]
+    fn a_machine_that_sleeps_most_of_the_time_deletes_what_is_old_and_nothing_else() {
+        let sleeping_ms = |minute: u64| true_ms(10 * minute);
+        assert_eq!(Daemon::default().run(121, sleeping_ms), Some(sleeping_ms(1) - DAY_MS));
+    }
+
+    /// Three hours are more than it is guarded against; what sleeps meanwhile is not time.
+    #[test]
+    fn a_clock_that_was_corrected_while_the_machine_slept_deletes_what_is_old_by_the_right_time() {
+        let mut daemon = Daemon::default();
+        assert_eq!(daemon.run(100, |minute| true_ms(minute) + 3 * 60 * 60_000), None);
+        // It sleeps for a night.
+        let awake_ms = |minute: u64| true_ms(minute) + 8 * 60 * 60_000;
+        for _ in 0..200 {
+            let now_ms = awake_ms(daemon.minutes + 1);
+            assert!(daemon.run(1, awake_ms) <= Some(now_ms - DAY_MS));
+        }
     }
 
     #[test]
-    fn small_corrections_are_no_jump() {
-        let slewed_ms = |minute: u64| true_ms(minute) + minute * 900;
-        assert!(Daemon::default().run(200, slewed_ms).is_some());
+    fn daemons_that_are_restarted_every_half_hour_delete_what_is_old_all_the_same() {
+        let mut daemon = Daemon::default();
+        let mut latest = None;
+        for hour in 0..10 {
+            let wall_ms = |minute: u64| true_ms(60 * hour + minute);
+            latest = latest.max(daemon.run(30, wall_ms));
+            let look = daemon.looks.earliest().unwrap();
+            daemon = Daemon { looks: Looks::resume(look), minutes: 0 };
+        }
+        assert!(latest >= Some(true_ms(4 * 60) - DAY_MS) && latest < Some(true_ms(5 * 60) - DAY_MS), "{latest:?}");
+    }
+
+    #[test]
+    fn a_look_of_an_earlier_daemon_that_lies_ahead_does_not_count() {
+        for watched in [Duration::ZERO, Duration::MAX] {
+            let looks = Looks::resume(Look { unix_ms: ahead_ms(0), watched });
+            assert_eq!(Daemon { looks, minutes: 0 }.run(120, true_ms), None);
+        }
     }
 
     #[test]

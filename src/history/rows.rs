@@ -28,6 +28,9 @@ const READ_UP: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM messa
 const READ_ONE: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message WHERE room = ?1 AND id = ?2";
 const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
 
+/// Messages on either side of a damaged page that are looked at for a time: 5 ms, and only there.
+const MOST_SEARCHED_FOR_A_TIME: usize = 500;
+
 /// A room, as the file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RoomRow {
@@ -105,8 +108,8 @@ impl RoomRow {
         Ok(oldest..self.last_id + 1)
     }
 
-    /// The messages of the room of that name with ids in `range`, all of which there must be: as many as fit in `size`, but one if there is one
-    /// and `size` allows any, however long. In a page they rise, whatever the `order` in which they were wanted.
+    /// The messages of the room of that name with ids in `range`, all of which there must be: as many as fit in `size`, but
+    /// one if there is one and `size` allows any, however long. In a page they rise, whatever the `order` in which they were wanted.
     ///
     /// An error is one of the system. Damage is none: what it has hit is in the page, as such.
     pub(super) fn read(
@@ -144,8 +147,27 @@ impl RoomRow {
         if order == Order::Falling {
             page.messages.reverse();
         }
-        date_damaged(&mut page.messages);
+        if !date_damaged(&mut page.messages) && !page.messages.is_empty() {
+            let unix_ms = self.time_beside(connection, &page.messages)?;
+            page.messages.iter_mut().for_each(|message| message.unix_ms = unix_ms);
+        }
         Ok(page)
+    }
+
+    /// The time of the nearest good message before the page, or else behind it; 0 if there is none nearby.
+    fn time_beside(&self, connection: &Connection, page: &[Stored]) -> rusqlite::Result<u64> {
+        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(0) };
+        let ids = self.ids(connection)?;
+        let before = (ids.start..first.id).rev().take(MOST_SEARCHED_FOR_A_TIME);
+        let behind = (last.id + 1..ids.end).take(MOST_SEARCHED_FOR_A_TIME);
+        let mut scan = Scan { room: self, rows: None };
+        for id in before.chain(behind) {
+            let message = scan.message(connection, id)?;
+            if message.kind != Kind::Damaged {
+                return Ok(message.unix_ms);
+            }
+        }
+        Ok(0)
     }
 
     /// The message of a row. None if there is something in it that was not written there.
@@ -195,10 +217,10 @@ impl Scan<'_> {
 }
 
 /// When a damaged message was said is not known. It is given the time of one beside it, so that a client that sorts or
-/// dates messages puts it where it was.
-fn date_damaged(messages: &mut [Stored]) {
+/// dates messages puts it where it was. Says whether there is one.
+fn date_damaged(messages: &mut [Stored]) -> bool {
     let is_damaged = |message: &Stored| message.kind == Kind::Damaged;
-    let Some(first_good) = messages.iter().find(|message| !is_damaged(message)) else { return };
+    let Some(first_good) = messages.iter().find(|message| !is_damaged(message)) else { return false };
     let mut unix_ms = first_good.unix_ms;
     for message in messages {
         if is_damaged(message) {
@@ -206,6 +228,7 @@ fn date_damaged(messages: &mut [Stored]) {
         }
         unix_ms = message.unix_ms;
     }
+    true
 }
 
 /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`.

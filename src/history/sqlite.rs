@@ -28,7 +28,7 @@ use log::{info, warn};
 
 use super::database::{Database, Durability, Said};
 use super::errors::{CannotOpen, CannotRead, CannotWrite};
-use super::retention::{Cut, Keep, Looks, Trimmed};
+use super::retention::{Cut, Keep, Look, Looks, Trimmed};
 use super::{
     Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids, tourists,
 };
@@ -46,6 +46,10 @@ const OPENINGS_AT_ONCE: usize = 2;
 
 /// Between two looks for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two times that the looks at the clock are written down for the next daemon. An orderly end writes them, too; so
+/// this is what a kill costs.
+const KEEP_LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Between two looks whether the file is still in its place, while nothing else is asked. Two calls of the system each
 /// time, on the thread that waits for the disk: the loop sleeps on.
@@ -111,6 +115,7 @@ pub struct Sqlite<M> {
     /// When it was last looked for what is to be trimmed.
     trim_due_since: Option<Moment>,
     looks: Looks,
+    look_kept_at: Option<Moment>,
     is_trimming: bool,
     writing: Health,
     reading: Health,
@@ -223,6 +228,7 @@ enum Request {
     Read { room: RoomName, wanted: Wanted, size: PageSize },
     Trim(Cut),
     ReserveTourists(u64),
+    KeepLook(Look),
 }
 
 struct Opening {
@@ -275,6 +281,7 @@ trait Store: Send + 'static {
     fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead>;
     fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite>;
     fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite>;
+    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite>;
     fn look(&mut self) -> Result<(), CannotWrite>;
 }
 
@@ -287,13 +294,15 @@ impl<M> Sqlite<M> {
         let mut database = Database::open(path, terms.durability)?;
         let path: Box<Path> = database.path().into();
         let given = database.tourists().map_err(|_| CannotOpen::Corrupt(path.clone()))?;
-        let reserved = given + tourists::BLOCK;
+        let look = database.kept_look().map_err(|_| CannotOpen::Corrupt(path.clone()))?;
+        let reserved = given.saturating_add(tourists::BLOCK);
         // A disk that is full just now is no reason not to begin; the thread tries again.
         let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
         let history = Sqlite::start(database, terms, wake);
         let mut history = history
             .map_err(|error| CannotOpen::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
         history.numbers = Numbers { given, reserved, is_reserving: false };
+        history.looks = look.map(Looks::resume).unwrap_or_default();
         info!("the history is in {}", path.display());
         Ok(history)
     }
@@ -329,6 +338,7 @@ impl<M> Sqlite<M> {
             pressure: Pressure::Low,
             trim_due_since: None,
             looks: Looks::default(),
+            look_kept_at: None,
             is_trimming: false,
             writing: Health::Good,
             reading: Health::Good,
@@ -569,6 +579,13 @@ impl<M> Sqlite<M> {
         }
     }
 
+    /// Leaves the next daemon what is known of the clock, if that matters.
+    fn keep_look(&self) {
+        if let Some(look) = self.looks.earliest().filter(|_| self.keep.max_age.is_some()) {
+            self.ask(Request::KeepLook(look));
+        }
+    }
+
     /// The thread is gone: what it had comes back as not done. Says whether there was anything.
     fn give_up(&mut self) -> bool {
         let batch = self.in_flight.take();
@@ -715,6 +732,13 @@ impl<M> History<M> for Sqlite<M> {
         self.trim_due_since = Some(now.moment);
         // Also while a trim is under way: the next one is to know what the clock did meanwhile.
         let sure_unix_ms = self.looks.look(now);
+        if self.look_kept_at.is_none_or(|since| now.moment.since(since) >= KEEP_LOOK_EVERY) {
+            // Not at the start: the next daemon would learn nothing.
+            if self.look_kept_at.is_some() {
+                self.keep_look();
+            }
+            self.look_kept_at = Some(now.moment);
+        }
         if let Some(cut) = self.keep.cut(sure_unix_ms).filter(|_| !self.is_trimming) {
             self.is_trimming = self.ask(Request::Trim(cut));
         }
@@ -755,6 +779,7 @@ impl<M> Drop for Sqlite<M> {
         if self.numbers.given < self.numbers.reserved {
             self.ask(Request::ReserveTourists(self.numbers.given));
         }
+        self.keep_look();
         self.requests = None;
         if self.ended.recv_timeout(self.end_within) == Err(RecvTimeoutError::Timeout) {
             warn!("the history was not closed in time: what was said last may be lost");
@@ -921,6 +946,8 @@ impl<S: Store> Writer<S> {
                         let reserved = self.store.reserve_tourists(number).is_ok().then_some(number);
                         self.replier.reply(Reply::Reserved(reserved));
                     }
+                    // If it cannot be kept, the next daemon watches for longer before it deletes.
+                    Request::KeepLook(look) => drop(self.store.keep_look(look)),
                 }
             }
             while let Some(rows) = self.appends.pop_front() {
@@ -1023,6 +1050,10 @@ impl Store for Database {
         Database::reserve_tourists(self, number)
     }
 
+    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+        Database::keep_look(self, look)
+    }
+
     fn look(&mut self) -> Result<(), CannotWrite> {
         Database::look(self)
     }
@@ -1063,6 +1094,7 @@ mod tests {
         /// Of messages beyond so many.
         Trim(u64),
         Reserve(u64),
+        KeepLook(Look),
     }
 
     /// Does what the test says, and tells of each call when it begins.
@@ -1132,6 +1164,11 @@ mod tests {
 
         fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
             let _ = self.calls.send(Call::Reserve(number));
+            Ok(())
+        }
+
+        fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+            let _ = self.calls.send(Call::KeepLook(look));
             Ok(())
         }
 
@@ -1394,6 +1431,31 @@ mod tests {
         let Bench { history, calls, .. } = bench;
         drop(history);
         assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::Reserve(tourists::BLOCK)));
+    }
+
+    #[test]
+    fn what_is_known_of_the_clock_is_left_for_the_next_daemon_now_and_then_and_at_the_end() {
+        let keep_a_day = Keep { messages: None, max_age: Some(Duration::from_secs(24 * 60 * 60)) };
+        let mut bench = Bench::new(keep_a_day);
+        let minute = Duration::from_secs(60);
+        for nth in 0..=15 {
+            bench.history.tick(after(60 * nth));
+        }
+        assert_eq!(bench.call(), Call::KeepLook(Look { unix_ms: 5, watched: 15 * minute }));
+        bench.history.tick(after(60 * 16));
+        let Bench { history, calls, .. } = bench;
+        drop(history);
+        assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::KeepLook(Look { unix_ms: 5, watched: 16 * minute })));
+        let mut bench = Bench::new(KEEP_TWO);
+        bench.verdicts = None;
+        bench.history.tick(after(0));
+        let Bench { history, calls, .. } = bench;
+        drop(history);
+        assert_eq!(
+            calls.iter().collect::<Vec<_>>(),
+            [Call::Trim(2)],
+            "where nothing goes for its age it does not matter"
+        );
     }
 
     #[test]

@@ -3,29 +3,27 @@
 //! A number is not written when it is given, for that would be a write for each who comes. A block is reserved ahead, and
 //! what is left of it after a kill is never given.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::rows::clamped;
+use super::counters;
 use crate::chat::Name;
 
 /// So many are reserved at once: a thousand who come cost one write.
 pub(super) const BLOCK: u64 = 1_000;
 
-const RESERVED: &str = "SELECT value FROM counter WHERE name = 'tourists'";
-const RESERVE: &str = "INSERT INTO counter (name, value) VALUES ('tourists', ?1)
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const COUNTER: &str = "tourists";
 const NAMES: &str = "SELECT name FROM message WHERE name >= 'Tourist ' AND name < 'Tourist!'";
 
 /// The highest number that may have been given.
 pub(super) fn reserved(connection: &Connection) -> rusqlite::Result<u64> {
-    let reserved = connection.query_row(RESERVED, [], |row| row.get(0)).optional()?;
+    let reserved = counters::read(connection, COUNTER)?;
     // A file that an older roomd has written does not say. Each message is looked at, once: a second for two million.
     Ok(reserved.unwrap_or_else(|| highest_that_spoke(connection)))
 }
 
 /// From now on, no number up to `number` is given after a restart.
 pub(super) fn reserve(connection: &Connection, number: u64) -> rusqlite::Result<()> {
-    connection.prepare_cached(RESERVE)?.execute([clamped(number)]).map(|_| ())
+    counters::write(connection, COUNTER, number)
 }
 
 /// As far as it can be read: a damaged page is no reason not to begin.
