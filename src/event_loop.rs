@@ -193,6 +193,7 @@ impl EventLoop {
             log.write_out();
             // Beat one: wait. Without a deadline this sleeps until something happens, for days if need be.
             let (begun, timeout) = (now.moment, self.timeout(now.moment));
+            let mut requests = Vec::new();
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {
                     now = self.clock.read(timeout);
@@ -201,14 +202,17 @@ impl EventLoop {
                         _ => reports.all(begun),
                     }
                 }
-                // By a signal; also when a process goes on that was stopped. Nothing was reported, whatever has arrived.
-                Err(error) if error.kind() == ErrorKind::Interrupted => now = self.clock.read(Some(Duration::ZERO)),
+                // Nothing was reported, whatever has arrived. A signal of ours has ended a wait as it was meant. Without
+                // one, the process was stopped and goes on, and how much of the time it waited cannot be known.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    requests.extend(self.signals.pending());
+                    now = self.clock.read(if requests.is_empty() { Some(Duration::ZERO) } else { timeout });
+                }
                 Err(error) => return Err(Fatal::System("cannot wait for events", error)),
             }
-            let mut is_signalled = false;
             for event in &events {
                 match event.token() {
-                    SIGNALS => is_signalled = true,
+                    SIGNALS => requests.extend(self.signals.pending()),
                     // The history has something to give. Every turn asks it.
                     WAKER => {}
                     Token(token) if token >= FIRST_LISTENER => {
@@ -232,7 +236,7 @@ impl EventLoop {
                     }
                 }
             }
-            if is_signalled && self.on_signals(now) == Obey::AtOnce {
+            if !requests.is_empty() && self.on_signals(&requests, now) == Obey::AtOnce {
                 self.hub.cut_all(now);
                 return Ok(());
             }
@@ -305,8 +309,7 @@ impl EventLoop {
         Ok(())
     }
 
-    fn on_signals(&mut self, now: Now) -> Obey {
-        let requests: Vec<Request> = self.signals.pending().collect();
+    fn on_signals(&mut self, requests: &[Request], now: Now) -> Obey {
         for request in requests {
             match request {
                 Request::End(_) if self.goodbye_by.is_some() => {

@@ -75,3 +75,15 @@ fn whose_pong_came_while_the_process_was_stopped_is_not_silent() {
         }
     }
 }
+
+/// "a pause of 2.5s" was in the log, and a deadline was put off by as much with each signal.
+#[test]
+fn a_signal_into_a_quiet_daemon_is_no_pause() {
+    let mut daemon = Daemon::start(&[]);
+    // The wait itself is what is tested: it is longer than what counts of a pause.
+    sleep(Duration::from_millis(2_500));
+    daemon.signal("USR1");
+    daemon.wait_for_log("SIGUSR1: ");
+    let pauses = daemon.log_so_far().iter().filter(|line| line.contains("a pause of ")).count();
+    assert_eq!(pauses, 0, "{:?}", daemon.log_so_far());
+}
