@@ -9,8 +9,8 @@ use log::LevelFilter;
 /// What is logged when nothing that makes sense is asked for.
 const DEFAULT: &str = "info";
 
-/// The crates whose names may stand in front of a level.
-const CRATES: [&str; 2] = ["roomd", "mio"];
+/// The parts of roomd that log: its modules, and `wire` for the frames.
+const PARTS: &[&str] = &["clock", "event_loop", "history", "hub", "log_buffer", "wire"];
 
 /// What to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl LogFilter {
         let directives = if good.is_empty() { DEFAULT.into() } else { good.join(",") };
         let fault = |directive: &&str| {
             format!(
-                "RUST_LOG: {directive:?} names no level of roomd, and does not count; levels are off, error, warn, info, \
-                 debug and trace"
+                "RUST_LOG: {directive:?} names no level and no part of roomd, and does not count; levels are off, error, \
+                 warn, info, debug and trace"
             )
         };
         LogFilter { directives: directives + wanted, faults: bad.iter().map(fault).collect() }
@@ -63,8 +63,13 @@ fn is_level(text: &str) -> bool {
     LevelFilter::from_str(text).is_ok()
 }
 
+/// What is logged under `mio` is not known here.
 fn is_target(text: &str) -> bool {
-    CRATES.contains(&text.split("::").next().unwrap_or_default())
+    let mut words = text.split("::");
+    match (words.next(), words.next()) {
+        (Some("roomd"), part) => part.is_none_or(|part| PARTS.contains(&part)),
+        (krate, _) => krate == Some("mio"),
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +115,8 @@ mod tests {
             ("roomd=", "info", 1),
             ("=debug", "info", 1),
             ("romd=debug", "info", 1),
+            ("roomd::hbu=debug", "info", 1),
+            ("warn,roomd::", "warn", 1),
             ("hyper=debug,tokio=info", "info", 2),
             ("wran,roomd::wire=trace", "roomd::wire=trace", 1),
             ("warn,roomd::hub=verbose", "warn", 1),
@@ -119,6 +126,34 @@ mod tests {
             assert_eq!(read(text), (directives.into(), faults), "{text}");
         }
         let fault = LogFilter::read(Some(OsStr::new("in\u{1b}of"))).faults().concat();
-        assert!(fault.starts_with("RUST_LOG: \"in\\u{1b}of\" names no level of roomd"), "{fault}");
+        assert!(fault.starts_with("RUST_LOG: \"in\\u{1b}of\" names no level and no part of roomd"), "{fault}");
+    }
+
+    /// Of a part that is missing in the list, an operator would be told that there is none.
+    #[test]
+    fn the_parts_are_the_modules_that_log() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut folders = vec![root.clone()];
+        let mut parts: Vec<String> = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(&path).unwrap();
+                if source.contains("use log::") {
+                    let part = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_string_lossy();
+                    parts.push(part.trim_end_matches(".rs").to_owned());
+                }
+            }
+        }
+        // The program itself is "roomd", and these two only say how.
+        parts.retain(|part| !["main", "log_filter", "log_line"].contains(&part.as_str()));
+        parts.push("wire".to_owned());
+        parts.sort();
+        parts.dedup();
+        assert_eq!(parts, PARTS);
     }
 }
