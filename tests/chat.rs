@@ -584,6 +584,12 @@ fn a_private_word_behind_what_cannot_be_seen_is_not_said_to_the_room() {
             assert_eq!(next_code(&mut ann), "unknown-command", "{before:?}{slash}");
         }
     }
+    // What a Chinese or Japanese keyboard may give for the slash.
+    for line in ["、msg Bob secret", "・ｍｓｇ　Bob　secret", " \\msg \"Bob\" secret", "\u{FFFC}?msg Bob secret"]
+    {
+        ann.send_text(line);
+        assert_eq!(next_code(&mut ann), "mistyped-command", "{line}");
+    }
     ann.send_text("that is all");
     next_says(&mut other, "Ann", "that is all");
 }

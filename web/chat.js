@@ -35,6 +35,7 @@ const REPLAY_MS = 2_000; // the past follows the welcome at once; after this lon
 // Errors that are about a command, and the words of those it may have been. All others are about a message.
 const COMMAND_ERRORS = new Map([
   ['unknown-command', /^/],
+  ['mistyped-command', /^/],
   ['bad-arguments', /^/],
   ['bad-name', /^nick$/],
   ['name-taken', /^nick$/],

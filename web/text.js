@@ -31,7 +31,7 @@ const encoder = new TextEncoder();
 // - Letters of a script that has no spaces between words, and pictures, end it behind any other letter or digit:
 //   "https://a.example/x谢谢". They belong to it where a new part of the address begins: "https://ja.wikipedia.org/wiki/日本".
 //   Who copies an address out of a browser gets percent signs, so both are rare; a sentence that goes on is the less rare.
-// - The last sign of a sentence (.,;:!?'*_~) does not belong to it, nor does an opening bracket at the end.
+// - The last sign of a sentence (.,;:!?'*_~|) does not belong to it, nor does an opening bracket at the end.
 
 const ENDS_ADDRESS = new RegExp([
   '[\\s<>"`\\\\]', // not allowed in any address, RFC 3986
@@ -41,12 +41,14 @@ const ENDS_ADDRESS = new RegExp([
   '(?=[\\u3000-\\u303F\\uFF00-\\uFF64])[\\p{P}\\p{S}]', // the signs between Chinese letters, and the wide forms of ours
 ].join('|'), 'u');
 const MAY_FOLLOW_IN_HOST = /[\p{L}\p{M}\p{N}.\-_%:@/?#]/u;
-const SOFT = /[.,;:!?'*_~([{]|(?![\x21-\x7E])\p{P}/u;
-const PART_BEGINS_BEHIND = /[/=&#\-_+([{~@|$%]/; // in a path; in a host it is the dot as well
+const SOFT = /[.,;:!?'*_~|([{]|(?![\x21-\x7E])\p{P}/u;
+const PART_BEGINS_BEHIND = /[/=&#\-_+%$]/; // in a path; in a host it is the dot as well
+const PART_IS_OPENED_BY = /[([{~@|]/; // as in "/ABC_(曖昧)" or "/~用户"; behind a word the sentence goes on: "/x(谢谢)"
 const CLOSED_BY = { ')': '(', ']': '[', '}': '{' };
 
 // Han, kana, Hangul, Thai and their like: written without spaces, or with endings that follow a name at once.
-const DENSE = new RegExp(`[${[
+// (Not the marks of many scripts: Tai Le has the accent of a decomposed é.)
+const DENSE = new RegExp(`(?!\\p{Script=Inherited})[${[
   'Han', 'Hiragana', 'Katakana', 'Bopomofo', 'Hangul', 'Yi', 'Thai', 'Lao', 'Khmer', 'Myanmar', 'Tibetan', 'Tai_Tham',
   'New_Tai_Lue', 'Tai_Viet', 'Tai_Le', 'Javanese', 'Balinese',
 ].map((script) => `\\p{Script_Extensions=${script}}`).join('')}]`, 'u');
@@ -94,16 +96,17 @@ function addressFrom(text, start) {
   let end = at; // behind the last sign that may be the last of an address
   let inHost = true;
   let part = ''; // what the part of the address that is being read began with: '', 'plain' or 'dense'
-  let before = '/';
+  let mayBegin = true; // a part, here
   while (at < text.length) {
     const sign = String.fromCodePoint(text.codePointAt(at));
     const kind = kindOf(sign);
     if (kind.endsAddress || (inHost && !kind.isOfHost)) break;
     if (inHost && at - start > MAX_HOST_CHARS) break;
     if ('/?#'.includes(sign)) inHost = false;
+    const isBehindWord = part !== '';
     if (kind.isDense) {
       if (part === 'plain' && !(inHost && labelGoesOn(text, at))) break;
-      if (part === '' && !PART_BEGINS_BEHIND.test(before) && !(inHost && before === '.')) break;
+      if (part === '' && !mayBegin) break;
       part ||= 'dense';
     } else if (kind.isWord) {
       part ||= 'plain';
@@ -113,7 +116,7 @@ function addressFrom(text, start) {
     if (sign in open) open[sign] += 1;
     if (sign in CLOSED_BY && (open[CLOSED_BY[sign]] -= 1) < 0) break;
     at += sign.length;
-    before = sign;
+    mayBegin = PART_BEGINS_BEHIND.test(sign) || (inHost && sign === '.') || (PART_IS_OPENED_BY.test(sign) && !isBehindWord);
     if (!kind.isSoft) end = at;
   }
   return { end: inHost && at - start > MAX_HOST_CHARS ? start : end, next: at };
@@ -191,6 +194,8 @@ export function folded(text) {
     .replace(/(\u200D(?=\p{Extended_Pictographic}))|\p{Default_Ignorable_Code_Point}/gu, '$1')
     .replace(new RegExp(`(\\p{M}{${MAX_MARKS}})\\p{M}+`, 'gu'), '$1')
     .normalize('NFKC')
+    .replace(/[’‘ʼʻ‛′`´]/g, "'") // what a phone makes of an apostrophe
+    .replace(/\s+/g, ' ')
     .toUpperCase() // ß is SS, and all three sigmas are one
     .toLowerCase()
     .replaceAll('i\u0307', 'i') // İ
@@ -264,12 +269,16 @@ function signBefore(text, at) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Drafts and commands.
 
-const UNSEEN = /[\s\p{Z}\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800\u{1D159}]*/u;
+const UNSEEN = /[\s\p{Z}\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800\u{1D159}\uFFFC]*/u;
 const SLASHES = '/／⁄∕⧸';
-const COMMAND = new RegExp(`^${UNSEEN.source}[${SLASHES}](?![${SLASHES}])(\\S{0,20})`, 'u');
+// Typed in place of a slash. The server takes them for one only in front of a private message, and refuses that.
+const SLIPS = '、､・･\\\\＼?？.。╱⟋';
+const PRIVATE = '[mMｍＭ][sSｓＳ][gGｇＧ]\\s+\\S+\\s+\\S';
+const COMMAND = new RegExp(`^${UNSEEN.source}(?:[${SLASHES}](?![${SLASHES}])|[${SLIPS}](?=${PRIVATE}))(\\S{0,20})`, 'u');
 
 // The word of a command: "nick" of "/nick Ann"; null for what is no command. As the server reads it: what cannot be seen
-// before the slash does not count, nor does how wide the slash and the word are, and two slashes begin a message.
+// before the slash does not count, nor does how wide the slash and the word are, and two slashes begin a message. What looks
+// like a private message with a slip for its slash is a command, too: it does not come back from the room.
 export function commandOf(text) {
   return COMMAND.exec(text)?.[1].normalize('NFKC').toLowerCase() ?? null;
 }

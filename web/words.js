@@ -174,6 +174,7 @@ const TABLE = {
   // What the server refuses, by the code of its error. Its own sentence is English already, so only Chinese needs one.
   'error-binary-not-accepted': ['', '本房间只接受文字消息。'],
   'error-unknown-command': ['', '没有这个命令。输入 /help 查看全部命令。'],
+  'error-mistyped-command': ['', '这看起来是一条 /msg 私聊消息，但开头不是斜杠，因此没有发给任何人。如果确实要公开发送，请在开头的符号后加一个空格。'],
   'error-bad-arguments': ['', '命令的参数缺失或有误。输入 /help 查看用法。'],
   'error-bad-name': ['', '不能用这个名字：须为 1 到 32 个普通字符，且不能是“Tourist 数字”。'],
   'error-name-taken': ['', '这个名字已有人使用。'],

@@ -10,6 +10,12 @@ use super::text;
 /// recognised tells the whole room what was meant for one member.
 const SLASHES: [char; 5] = ['/', '\u{FF0F}', '\u{2044}', '\u{2215}', '\u{29F8}'];
 
+/// What somebody gets who means a slash: the key of the slash gives the first four on keyboards that are set for Chinese or
+/// Japanese, the backslashes and the others are beside it, or need one key more or less; and two that look like a slash. A
+/// sentence or a list may begin with them, so only a private message behind one is taken for a slip.
+const SLIPS: [char; 12] =
+    ['、', '\u{FF64}', '・', '\u{FF65}', '\\', '\u{FF3C}', '?', '\u{FF1F}', '.', '\u{3002}', '\u{2571}', '\u{27CB}'];
+
 /// One line from a client, understood. What it names is not checked here: that is for whoever carries it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken<'a> {
@@ -46,13 +52,15 @@ pub enum Spoken<'a> {
     },
 }
 
-/// Why a line that begins with a slash could not be understood.
+/// Why a line that begins with a slash, or with a slip for one, could not be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadCommand {
     /// There is no such command.
     Unknown,
     /// There is, but not with these arguments. Here is how to write it.
     Arguments(&'static str),
+    /// A private message, as it seems, with another sign for its slash.
+    Slip,
 }
 
 /// The longest token of a `/ping`, in bytes: as much as a Ping frame may carry (RFC 6455 section 5.5).
@@ -97,11 +105,16 @@ impl<'a> Spoken<'a> {
     /// Understands one line. The newline that ended it does not count.
     ///
     /// # Errors
-    /// If the first character that can be seen is a slash, and it is no command.
+    /// If the first character that can be seen is a slash, and it is no command; or a slip for the slash of `/msg`.
     pub fn parse(line: &'a str) -> Result<Spoken<'a>, BadCommand> {
         let line = without_newline(line);
-        let Some(command) = visible(line).strip_prefix(SLASHES) else {
-            return Ok(if line.is_empty() { Spoken::Nothing } else { Spoken::Say(line) });
+        let seen = visible(line);
+        let Some(command) = seen.strip_prefix(SLASHES) else {
+            return match seen.chars().next() {
+                None if line.is_empty() => Ok(Spoken::Nothing),
+                Some(first) if !first.is_ascii_alphanumeric() && is_slip(seen) => Err(BadCommand::Slip),
+                _ => Ok(Spoken::Say(line)),
+            };
         };
         if command.starts_with(SLASHES) {
             return Ok(Spoken::Say(command));
@@ -117,6 +130,15 @@ impl Command {
     fn is_called(&self, word: &str) -> bool {
         word.chars().map(|letter| narrow(letter).to_ascii_lowercase()).eq(self.word.chars())
     }
+}
+
+/// Whether a line is `、msg Bob secret`: most likely not meant for the room.
+fn is_slip(seen: &str) -> bool {
+    let command = seen.strip_prefix(SLIPS).and_then(|command| command.split_once(char::is_whitespace));
+    command.is_some_and(|(word, arguments)| {
+        let private = COMMANDS.iter().find(|known| known.word == "msg");
+        private.is_some_and(|private| private.is_called(word) && (private.read)(arguments.trim_start()).is_some())
+    })
 }
 
 /// The ASCII character of which this is the full-width form; any other stays.
@@ -154,6 +176,10 @@ impl fmt::Display for BadCommand {
         match self {
             BadCommand::Unknown => f.write_str(
                 "There is no such command; /help lists them. To say it all the same, begin with two slashes.",
+            ),
+            BadCommand::Slip => f.write_str(
+                "That looks like /msg with another sign for its slash, so nobody was told. To say it all the same, write a \
+                 space behind the sign.",
             ),
             BadCommand::Arguments(usage) => write!(f, "Write it like this: {usage}"),
         }
@@ -353,6 +379,7 @@ mod tests {
             "\0",
             "\u{1B}",
             "\u{7F}",
+            "\u{FFFC}",
             "\u{85}",
             "\u{A0}",
             "\u{AD}",
@@ -433,6 +460,25 @@ mod tests {
     }
 
     /// Not understood, but not said either.
+    #[test]
+    fn a_private_message_with_a_slip_for_its_slash_is_refused_and_not_said() {
+        for slip in SLIPS {
+            for line in ["msg Bob secret", "MSG\u{3000}Bob secret", "ｍｓｇ \"Mary Ann\" secret"] {
+                assert_eq!(Spoken::parse(&format!("{slip}{line}")), Err(BadCommand::Slip), "{slip}{line}");
+                assert_eq!(Spoken::parse(&format!("\u{FEFF} {slip}{line}\n")), Err(BadCommand::Slip), "{slip}{line}");
+            }
+            for line in [" msg Bob secret", "msg Bob", "msg", "msgs for Bob", "me too", "", "who is here"] {
+                let line = format!("{slip}{line}");
+                assert_eq!(Spoken::parse(&line), Ok(Spoken::Say(&line)));
+            }
+        }
+        for line in
+            ["\"msg me later\" he said", "*msg me later*", "msg Bob secret", "、、msg Bob secret", "……msg Bob x"]
+        {
+            assert_eq!(Spoken::parse(line), Ok(Spoken::Say(line)));
+        }
+    }
+
     #[test]
     fn what_cannot_be_seen_behind_the_slash_makes_an_unknown_command_and_no_message() {
         for line in [

@@ -13,7 +13,7 @@ use super::roster::Unavailable;
 pub enum Problem {
     /// A binary message in a chat room.
     BinaryNotAccepted,
-    /// A line that begins with `/` and is no command, or is one with the wrong arguments.
+    /// A line that begins with `/` and is no command, or is one with the wrong arguments; or one that seems to be meant so.
     Command(BadCommand),
     /// What was asked for as a name cannot be one.
     Name(BadName),
@@ -44,6 +44,7 @@ impl Problem {
         match self {
             Problem::BinaryNotAccepted => "binary-not-accepted",
             Problem::Command(BadCommand::Unknown) => "unknown-command",
+            Problem::Command(BadCommand::Slip) => "mistyped-command",
             Problem::Command(BadCommand::Arguments(_)) => "bad-arguments",
             Problem::Name(_) => "bad-name",
             Problem::NameUnavailable(Unavailable::Taken) => "name-taken",

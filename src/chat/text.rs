@@ -110,6 +110,7 @@ fn is_blank(character: char) -> bool {
             | '\u{180B}'..='\u{180D}' | '\u{180F}' // Mongolian variation selectors
             | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' // variation selectors
             | '\u{2800}' // Braille pattern blank
+            | '\u{FFFC}' // stands for a picture or a file that a program has taken out
             | '\u{13441}' | '\u{13442}' // Egyptian hieroglyph blanks
             | '\u{1D159}' // musical symbol null notehead
     )

@@ -16,7 +16,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use roomd::chat::RoomName;
+use roomd::chat::command::BadCommand;
+use roomd::chat::{RoomName, Spoken};
 use roomd::history::memory::Memory;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::http::origin::AllowedOrigin;
@@ -1300,6 +1301,7 @@ const ERRORS: &[&str] = &[
     "bad-since",
     "binary-not-accepted",
     "message-too-big",
+    "mistyped-command",
     "name-taken",
     "name-too-similar",
     "no-such-name",
@@ -1356,7 +1358,9 @@ fn said(event: &Seen) -> Option<String> {
     // What else cannot be seen, no dice throw in front of a slash.
     let is_unseen = |letter: char| letter.is_whitespace() || letter.is_control() || "\u{200b}\u{feff}".contains(letter);
     let slashes = ['/', '／', '⁄', '∕', '⧸'];
-    let said = match text.trim_start_matches(is_unseen).strip_prefix(slashes) {
+    let seen = text.trim_start_matches(is_unseen);
+    let said = match seen.strip_prefix(slashes) {
+        None if Spoken::parse(seen) == Err(BadCommand::Slip) => return None,
         None => text,
         Some(escaped) if escaped.starts_with(slashes) => escaped,
         Some(command) => {

@@ -68,6 +68,7 @@
     });
   }
   rounds.push(() => {
+    for (const unit of [' ', 'a', ' a']) hold(`commandOf ${show('、msg', unit)}`, repeated('、msg ', unit), text.commandOf);
     hold('pieces of a host', mixed('http://'), text.pieces);
     hold('isMentioned among words', mixed(''), (said) => text.isMentioned(said, '好'));
     hold('isMentioned with all kinds of marks', (length) => 'a' + '\u0301\u0323'.repeat(length / 2) + ' Ann', (said) => text.isMentioned(said, 'Ann'));
