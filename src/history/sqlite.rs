@@ -8,7 +8,7 @@
 //! order in which it does things, so a page has its place among the batches: what was answered before is in it, what is
 //! answered after it is not.
 //!
-//! Only [`OPENINGS_AT_ONCE`] rooms are being opened at a time; the others wait in line. So what has been read and not
+//! Only a few rooms are opened at a time (`OPENINGS_AT_ONCE`); the others wait in line. So what has been read and not
 //! been taken yet is a few pages, also when a thousand rooms come into use at once.
 //!
 //! A batch that cannot be written is refused, message by message, each in its place; the next is tried as if nothing
