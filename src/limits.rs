@@ -66,6 +66,14 @@ impl Limits {
         self.max_queue_bytes / 2
     }
 
+    /// Bytes of a past that the history is asked for at once. A longer past comes in such pieces, and what is said is
+    /// written between two of them: to read and encode one takes about a millisecond, which is as long as a page makes a
+    /// speaker in another room wait.
+    #[must_use]
+    pub fn piece_bytes(&self) -> usize {
+        (self.past_bytes() / 8).min(64 * 1024)
+    }
+
     /// Bytes of one answer to `/history`: a screen of long messages. No more than the past of a newcomer, and less of it,
     /// for a client asks for pages as often as it likes.
     #[must_use]

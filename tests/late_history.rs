@@ -270,6 +270,34 @@ fn a_past_that_is_far_too_long_is_a_reset_at_once() {
 }
 
 #[test]
+fn a_long_past_is_asked_for_in_pieces_and_reaches_the_newcomer_whole() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 100_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let wires: Vec<(PeerId, Wire)> = (0..3).map(|_| clocked.come("/?since=40")).collect();
+    assert_eq!(late.0.borrow().sizes[0].bytes, 6_250, "an eighth of what may be sent at once");
+    let asked = || late.0.borrow().asked.iter().map(|(_, id, wanted)| (*id, *wanted)).collect::<Vec<_>>();
+    late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true });
+    clocked.pass(Duration::ZERO);
+    // Those who have a part of it come first, so that no more than two parts wait here.
+    let mut begun = asked();
+    begun.sort_by_key(|(id, _)| *id);
+    assert_eq!(begun, [(wires[0].0, Wanted::After(60)), (wires[1].0, Wanted::After(60))]);
+    assert!(wires[0].1.events("welcome").is_empty());
+    late.answer_with(&Page { messages: (61..=100).map(message).collect(), more: false });
+    clocked.pass(Duration::ZERO);
+    for (_, wire) in &wires[..2] {
+        let ids: Vec<u64> = wire.events("message").iter().filter_map(|message| message["id"].as_u64()).collect();
+        assert_eq!((ids, wire.events("reset").len()), ((41..=100).collect(), 0));
+    }
+    assert_eq!(asked(), [(wires[2].0, Wanted::After(40))]);
+    late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true });
+    clocked.pass(Duration::ZERO);
+    late.answer_with(&Page { messages: (62..=100).map(message).collect(), more: false });
+    clocked.pass(Duration::ZERO);
+    assert_eq!(wires[2].1.events("reset").len(), 1, "a piece that does not join on to the one before");
+}
+
+#[test]
 fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_who_left() {
     let late = Late::default();
     let limits = Limits::default();

@@ -16,8 +16,8 @@ use crate::limits::Limits;
 /// Messages in one answer to `/history`.
 const PAGE_MESSAGES: usize = 50;
 
-/// Pages that the history is asked for at a time, and so the most that come back in one turn: to encode one takes the
-/// loop a millisecond or two. While it does, the history reads the next.
+/// Pages, or pieces of pages, that the history is asked for at a time, and so the most that come back in one turn. While the
+/// loop encodes one, the history reads the next.
 const PAGES_AT_ONCE: usize = 2;
 
 /// See the module.
@@ -33,6 +33,12 @@ impl PageRequests {
     /// Somebody waits for a page.
     pub(super) fn push(&mut self, id: PeerId, wanted: Wanted) {
         self.waiting.push_back((id, wanted));
+    }
+
+    /// Somebody has had a piece of its page and waits for the next. It comes before those who have had none, so that what
+    /// has been found of pages that are not complete is never more than [`PAGES_AT_ONCE`] of them.
+    pub(super) fn go_on(&mut self, id: PeerId, wanted: Wanted) {
+        self.waiting.push_front((id, wanted));
     }
 
     /// A page of that room has come back.
@@ -87,7 +93,7 @@ impl<S: Socket> Hub<S> {
 /// How much of the past comes at once.
 pub(super) fn page_size(wanted: Wanted, limits: &Limits) -> PageSize {
     match wanted {
-        Wanted::After(_) => PageSize { messages: usize::MAX, bytes: limits.past_bytes() },
+        Wanted::After(_) => PageSize { messages: usize::MAX, bytes: limits.piece_bytes() },
         Wanted::Before(_) => PageSize { messages: PAGE_MESSAGES, bytes: limits.page_bytes() },
     }
 }

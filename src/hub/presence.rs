@@ -102,7 +102,8 @@ impl<S: Socket> Hub<S> {
         if let Some(slot) = slot_of(&mut self.slots, id) {
             slot.room = room;
             slot.membership = Membership::Coming;
-            slot.arrival = Some(Box::new(Arrival::Coming(Newcomer { name: name.clone(), since, problems })));
+            slot.arrival =
+                Some(Box::new(Arrival::Coming(Newcomer { name: name.clone(), since, missed: Vec::new(), problems })));
             self.history.append(room, Entry::Came(id));
             self.is_to_commit = true;
         }
@@ -150,16 +151,23 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// What a newcomer missed has been found, or not.
-    pub(super) fn enter_with(&mut self, id: PeerId, since: u64, page: Option<Page>, now: Moment) {
+    /// A piece of what a newcomer missed has been found, or not: the messages after `after`.
+    pub(super) fn enter_with(&mut self, id: PeerId, after: u64, page: Option<Page>, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         // As in `enter`: one that is gone already takes no seat.
         if slot.membership != Membership::Coming {
             return;
         }
+        let Some(Arrival::Coming(Newcomer { missed, .. })) = slot.arrival.as_deref_mut() else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
-        let missed = page.and_then(|page| missed(&page, since, state, &self.limits));
-        self.seat(id, missed.map_or(Past::Afresh, Past::Missed), now);
+        match page.map_or(Piece::Unusable, |page| add_piece(missed, &page, after, state, &self.limits)) {
+            Piece::Last => {
+                let missed = Rc::from(std::mem::take(missed));
+                self.seat(id, Past::Missed(missed), now);
+            }
+            Piece::GoesOn { reached } => self.page_requests.go_on(id, Wanted::After(reached)),
+            Piece::Unusable => self.seat(id, Past::Afresh, now),
+        }
     }
 
     /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
@@ -377,18 +385,33 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// The frames of what a newcomer missed, if the page has all of it and it is not too much to be sent at once.
-fn missed(page: &Page, since: u64, state: &RoomState, limits: &Limits) -> Option<Rc<[u8]>> {
-    let is_unbroken = page.messages.iter().zip(since + 1..).all(|(message, id)| message.id == id);
-    let reached = page.messages.last().map_or(since, |message| message.id);
-    if page.more || !is_unbroken || reached != state.last_id() {
-        return None;
+/// What became of a piece of what a newcomer missed.
+enum Piece {
+    /// With it, the newcomer has everything up to the newest message.
+    Last,
+    /// More is to be asked for, after that message.
+    GoesOn { reached: u64 },
+    /// Something is gone, or it is more than is sent at once.
+    Unusable,
+}
+
+/// Adds a page to what has been found before it, up to `after`.
+fn add_piece(missed: &mut Vec<u8>, page: &Page, after: u64, state: &RoomState, limits: &Limits) -> Piece {
+    let is_unbroken = page.messages.iter().zip(after + 1..).all(|(message, id)| message.id == id);
+    if !is_unbroken {
+        return Piece::Unusable;
     }
-    let mut frames = Vec::new();
     for message in &page.messages {
-        append_event(&mut frames, Event::Message(Stored::as_message(message)), state.room.name());
+        append_event(missed, Event::Message(Stored::as_message(message)), state.room.name());
     }
-    (frames.len() <= limits.past_bytes()).then(|| Rc::from(frames))
+    if missed.len() > limits.past_bytes() {
+        return Piece::Unusable;
+    }
+    match page.messages.last() {
+        Some(last) if page.more => Piece::GoesOn { reached: last.id },
+        last if last.map_or(after, |last| last.id) == state.last_id() && !page.more => Piece::Last,
+        _ => Piece::Unusable,
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub(super) struct Newcomer {
     pub(super) name: Name,
     /// The last message that it has, if it came back.
     pub(super) since: Option<u64>,
+    /// What it missed, as frames, as far as the history has given it: a long past comes in pieces.
+    pub(super) missed: Vec<u8>,
     /// What it is told once it is in.
     pub(super) problems: Vec<Problem>,
 }
