@@ -11,10 +11,12 @@ use thiserror::Error;
 
 use super::rows::RoomRow;
 use super::schema::{self, Origin};
-use super::{database, errors, ids};
+use super::{database, errors, ids, log_end};
 
 /// Faults of pages that are named. SQLite stops looking there.
 const MOST_PAGE_FAULTS: u32 = 100;
+
+const STRAYS: &str = "SELECT count(*) FROM message WHERE room = ?1 AND (id < ?2 OR id >= ?3)";
 
 /// Ids that are looked for one by one where a page cannot be read. What lies behind is taken for damaged: half a minute is
 /// enough to learn that a file is beyond repair.
@@ -23,9 +25,12 @@ const MOST_SEARCHED: u64 = 10_000_000;
 /// Why a file cannot be checked. Nothing is known of its contents then.
 #[derive(Debug, Error)]
 pub enum CannotCheck {
-    /// There is nothing at that path, or not a file.
+    /// There is nothing at that path.
     #[error("cannot check {}: there is no such file", .0.display())]
     NoFile(Box<Path>),
+    /// A directory, a pipe, a device.
+    #[error("cannot check {}: it is no file", .0.display())]
+    NotAFile(Box<Path>),
     /// The file may not be read.
     #[error("cannot check {}: permission denied; run this as the user of the daemon", .0.display())]
     NoPermission(Box<Path>),
@@ -60,9 +65,10 @@ pub fn check(path: &Path) -> Result<Report, CannotCheck> {
     let path = std::path::absolute(path).map_err(|error| CannotCheck::from_io(path, &error))?;
     let metadata = fs::metadata(&path).map_err(|error| CannotCheck::from_io(&path, &error))?;
     if !metadata.is_file() {
-        return Err(CannotCheck::NoFile(path.into()));
+        return Err(CannotCheck::NotAFile(path.into()));
     }
     let mut checker = Checker { report: Report { text: String::new(), faults: 0 } };
+    let lost_batches = log_end::lost_batches(&path);
     let checked = open(&path).and_then(|connection| {
         let version = match schema::origin(&connection, schema::MIGRATIONS)? {
             Origin::New => 0,
@@ -70,6 +76,17 @@ pub fn check(path: &Path) -> Result<Report, CannotCheck> {
             Origin::Newer(version) => return Ok(Err(CannotCheck::Newer(path.clone().into(), version))),
             Origin::Foreign => return Ok(Err(CannotCheck::Foreign(path.clone().into()))),
         };
+        if !schema::has_tables(&connection, schema::MIGRATIONS.get(..version).unwrap_or_default())? {
+            checker.fault(
+                "the tables are not those that roomd makes: the daemon does not start, and nothing else is checked",
+            );
+            return Ok(Ok(()));
+        }
+        if lost_batches > 0 {
+            checker.fault(&format!(
+                "the write-ahead log is damaged, and what was said last is lost: {lost_batches} batches of messages"
+            ));
+        }
         checker.check(&connection, version).map(Ok)
     });
     match checked {
@@ -91,9 +108,7 @@ pub fn check(path: &Path) -> Result<Report, CannotCheck> {
 
 /// With the lock that a daemon takes, so that none is at work meanwhile. Nothing is written.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let is_log_used = fs::metadata(Path::new(&log)).is_ok_and(|metadata| metadata.len() > 0);
+    let is_log_used = fs::metadata(log_end::log_path(path)).is_ok_and(|metadata| metadata.len() > 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     database::lock(&connection)?;
@@ -144,7 +159,8 @@ impl Checker {
                 Ok(Some(row)) => {
                     let found: String = row.get(0)?;
                     for line in found.lines().filter(|line| *line != "ok") {
-                        self.fault(&format!("pages: {line}"));
+                        // The names in it are those of the file, which may be anybody's.
+                        self.fault(&format!("pages: {}", line.escape_debug()));
                     }
                 }
                 Ok(None) => return Ok(()),
@@ -235,6 +251,13 @@ impl Checker {
         }
         if next < ids.end {
             is_damaged(next, ids.end - 1);
+        }
+        let strays = readable(connection.query_row(STRAYS, (room.id, ids.start, ids.end), |row| row.get::<_, u64>(0)))?;
+        if let Some(strays @ 1..) = strays {
+            self.fault(&format!(
+                "room {name:?}: the room does not know of {strays} of its messages; if one has the next id, nothing can be \
+                 said there"
+            ));
         }
         if !damaged.is_empty() {
             let count = damaged.iter().map(|(first, last)| last - first + 1).sum::<u64>();

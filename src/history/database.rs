@@ -22,7 +22,7 @@ use super::file_watch::{FileWatch, Log};
 use super::retention::{self, Cut, Look, Progress, Trimmed};
 use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
-use super::{Page, PageSize, tourists};
+use super::{Page, PageSize, log_end, tourists};
 use crate::chat::Kind;
 
 /// Bytes to which the write-ahead log is cut when it is folded into the file. SQLite does that at 1,000 pages, which
@@ -38,6 +38,7 @@ pub struct Database {
     watch: FileWatch,
     /// The last batch could not be written.
     has_failed: bool,
+    lost_batches: u64,
 }
 
 /// What outlives a loss of power. That the daemon is killed costs nothing with either.
@@ -69,6 +70,13 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Batches of messages that were written, and are lost since the write-ahead log was damaged before they were folded into
+    /// the file.
+    #[must_use]
+    pub fn lost_batches(&self) -> u64 {
+        self.lost_batches
     }
 
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
@@ -115,6 +123,8 @@ impl Database {
             Origin::Newer(version) => return Err(CannotOpen::Newer(path.into(), version)),
             Origin::Foreign => return Err(CannotOpen::Foreign(path.into())),
         };
+        // The first look has read the log into memory, and nothing has been written yet.
+        let lost_batches = log_end::lost_batches(path);
         // Only now: this writes.
         set_up(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
@@ -127,6 +137,7 @@ impl Database {
             trimmed: Progress::default(),
             watch: FileWatch::new(path),
             has_failed: false,
+            lost_batches,
         })
     }
 
@@ -317,6 +328,8 @@ pub(super) fn lock(connection: &Connection) -> rusqlite::Result<()> {
     // well formed is an error when it is read.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     connection.pragma_update(None, "cell_size_check", true)
 }
 
@@ -876,6 +889,66 @@ mod tests {
             drop(connection);
             assert_eq!(damaged_in(&mut open(&folder), &truth, gone), deleted, "{gone}");
             assert_eq!(check::check(&folder.file()).unwrap().faults, deleted as u64, "{gone}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_stands_in_a_file_is_run() {
+        let folder = Folder::new();
+        append(&mut open(&folder), &[said("r", "a")]);
+        let connection = Connection::open(folder.file()).unwrap();
+        connection.execute_batch("CREATE TRIGGER t AFTER INSERT ON message BEGIN DELETE FROM message; END").unwrap();
+        drop(connection);
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "b")]);
+        assert_eq!(texts(&database.read_after("r", 0, ALL).unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_check_finds_whatever_keeps_a_daemon_from_its_start_or_a_room_from_its_next_message() {
+        for (change, part) in [
+            ("DROP TABLE counter", "tables"),
+            ("ALTER TABLE message DROP COLUMN checksum", "tables"),
+            ("UPDATE room SET last_id = 9", "its own row is damaged"),
+            ("INSERT INTO message VALUES (1, 2, 5, 0, 'n', 'next', 1)", "does not know of 1 of its messages"),
+            ("INSERT INTO message VALUES (7, 2, 5, 0, 'n', 'next', 1)", "a room that is not known"),
+        ] {
+            let folder = Folder::new();
+            append(&mut open(&folder), &[said("r", "a")]);
+            let connection = Connection::open(folder.file()).unwrap();
+            connection.execute_batch(change).unwrap();
+            drop(connection);
+            let report = check::check(&folder.file());
+            assert!(report.as_ref().is_ok_and(|report| report.faults > 0 && report.text.contains(part)), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_ahead_log_that_was_damaged_in_its_middle_is_told_and_one_that_ends_early_is_not() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        for nth in 0..20 {
+            append(&mut database, &[said("r", &nth.to_string())]);
+        }
+        let (file, log) = (fs::read(folder.file()).unwrap(), fs::read(folder.wal()).unwrap());
+        drop(database);
+        let lost = |log: &[u8]| {
+            fs::write(folder.file(), &file).unwrap();
+            fs::write(folder.wal(), log).unwrap();
+            let mut database = open(&folder);
+            (database.last_id("r").unwrap(), database.lost_batches())
+        };
+        assert_eq!(lost(&log), (20, 0));
+        for end in [0, 31, 32, 100, log.len() / 2, log.len() - 1] {
+            assert_eq!(lost(&log[..end]).1, 0, "what a crash leaves behind, {end} bytes");
+        }
+        let frame = 24 + 4_096;
+        for at in [0, 20, 33, 32 + 30, log.len() / 2, log.len() - 3 * frame] {
+            let mut log = log.clone();
+            log[at] ^= 4;
+            let (last_id, lost) = lost(&log);
+            assert!(last_id < 20 && lost > 0, "byte {at}: the last is {last_id}, {lost} lost");
+            assert!(last_id + lost >= 19, "byte {at}: the last is {last_id}, {lost} lost");
         }
     }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::errors::Lost;
+use super::log_end::log_path;
 
 /// What was found at the path when the file was opened, and how long it was when we last wrote.
 #[derive(Debug)]
@@ -41,15 +42,8 @@ pub(super) enum Log {
 impl FileWatch {
     /// Takes what lies at `path` now for what is open.
     pub(super) fn new(path: &Path) -> FileWatch {
-        let mut log_path = path.as_os_str().to_owned();
-        log_path.push("-wal");
-        let mut watch = FileWatch {
-            path: path.into(),
-            log_path: Path::new(&log_path).into(),
-            file: None,
-            log: None,
-            is_cut: false,
-        };
+        let mut watch =
+            FileWatch { path: path.into(), log_path: log_path(path).into(), file: None, log: None, is_cut: false };
         watch.left();
         watch
     }

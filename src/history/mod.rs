@@ -13,6 +13,7 @@ pub mod database;
 pub mod errors;
 mod file_watch;
 mod ids;
+mod log_end;
 pub mod memory;
 pub mod retention;
 mod rows;

@@ -102,16 +102,21 @@ pub(super) fn migrate(connection: &mut Connection, behind: usize, steps: &[&str]
 /// The messages are not looked at: in a file of a gigabyte that would take minutes, and what is damaged there is found
 /// when it is read. The rooms are few, and a wrong `last_id` would give an id twice.
 pub(super) fn is_intact(connection: &Connection, steps: &[&str]) -> rusqlite::Result<bool> {
-    let mut pattern = Connection::open_in_memory()?;
-    migrate(&mut pattern, 0, steps)?;
-    let found = definitions(connection)?;
-    // More than ours may be there: an index of the operator's own does no harm.
-    if !definitions(&pattern)?.iter().all(|ours| found.contains(ours)) {
+    if !has_tables(connection, steps)? {
         return Ok(false);
     }
     // Not `quick_check`, which does not compare the index of the names with the names.
     let verdict: String = connection.query_row("PRAGMA integrity_check(room)", [], |row| row.get(0))?;
     Ok(verdict == "ok" && damaged_rooms(connection)?.is_empty())
+}
+
+/// Whether the tables are those that the steps make. More than ours may be there: an index of the operator's own does no
+/// harm.
+pub(super) fn has_tables(connection: &Connection, steps: &[&str]) -> rusqlite::Result<bool> {
+    let mut pattern = Connection::open_in_memory()?;
+    migrate(&mut pattern, 0, steps)?;
+    let found = definitions(connection)?;
+    Ok(definitions(&pattern)?.iter().all(|ours| found.contains(ours)))
 }
 
 /// The numbers of the rooms whose rows are not as they were written.

@@ -298,12 +298,21 @@ impl<M> Sqlite<M> {
         let reserved = given.saturating_add(tourists::BLOCK);
         // A disk that is full just now is no reason not to begin; the thread tries again.
         let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
+        let lost_batches = database.lost_batches();
         let history = Sqlite::start(database, terms, wake);
         let mut history = history
             .map_err(|error| CannotOpen::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
         history.numbers = Numbers { given, reserved, is_reserving: false };
         history.looks = look.map(Looks::resume).unwrap_or_default();
         info!("the history is in {}", path.display());
+        if lost_batches > 0 {
+            history.is_damage_logged = true;
+            warn!(
+                "the write-ahead log of the history {} was damaged, and what was said last is lost: {lost_batches} \
+                 batches of messages",
+                path.display()
+            );
+        }
         Ok(history)
     }
 

@@ -1,0 +1,96 @@
+//! Whether the write-ahead log is read to its end.
+//!
+//! SQLite reads it up to the first page whose checksum is wrong, and takes the rest for what a crash has left unfinished.
+//! Mostly it is. But when a bit has changed in the middle, all that was written behind it is gone, and without a word. The
+//! two can be told apart: what was committed says so in its last page.
+//!
+//! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+const HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+
+/// The first number of a log; one more where checksums are of numbers with the highest byte first.
+const MAGIC: u32 = 0x377F_0682;
+
+/// The write-ahead log of the database at `path`.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// Transactions in the log of the database at `path` that were committed and that SQLite will not read, for they lie
+/// behind a damaged page. Each is a batch of messages. To be asked before the database is opened, which may overwrite them.
+pub(super) fn lost_batches(path: &Path) -> u64 {
+    // A log that cannot be read is not for us to tell of: SQLite cannot read it either.
+    File::open(log_path(path)).and_then(|log| lost_in(BufReader::new(log))).unwrap_or(0)
+}
+
+fn lost_in(mut log: impl Read) -> io::Result<u64> {
+    let mut header = [0; HEADER_BYTES];
+    if !fill(&mut log, &mut header)? {
+        return Ok(0);
+    }
+    let [magic, _version, page_bytes, _sequence, salt_0, salt_1, sum_0, sum_1] = numbers(&header);
+    let mut sum = Checksum { numbers: (0, 0), is_big_endian: magic == MAGIC + 1 };
+    sum.add(&header[..HEADER_BYTES - 8]);
+    let mut is_whole = magic & !1 == MAGIC && sum.numbers == (sum_0, sum_1);
+    let page_bytes = if page_bytes.is_power_of_two() && page_bytes <= 1 << 16 { page_bytes as usize } else { 4_096 };
+    let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
+    // Where the header itself is damaged, the first page tells of which round it is.
+    let mut salts = is_whole.then_some([salt_0, salt_1]);
+    let mut lost = 0;
+    while fill(&mut log, &mut frame)? {
+        let [_page, pages_after_commit, frame_salt_0, frame_salt_1, sum_0, sum_1] = numbers(&frame);
+        // Those of an earlier round through the file have other salts; a hole has none.
+        let frame_salts = [frame_salt_0, frame_salt_1];
+        salts = salts.or(Some(frame_salts).filter(|salts| *salts != [0; 2]));
+        let is_of_this_round = salts == Some(frame_salts);
+        sum.add(&frame[..8]);
+        sum.add(&frame[FRAME_HEADER_BYTES..]);
+        is_whole &= is_of_this_round && sum.numbers == (sum_0, sum_1);
+        lost += u64::from(!is_whole && is_of_this_round && pages_after_commit > 0);
+    }
+    Ok(lost)
+}
+
+/// False when there is not so much.
+fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match log.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first numbers of `bytes`, which has as many.
+fn numbers<const COUNT: usize>(bytes: &[u8]) -> [u32; COUNT] {
+    let mut numbers = [0; COUNT];
+    for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *number = u32::from_be_bytes(*bytes);
+    }
+    numbers
+}
+
+/// Over all that comes before it in the log.
+struct Checksum {
+    numbers: (u32, u32),
+    is_big_endian: bool,
+}
+
+impl Checksum {
+    fn add(&mut self, bytes: &[u8]) {
+        let number = if self.is_big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+        let (mut first, mut second) = self.numbers;
+        for pair in bytes.as_chunks::<8>().0 {
+            let [a, b, c, d, e, f, g, h] = *pair;
+            first = first.wrapping_add(number([a, b, c, d])).wrapping_add(second);
+            second = second.wrapping_add(number([e, f, g, h])).wrapping_add(first);
+        }
+        self.numbers = (first, second);
+    }
+}
