@@ -335,6 +335,20 @@ fn each_event_that_is_meant_for_one_is_told_but_never_more_than_a_few_at_once() 
 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_private_word_with_another_sign_for_its_slash_comes_back_into_the_box() {
+    let daemon = Daemon::start(&[]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon);
+    tab.click("#text");
+    tab.type_text("、msg Bob secret");
+    tab.press("Enter");
+    tab.wait_for("document.querySelector('#log').textContent.includes('another sign for its slash')");
+    assert_eq!(tab.text(VALUE), "、msg Bob secret");
+    assert_eq!(tab.evaluate("document.querySelectorAll('.message').length"), 0, "nobody was told");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn a_draft_stays_with_its_room_and_its_tab_until_it_is_sent() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
