@@ -322,7 +322,7 @@ impl Config {
         let known: Vec<String> = variables.map(|name| name.to_string_lossy().into_owned()).collect();
         let mut unknown = Vec::new();
         for (name, value) in environment {
-            unknown.extend(UnknownVariable::of(&name, &known));
+            unknown.extend(UnknownVariable::of(&name, &value, &known));
             if value.to_string_lossy().trim().is_empty() {
                 let is_it = |arg: &Arg| arg.get_env() == Some(name.as_os_str());
                 command = command.mut_args(|arg| if is_it(&arg) { arg.env(None) } else { arg });

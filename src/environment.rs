@@ -6,8 +6,10 @@ use std::fmt;
 /// What all settings in the environment begin with.
 const PREFIX: &str = "ROOMD_";
 
-/// Kubernetes sets such variables by itself, in every container beside a service called `roomd`.
-const OF_KUBERNETES: [&str; 2] = ["ROOMD_SERVICE_", "ROOMD_PORT"];
+/// Kubernetes sets such variables by itself, in every container beside a service called `roomd`; and `ROOMD_PORT` with an
+/// address. With a number in it, somebody meant `ROOMD_LISTEN`.
+const OF_KUBERNETES: [&str; 2] = ["ROOMD_SERVICE_", "ROOMD_PORT_"];
+const ADDRESS_OF_KUBERNETES: &str = "ROOMD_PORT";
 
 /// A variable that looks like a setting and is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +20,16 @@ pub struct UnknownVariable {
 }
 
 impl UnknownVariable {
-    /// `name`, if it looks like a setting and is none of `known`. It is not refused, for it may be there for an older
+    /// The variable `name` with this `value`, if it looks like a setting and is none of `known`. It is not refused, for it may be there for an older
     /// version or a newer one.
     #[must_use]
-    pub fn of(name: &OsStr, known: &[String]) -> Option<UnknownVariable> {
+    pub fn of(name: &OsStr, value: &OsStr, known: &[String]) -> Option<UnknownVariable> {
         let name = name.to_string_lossy();
         let is_meant = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
         if !is_meant
             || known.iter().any(|known| *known == name)
             || OF_KUBERNETES.iter().any(|start| name.starts_with(start))
+            || (name == ADDRESS_OF_KUBERNETES && value.to_string_lossy().contains("://"))
         {
             return None;
         }
@@ -57,8 +60,12 @@ mod tests {
     use super::*;
 
     fn told(name: &str) -> Option<String> {
+        told_with(name, "8000")
+    }
+
+    fn told_with(name: &str, value: &str) -> Option<String> {
         let known = ["ROOMD_LISTEN", "ROOMD_ORIGIN", "ROOMD_MAX_MESSAGE", "ROOMD_RATE"].map(str::to_owned);
-        UnknownVariable::of(OsStr::new(name), &known).map(|unknown| unknown.to_string())
+        UnknownVariable::of(OsStr::new(name), OsStr::new(value), &known).map(|unknown| unknown.to_string())
     }
 
     #[test]
@@ -86,5 +93,7 @@ mod tests {
         {
             assert_eq!(told(name), None, "{name}");
         }
+        assert_eq!(told_with("ROOMD_PORT", "tcp://10.0.0.11:8000"), None);
+        assert!(told_with("ROOMD_PORT", "8000").is_some(), "somebody wanted another port");
     }
 }
