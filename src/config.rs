@@ -20,7 +20,7 @@ use crate::http::page::Pages;
 use crate::http::route::{EchoService, Health, Site};
 use crate::limits::Limits;
 use crate::listen_address::{ListenAddress, ListenAddresses};
-use crate::rate_limit::Rate;
+use crate::rate_limit::{ByteRate, Rate};
 use crate::tail::Kept;
 use crate::websocket::MessageLimits;
 
@@ -90,9 +90,14 @@ pub struct Config {
     #[arg(long, env = "ROOMD_KEEP_DAYS", value_name = "DAYS", value_parser = count_u32, help_heading = "History")]
     keep_days: Option<u32>,
 
-    /// Bytes of messages, as they are sent, that are kept; for --history memory [default: 4194304]
+    /// Bytes that are kept. In a file: of the file, all rooms together; the room that takes most loses its oldest messages
+    /// [default: all]. With --history memory: of messages, as they are sent [default: 4194304]
     #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", value_parser = count, help_heading = "History")]
     keep_bytes: Option<usize>,
+
+    /// Rooms of which messages are kept; what was said in those silent longest goes; for --history PATH [default: all]
+    #[arg(long, env = "ROOMD_MAX_ROOMS_KEPT", value_name = "COUNT", value_parser = count, help_heading = "History")]
+    max_rooms_kept: Option<usize>,
 
     /// Messages of the past that a newcomer is sent: so many, or as many as fit in half of --max-queue
     #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value = "50", value_parser = count_or_none, help_heading = "History")]
@@ -168,6 +173,18 @@ pub struct Config {
     #[arg(long, env = "ROOMD_RATE", value_name = "COUNT", default_value = "20", value_parser = count_u32,
         help_heading = "Limits")]
     rate: u32,
+
+    /// Bytes a second one client may cause to be sent in the long run, each counted once however many hear it; at once,
+    /// as many as in the time in which --rate-burst comes back
+    #[arg(long, env = "ROOMD_BYTE_RATE", value_name = "BYTES", default_value = "32768", value_parser = count_u32,
+        help_heading = "Limits")]
+    byte_rate: u32,
+
+    /// Bytes a second all that is said in one room may come to in the long run; those who say more take turns, and who
+    /// says least comes first. At once, an eighth of --max-queue
+    #[arg(long, env = "ROOMD_ROOM_BYTE_RATE", value_name = "BYTES", default_value = "102400", value_parser = count_u32,
+        help_heading = "Limits")]
+    room_byte_rate: u32,
 
     /// New names and rooms one client may take at once; more are refused, and the client is told to slow down
     #[arg(long, env = "ROOMD_CHANGE_BURST", value_name = "COUNT", default_value = "5", value_parser = count_u32,
@@ -351,8 +368,11 @@ impl Config {
         if self.keep_days.is_some() && !is_file {
             return Some("--keep-days is for --history PATH");
         }
-        if self.keep_bytes.is_some() && place != HistoryPlace::Memory {
-            return Some("--keep-bytes is for --history memory");
+        if self.max_rooms_kept.is_some() && !is_file {
+            return Some("--max-rooms-kept is for --history PATH");
+        }
+        if self.keep_bytes.is_some() && place == HistoryPlace::Off {
+            return Some("--keep-bytes is not for --history off");
         }
         if self.keep_messages.is_some() && place == HistoryPlace::Off {
             return Some("--keep-messages is not for --history off");
@@ -393,6 +413,8 @@ impl Config {
             ping_timeout: self.ping_timeout,
             close_timeout: self.close_timeout,
             rate: (!self.no_rate_limit).then_some(Rate { burst: self.rate_burst, per_second: self.rate }),
+            byte_rate: (!self.no_rate_limit).then_some(ByteRate { per_second: self.byte_rate }),
+            room_byte_rate: (!self.no_rate_limit).then_some(ByteRate { per_second: self.room_byte_rate }),
             change_rate: (!self.no_rate_limit)
                 .then_some(Rate { burst: self.change_burst, per_second: self.change_rate }),
             max_rooms: self.max_rooms,
@@ -429,6 +451,8 @@ impl Config {
             },
             keep: Keep {
                 messages: self.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),
+                bytes: self.keep_bytes.and_then(|bytes| NonZeroU64::new(bytes as u64)),
+                rooms: self.max_rooms_kept.and_then(|count| NonZeroU64::new(count as u64)),
                 max_age: self.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
             },
             newest: PageSize { messages: kept.messages, bytes: kept.bytes },
@@ -570,7 +594,8 @@ mod tests {
             ("--sync=full", [true, false, false]),
             ("--keep-days=1", [true, false, false]),
             ("--keep-messages=1", [true, true, false]),
-            ("--keep-bytes=1", [false, true, false]),
+            ("--keep-bytes=1", [true, true, false]),
+            ("--max-rooms-kept=1", [true, false, false]),
         ] {
             for (history, fits) in ["--history=x", "--history=memory", "--history=off"].into_iter().zip(fits) {
                 assert_eq!(read(&[history, flag]).is_ok(), fits, "{history} {flag}");

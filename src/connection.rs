@@ -374,9 +374,23 @@ impl Connection {
 
     /// Counts one frame against the rate. The work is done; it is the next frame that may have to wait.
     pub fn spend_token(&mut self, limits: &Limits, now: Moment) {
+        self.spend_message(0, limits, now);
+    }
+
+    /// Counts one frame that makes the daemon send so many bytes: as one token, or as its bytes, whichever costs more.
+    pub fn spend_message(&mut self, bytes: usize, limits: &Limits, now: Moment) {
         // `/echo` is there to be driven as fast as it goes.
         if let (Some(rate), Purpose::Chat) = (limits.rate, self.purpose) {
-            self.bucket.take(rate, now);
+            let token = rate.one();
+            self.bucket.take(limits.byte_rate.map_or(token, |rate| rate.bytes(bytes).max(token)), now);
+            self.rest_as_needed(limits, now);
+        }
+    }
+
+    /// Counts the bytes of the answer to a frame that has been counted as a token.
+    pub fn spend_answer(&mut self, bytes: usize, limits: &Limits, now: Moment) {
+        if let (Some(rate), Some(byte_rate), Purpose::Chat) = (limits.rate, limits.byte_rate, self.purpose) {
+            self.bucket.take(byte_rate.bytes(bytes).beyond(rate.one()), now);
             self.rest_as_needed(limits, now);
         }
     }
@@ -386,17 +400,17 @@ impl Connection {
         if self.state == State::HungUp {
             rate.burst = rate.burst.saturating_add(rate.within(limits.close_timeout));
         }
-        self.resting_until = self.bucket.empty_until(rate, now);
+        self.resting_until = self.bucket.empty_until(rate.all_but_one(), now);
     }
 
     /// Counts a change of name or of room, unless there have been too many: these cost everybody who is told of them.
     #[must_use]
     pub fn spend_change(&mut self, limits: &Limits, now: Moment) -> Changes {
         let Some(rate) = limits.change_rate else { return Changes::Allowed };
-        if self.changes.empty_until(rate, now).is_some() {
+        if self.changes.empty_until(rate.all_but_one(), now).is_some() {
             return Changes::TooMany;
         }
-        self.changes.take(rate, now);
+        self.changes.take(rate.one(), now);
         Changes::Allowed
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::rate_limit::Rate;
+use crate::rate_limit::{ByteRate, Rate};
 use crate::tail::Kept;
 use crate::websocket::MessageLimits;
 
@@ -42,6 +42,11 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How fast one connection may send; `None` is as fast as it can.
     pub rate: Option<Rate>,
+    /// How many bytes one connection may cause to be sent, each counted once however many they are sent to. They are taken
+    /// from the same bucket as its frames, so without `rate` they are not counted.
+    pub byte_rate: Option<ByteRate>,
+    /// How many bytes a second everything that is said in one room may come to. `None` is as many as its members say.
+    pub room_byte_rate: Option<ByteRate>,
     /// How fast one connection may change its name or its room; `None` is as fast as it can.
     pub change_rate: Option<Rate>,
     /// Rooms at once, with somebody in them or something said that only the daemon's memory keeps.
@@ -74,6 +79,20 @@ impl Limits {
         (self.past_bytes() / 8).min(64 * 1024)
     }
 
+    /// Bytes that may be said in a room at once, after a rest: with the past, with the longest message and with what a
+    /// reader may still owe of private ones, they are not more than may wait.
+    #[must_use]
+    pub fn room_burst_bytes(&self) -> usize {
+        self.max_queue_bytes / 8
+    }
+
+    /// Bytes that may wait for somebody who is still sent private messages. A quarter: whoever writes to one who takes
+    /// little can fill no more of its queue, and the room's messages have the rest.
+    #[must_use]
+    pub fn private_queue_bytes(&self) -> usize {
+        self.max_queue_bytes / 4
+    }
+
     /// Bytes of one answer to `/history`: a screen of long messages. No more than the past of a newcomer, and less of it,
     /// for a client asks for pages as often as it likes.
     #[must_use]
@@ -97,6 +116,10 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(2),
             rate: Some(Rate { burst: 50, per_second: 20 }),
+            // A page of text each second, and 80 KiB at once: the longest message, after a rest.
+            byte_rate: Some(ByteRate { per_second: 32 * 1024 }),
+            // What fits through 1 Mbit/s, which is a bad phone line, beside the headers of TCP.
+            room_byte_rate: Some(ByteRate { per_second: 100 * 1024 }),
             change_rate: Some(Rate { burst: 5, per_second: 1 }),
             max_rooms: 1_024,
             kept: Kept { messages: 1_000, bytes: 4 * 1024 * 1024 },

@@ -21,7 +21,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("history/", &["history", "chat", "moment"]),
     ("rate_limit.rs", &["moment"]),
     ("tail.rs", &[]),
-    ("limits.rs", &["rate_limit::Rate", "tail::Kept", "websocket::MessageLimits"]),
+    ("limits.rs", &["rate_limit", "tail::Kept", "websocket::MessageLimits"]),
     ("ending.rs", &["http", "websocket"]),
     // One connection, without its socket and without a rule of chat.
     ("write_queue.rs", &["websocket::frame"]),
@@ -105,6 +105,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "history/retention.rs",
             "history/rows.rs",
             "history/schema.rs",
+            "history/surplus.rs",
             "history/tourists.rs",
             "history/counters.rs",
         ],

@@ -41,6 +41,7 @@ const COMMAND_ERRORS = new Map([
   ['name-taken', /^nick$/],
   ['name-too-similar', /^nick$/],
   ['no-such-name', /^msg$/],
+  ['receiver-busy', /^msg$/],
   ['bad-room', /^join$/],
   ['too-many-rooms', /^join$/],
   ['slow-down', /^(nick|join)$/],

@@ -180,6 +180,7 @@ const TABLE = {
   'error-name-taken': ['', '这个名字已有人使用。'],
   'error-name-too-similar': ['', '这个名字与房间里某人的名字太相似。'],
   'error-no-such-name': ['', '房间里没有叫这个名字的人。'],
+  'error-receiver-busy': ['', '对方还有太多内容未接收，这条私信没有发出。请稍后再试。'],
   'error-bad-room': ['', '房间名无效：须为 1 到 64 字节，且不含“/”和不可见字符。'],
   'error-too-many-rooms': ['', '房间数量已达上限。'],
   'error-bad-since': ['', '请求的消息编号无效。'],

@@ -133,7 +133,33 @@ pub enum Event<'a> {
 /// What no message is shorter than when it is sent: its keys, and one byte for each of its values.
 pub const LEAST_MESSAGE_BYTES: usize = 66;
 
+/// Digits of an id and of a time, beyond the one of each that the shortest message has.
+const NUMBERS_BYTES: usize = 15 + 12;
+
+/// A text of so many bytes is not looked at before it is written: see [`message_bytes`].
+const SHORT_TEXT_BYTES: usize = 256;
+
+/// What a message takes when it is sent, before it has its id: within the digits of that. A short text is taken for one
+/// that needs no escapes, for most are, and to look at it would cost more than all the rest; what it has more is known when
+/// it has been written, from [`Message::uncounted_bytes`].
+#[inline]
+#[must_use]
+pub fn message_bytes(room: &RoomName, name: &Name, text: &str) -> usize {
+    let text_bytes = if text.len() <= SHORT_TEXT_BYTES { text.len() } else { json::written_len(text) };
+    LEAST_MESSAGE_BYTES + NUMBERS_BYTES + room.as_str().len() + name.sent_bytes() + text_bytes
+}
+
 impl Message<'_> {
+    /// How much more it was when it was written than [`message_bytes`] has said.
+    #[must_use]
+    pub fn uncounted_bytes(self, room: &RoomName, written: usize) -> usize {
+        if self.text.len() <= SHORT_TEXT_BYTES {
+            written.saturating_sub(message_bytes(room, self.name, self.text))
+        } else {
+            0
+        }
+    }
+
     /// Appends it to `out` as the event of that room: one JSON object.
     pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
         let Message { id, unix_ms: time, kind, name, text: mess } = self;
@@ -372,6 +398,22 @@ mod tests {
             let mut out = Vec::new();
             Message { id: 1, unix_ms: 2, kind, name: &name, text: "c" }.write_json("a", &mut out);
             assert_eq!(out.len(), LEAST_MESSAGE_BYTES + spare, "{}", String::from_utf8_lossy(&out));
+        }
+    }
+
+    #[test]
+    fn what_a_message_takes_is_known_before_it_has_an_id_but_for_the_escapes_of_a_short_text() {
+        let name = Name::chosen("王小明").unwrap();
+        let room = RoomName::lobby();
+        for text in ["c", "\u{1}\"\u{202e}", "汉字 and letters"] {
+            for text in [text.to_owned(), text.repeat(200)] {
+                let mut out = Vec::new();
+                let message =
+                    Message { id: 1 << 53, unix_ms: 1_763_817_427_123, kind: Kind::Message, name: &name, text: &text };
+                message.write_json(room.as_str(), &mut out);
+                let counted = message_bytes(&room, &name, &text) + message.uncounted_bytes(&room, out.len());
+                assert!(counted.abs_diff(out.len()) <= 16, "{}", String::from_utf8_lossy(&out));
+            }
         }
     }
 

@@ -41,6 +41,39 @@ pub(super) fn write(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Re
     Ok(())
 }
 
+/// Bytes of `text` as it is written, without the quotes around it.
+pub(super) fn written_len(text: &str) -> usize {
+    if is_written_as_it_is(text.as_bytes()) { text.len() } else { text.chars().map(written_char_len).sum() }
+}
+
+/// Whether all bytes are those of letters and signs that need no escape. Eight at once, as in [`is_plain_ascii`]: of eight
+/// bytes below 0x80, subtracting 1 sets the highest bit of a zero, and of nothing else unless there is one.
+fn is_written_as_it_is(bytes: &[u8]) -> bool {
+    const fn eight(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let found_in = |word: u64| {
+        let controls = word.wrapping_sub(eight(0x20));
+        let quotes = (word ^ eight(b'"')).wrapping_sub(eight(1));
+        let slashes = (word ^ eight(b'\\')).wrapping_sub(eight(1));
+        word | word.wrapping_add(eight(1)) | controls | quotes | slashes
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| found | found_in(u64::from_ne_bytes(*word)));
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    (found | found_in(u64::from_ne_bytes(last))) & eight(0x80) == 0
+}
+
+fn written_char_len(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{C}' | '\r' => 2,
+        '\0'..='\u{1F}' => 6,
+        _ if is_steering(character) => 6 * character.len_utf16(),
+        _ => character.len_utf8(),
+    }
+}
+
 /// Escapes what steers from `start` on.
 fn escape(out: &mut Vec<u8>, start: usize) {
     let Ok(written) = str::from_utf8(&out[start..]) else { return };
@@ -130,6 +163,14 @@ mod tests {
         ) {
             let text = parts.concat();
             prop_assert_eq!(serde_json::from_str::<String>(&written(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn the_length_is_that_of_what_is_written(
+            parts in prop::collection::vec(prop_oneof![any::<String>(), "[ -~]{0,99}", "[\u{0}-\u{9f}\u{2028}-\u{206f}]{0,3}", "[\u{e0000}-\u{e0080}]"], 0..4),
+        ) {
+            let text = parts.concat();
+            prop_assert_eq!(written_len(&text), written(&text).len() - 2);
         }
     }
 }

@@ -115,6 +115,16 @@ impl Name {
         if word.eq_ignore_ascii_case("tourist") && is_plain { number.parse().ok() } else { None }
     }
 
+    /// Bytes that it takes when it is sent; of a tourist's, about so many.
+    #[inline]
+    #[must_use]
+    pub fn sent_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Tourist(_) => "Tourist 1000".len(),
+            Form::Chosen(chosen) => chosen.0.len(),
+        }
+    }
+
     /// What to compare it by.
     #[must_use]
     pub fn key(&self) -> NameKey {

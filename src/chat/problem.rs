@@ -21,6 +21,8 @@ pub enum Problem {
     NameUnavailable(Unavailable),
     /// A private message to somebody who is not in the room.
     NoSuchName,
+    /// A private message to somebody who has too much waiting already.
+    ReceiverBusy,
     /// What was asked for as a room cannot be one.
     Room(BadRoomName),
     /// All rooms that the daemon may have are in use.
@@ -50,6 +52,7 @@ impl Problem {
             Problem::NameUnavailable(Unavailable::Taken) => "name-taken",
             Problem::NameUnavailable(Unavailable::TooSimilar) => "name-too-similar",
             Problem::NoSuchName => "no-such-name",
+            Problem::ReceiverBusy => "receiver-busy",
             Problem::Room(_) => "bad-room",
             Problem::TooManyRooms => "too-many-rooms",
             Problem::BadSince => "bad-since",
@@ -73,6 +76,9 @@ impl Problem {
                 "Somebody in this room has a name that looks just like that.".into()
             }
             Problem::NoSuchName => "Nobody in this room has that name.".into(),
+            Problem::ReceiverBusy => {
+                "They have too much waiting to be read, so your message was not sent. Try again in a moment.".into()
+            }
             Problem::Room(bad) => said(bad),
             Problem::TooManyRooms => "There are too many rooms already. Try again later.".into(),
             Problem::BadSince => "What comes after since= must be the id of a message.".into(),

@@ -449,11 +449,11 @@ mod tests {
     }
 
     fn keep_messages(messages: u64) -> Keep {
-        Keep { messages: NonZeroU64::new(messages), max_age: None }
+        Keep { messages: NonZeroU64::new(messages), ..Keep::ALL }
     }
 
     fn beyond(messages: u64) -> Cut {
-        Cut { beyond_messages: NonZeroU64::new(messages), said_before_unix_ms: None }
+        Cut { beyond_messages: NonZeroU64::new(messages), ..Cut::NOTHING }
     }
 
     #[test]
@@ -564,7 +564,7 @@ mod tests {
         let folder = Folder::new();
         let mut database = open(&folder);
         append(&mut database, &[said("r", "a"), said("r", "b")]);
-        let keep = Keep { messages: None, max_age: Some(Duration::from_millis(10)) };
+        let keep = Keep { max_age: Some(Duration::from_millis(10)), ..Keep::ALL };
         assert_eq!(trim_all(&mut database, keep, 1_010), 0, "as old as may be");
         assert_eq!(trim_all(&mut database, keep, 1_011), 2);
         drop(database);
@@ -583,7 +583,7 @@ mod tests {
         assert_eq!(database.trim(beyond(1)), Ok(Trimmed::default()));
         append(&mut database, &vec![said("0", "x"); 1_500]);
         append(&mut database, &vec![said("1", "x"); 700]);
-        let age = Keep { messages: None, max_age: Some(Duration::ZERO) };
+        let age = Keep { max_age: Some(Duration::ZERO), ..Keep::ALL };
         for keep in [keep_messages(1), age] {
             let mut counts = Vec::new();
             while counts.last().is_none_or(|last: &Trimmed| last.more) && counts.len() < 9 {
@@ -593,6 +593,98 @@ mod tests {
             assert!(counts.iter().all(|trimmed| trimmed.messages <= retention::TRIM_MESSAGES), "{counts:?}");
             assert_eq!(total, if keep == age { names.len() as u64 } else { 2_200 });
         }
+    }
+
+    fn keep_bytes(bytes: u64) -> Keep {
+        Keep { bytes: NonZeroU64::new(bytes), ..Keep::ALL }
+    }
+
+    fn bytes_in_use(database: &Database) -> u64 {
+        let pragma = |name| database.connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap();
+        (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
+    }
+
+    fn count(database: &mut Database, room: &str) -> usize {
+        database.read_before(room, None, size(usize::MAX, usize::MAX)).unwrap().messages.len()
+    }
+
+    #[test]
+    fn what_is_beyond_the_bytes_of_the_file_goes_from_the_room_that_takes_most_and_the_oldest_of_it_first() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        let long = "x".repeat(20_000);
+        append(&mut database, &vec![said("quiet", "what was said first"); 50]);
+        append(&mut database, &vec![said("loud", &long); 200]);
+        append(&mut database, &vec![said("busy", "a short line"); 2_000]);
+        assert_eq!(trim_all(&mut database, keep_bytes(100_000_000), 0), 0, "there is no surplus");
+        let before = bytes_in_use(&database);
+        assert!(before > 4_000_000);
+        assert!(trim_all(&mut database, keep_bytes(1_500_000), 0) > 100);
+        let left = bytes_in_use(&database);
+        assert!(
+            (1_300_000..=1_500_000).contains(&left),
+            "{left} bytes: so many, and hardly fewer: a page or two of one message"
+        );
+        assert_eq!((count(&mut database, "quiet"), count(&mut database, "busy")), (50, 2_000));
+        let loud = database.read_before("loud", None, size(usize::MAX, usize::MAX)).unwrap().messages;
+        assert_eq!(loud.last().map(|message| message.id), Some(200), "the oldest have gone");
+        assert!(loud.iter().all(|message| message.kind == Kind::Message) && !loud.is_empty());
+        // Now all rooms are to be small.
+        trim_all(&mut database, keep_bytes(1), 0);
+        for room in ["quiet", "loud", "busy"] {
+            assert_eq!(count(&mut database, room), 1, "the newest message of {room} stays");
+        }
+        assert_eq!(trim_all(&mut database, keep_bytes(1), 0), 0, "and there is an end");
+        drop(database);
+        assert_eq!(append(&mut open(&folder), &[said("loud", "c")]), [201]);
+    }
+
+    #[test]
+    fn one_piece_of_what_is_beyond_the_bytes_is_some_megabytes() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        let long = "x".repeat(64 * 1024);
+        append(&mut database, &vec![said("loud", &long); 400]);
+        let cut = keep_bytes(1).cut(None).unwrap();
+        let mut counts = Vec::new();
+        while counts.last().is_none_or(|last: &Trimmed| last.more) {
+            counts.push(database.trim(cut).unwrap());
+        }
+        assert!(counts.iter().all(|trimmed| trimmed.messages <= 64), "{counts:?}");
+        assert_eq!(counts.iter().map(|trimmed| trimmed.messages).sum::<u64>(), 399);
+        assert_eq!(counts.iter().map(|trimmed| trimmed.rooms).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn of_too_many_rooms_those_silent_longest_lose_what_was_said_and_no_id_is_given_twice() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        let names: Vec<String> = (0..300).map(|nth| format!("room {nth}")).collect();
+        for (nth, name) in names.iter().enumerate() {
+            let at = |text| Said { unix_ms: 1_000 + nth as u64, ..said(name, text) };
+            append(&mut database, &[at("a"), at("b")]);
+        }
+        // The first speaks again.
+        append(&mut database, &[Said { unix_ms: 9_000, ..said(&names[0], "c") }]);
+        let keep = Keep { rooms: NonZeroU64::new(100), ..Keep::ALL };
+        assert_eq!(trim_all(&mut database, keep, 0), 400);
+        let kept: Vec<usize> = (0..300).filter(|nth| count(&mut database, &names[*nth]) > 0).collect();
+        assert_eq!(kept, std::iter::once(0).chain(201..300).collect::<Vec<_>>());
+        assert_eq!(trim_all(&mut database, keep, 0), 0);
+        drop(database);
+        let mut database = open(&folder);
+        assert_eq!(database.last_id(&names[5]), Ok(2));
+        assert_eq!(append(&mut database, &[said(&names[5], "again")]), [3]);
+    }
+
+    #[test]
+    fn a_damaged_room_does_not_hold_up_the_others_when_there_is_too_much() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &vec![said("a", "x"); 9]);
+        append(&mut database, &vec![said("b", "x"); 9]);
+        database.connection.execute("UPDATE room SET last_id = 5 WHERE name = 'a'", []).unwrap();
+        assert_eq!(trim_all(&mut database, keep_bytes(1), 0), 8);
     }
 
     #[test]
@@ -981,7 +1073,7 @@ mod tests {
         append(&mut database, &["a", "b", "c"].map(|text| said("r", text)));
         assert_eq!(database.trim(beyond(1)).unwrap().messages, 2);
         assert_eq!(texts(&database.read_before("r", None, ALL).unwrap()), ["c"]);
-        let cut = Cut { beyond_messages: None, said_before_unix_ms: Some(9_999) };
+        let cut = Cut { said_before_unix_ms: Some(9_999), ..Cut::NOTHING };
         assert_eq!(database.trim(cut).unwrap(), Trimmed { messages: 1, rooms: 1, ..Trimmed::default() });
         assert_eq!(database.read_before("r", None, ALL), Ok(Page::default()));
         drop(database);
@@ -1306,7 +1398,7 @@ mod tests {
                     }
                     Step::Trim { messages, max_age_ms } => {
                         let max_age = max_age_ms.map(Duration::from_millis);
-                        let keep = Keep { messages: messages.and_then(NonZeroU64::new), max_age };
+                        let keep = Keep { messages: messages.and_then(NonZeroU64::new), max_age, ..Keep::ALL };
                         let trimmed = trim_all(&mut database, keep, now);
                         prop_assert_eq!(trimmed, model.trim(messages, max_age_ms, now));
                     }

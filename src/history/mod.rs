@@ -19,6 +19,7 @@ pub mod retention;
 mod rows;
 mod schema;
 pub mod sqlite;
+mod surplus;
 mod tourists;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::rows::{RoomRow, clamped};
+use super::surplus::Surplus;
 use super::{counters, errors};
 use crate::moment::{Moment, Now};
 
@@ -41,6 +42,10 @@ pub struct Keep {
     /// Age of a message. A room's messages go in the order of their ids, so one from an hour when the clock was ahead
     /// holds up those behind it until it is old enough itself.
     pub max_age: Option<Duration>,
+    /// Bytes of the file that are in use; see [`super::surplus`].
+    pub bytes: Option<NonZeroU64>,
+    /// Rooms with messages; those silent longest go.
+    pub rooms: Option<NonZeroU64>,
 }
 
 /// What is to go now.
@@ -50,6 +55,16 @@ pub struct Cut {
     pub beyond_messages: Option<NonZeroU64>,
     /// What was said before: milliseconds since 1970, UTC.
     pub said_before_unix_ms: Option<u64>,
+    /// What is beyond so many bytes of the file.
+    pub beyond_bytes: Option<NonZeroU64>,
+    /// What was said in rooms beyond so many.
+    pub beyond_rooms: Option<NonZeroU64>,
+}
+
+impl Cut {
+    /// All stays.
+    pub const NOTHING: Cut =
+        Cut { beyond_messages: None, said_before_unix_ms: None, beyond_bytes: None, beyond_rooms: None };
 }
 
 /// What a trim did.
@@ -127,10 +142,13 @@ impl Looks {
 }
 
 impl Keep {
+    /// Everything, for ever.
+    pub const ALL: Keep = Keep { messages: None, max_age: None, bytes: None, rooms: None };
+
     /// Whether nothing is ever deleted.
     #[must_use]
     pub fn is_all(self) -> bool {
-        self.messages.is_none() && self.max_age.is_none()
+        self == Keep::ALL
     }
 
     /// What is to go, if it was surely so late. None if that is nothing.
@@ -138,8 +156,9 @@ impl Keep {
     pub fn cut(self, sure_unix_ms: Option<u64>) -> Option<Cut> {
         let age_ms = self.max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let said_before_unix_ms = age_ms.and_then(|age_ms| sure_unix_ms?.checked_sub(age_ms));
-        let cut = Cut { beyond_messages: self.messages, said_before_unix_ms };
-        (cut.beyond_messages.is_some() || cut.said_before_unix_ms.is_some()).then_some(cut)
+        let Keep { messages: beyond_messages, max_age: _, bytes: beyond_bytes, rooms: beyond_rooms } = self;
+        let cut = Cut { beyond_messages, said_before_unix_ms, beyond_bytes, beyond_rooms };
+        (cut != Cut::NOTHING).then_some(cut)
     }
 }
 
@@ -164,10 +183,32 @@ pub(super) struct Progress {
     through: i64,
     /// The room from which something was deleted last, for it to be counted once.
     counted: i64,
+    /// Once all rooms have been gone through: what is still beyond the bytes and rooms of the whole file.
+    surplus: Option<Surplus>,
 }
 
-/// Deletes some of what is to go, in one transaction.
+/// Deletes some of what is to go, in one transaction: room by room what is beyond the limits of each, and then what is
+/// beyond those of the file.
 pub(super) fn delete(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
+    let Some(surplus) = &mut progress.surplus else {
+        let mut trimmed = delete_of_each(connection, progress, cut)?;
+        if !trimmed.more {
+            progress.surplus = Surplus::begin(connection, cut)?;
+            trimmed.more = progress.surplus.is_some();
+        }
+        return Ok(trimmed);
+    };
+    let trimmed = surplus.delete(connection, cut);
+    if !trimmed.as_ref().is_ok_and(|trimmed| trimmed.more) {
+        progress.surplus = None;
+    }
+    trimmed
+}
+
+fn delete_of_each(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
+    if cut.beyond_messages.is_none() && cut.said_before_unix_ms.is_none() {
+        return Ok(Trimmed::default());
+    }
     // It begins to write with the first deletion; mostly there is none.
     let transaction = connection.transaction()?;
     let rooms: Vec<Listed> = {
@@ -203,7 +244,7 @@ pub(super) fn delete(connection: &mut Connection, progress: &mut Progress, cut: 
         through = id;
     }
     transaction.commit()?;
-    *progress = if trimmed.more { Progress { through, counted } } else { Progress::default() };
+    (progress.through, progress.counted) = if trimmed.more { (through, counted) } else { (0, 0) };
     Ok(trimmed)
 }
 
@@ -256,7 +297,7 @@ mod tests {
     const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
     /// A day in 2025.
     const TODAY_MS: u64 = 20_400 * DAY_MS;
-    const KEEP_A_DAY: Keep = Keep { messages: None, max_age: Some(Duration::from_secs(24 * 60 * 60)) };
+    const KEEP_A_DAY: Keep = Keep { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Keep::ALL };
 
     /// A daemon that looks once a minute at a clock that is `ahead_ms` of the true one.
     #[derive(Default)]
@@ -369,7 +410,7 @@ mod tests {
     #[test]
     fn what_is_beyond_a_number_of_messages_needs_no_clock() {
         let keep = Keep { messages: NonZeroU64::new(7), ..KEEP_A_DAY };
-        let expected = Cut { beyond_messages: NonZeroU64::new(7), said_before_unix_ms: None };
+        let expected = Cut { beyond_messages: NonZeroU64::new(7), ..Cut::NOTHING };
         assert_eq!(keep.cut(None), Some(expected));
         assert_eq!(KEEP_A_DAY.cut(None), None);
         assert_eq!(KEEP_A_DAY.cut(Some(5)), None, "in 1970 nothing is a day old");

@@ -527,7 +527,7 @@ impl<M> Sqlite<M> {
     fn has_trimmed(&mut self, Trimmed { messages, rooms, damaged_rooms, .. }: Trimmed) {
         if messages > 0 {
             let (plural, of_rooms) = (if messages == 1 { "" } else { "s" }, if rooms == 1 { "room" } else { "rooms" });
-            info!("deleted {messages} message{plural} of {rooms} {of_rooms}: beyond --keep-days or --keep-messages");
+            info!("deleted {messages} message{plural} of {rooms} {of_rooms}: beyond what is to be kept");
         }
         if damaged_rooms > 0 {
             self.trimming.is_bad(&format_args!(
@@ -1079,9 +1079,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
     const LOBBY: RoomKey = RoomKey(0);
     const PAGE: PageSize = PageSize { messages: 1_000, bytes: 1_000_000 };
-    const KEEP_ALL: Keep = Keep { messages: None, max_age: None };
-    const KEEP_ONE: Keep = Keep { messages: std::num::NonZeroU64::new(1), max_age: None };
-    const KEEP_TWO: Keep = Keep { messages: std::num::NonZeroU64::new(2), max_age: None };
+    const KEEP_ALL: Keep = Keep::ALL;
+    const KEEP_ONE: Keep = Keep { messages: std::num::NonZeroU64::new(1), ..Keep::ALL };
+    const KEEP_TWO: Keep = Keep { messages: std::num::NonZeroU64::new(2), ..Keep::ALL };
 
     /// So long after the start; the wall clock stands still, for nothing here is about age.
     fn after(seconds: u64) -> Now {
@@ -1444,7 +1444,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_clock_is_left_for_the_next_daemon_now_and_then_and_at_the_end() {
-        let keep_a_day = Keep { messages: None, max_age: Some(Duration::from_secs(24 * 60 * 60)) };
+        let keep_a_day = Keep { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Keep::ALL };
         let mut bench = Bench::new(keep_a_day);
         let minute = Duration::from_secs(60);
         for nth in 0..=15 {

@@ -1,8 +1,9 @@
 //! The hub: every connection with its socket, the rooms they are in, and the turn that moves all of them on.
 //!
 //! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
-//! `rooms` who hears what, `presence` how members come and go, `speech` what becomes of a line of text, `pages` what
-//! the history is asked for, `memory` what all may hold together, `wire` all of it frame by frame in the log.
+//! `rooms` who hears what, `share` how much a room may say, `presence` how members come and go, `speech` what becomes of
+//! a line of text, `pages` what the history is asked for, `memory` what all may hold together, `wire` all of it frame by
+//! frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -35,6 +36,7 @@ use self::presence::{Leaver, NOWHERE};
 use self::rooms::{RoomState, Rooms};
 use self::slot::{Arrival, Departed, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
 use self::wire::Wire;
+use crate::chat::event::message_bytes;
 use crate::chat::{Kind, Problem, Spoken};
 use crate::connection::{Connection, Due, Incoming, Phase, State};
 use crate::ending::Ending;
@@ -50,6 +52,7 @@ mod memory;
 mod pages;
 mod presence;
 mod rooms;
+mod share;
 mod slot;
 mod speech;
 mod wire;
@@ -271,6 +274,7 @@ impl<S: Socket> Hub<S> {
             is_to_flush: false,
             took_nothing: false,
             is_stalled: false,
+            is_in_line: false,
             armed: Moment::NEVER,
             unread: None,
             arrival: Some(Box::new(Arrival::Knocking { from })),
@@ -350,7 +354,12 @@ impl<S: Socket> Hub<S> {
     #[must_use]
     pub fn deadline(&self) -> Moment {
         let next_timer = self.timers.peek().map_or(Moment::NEVER, |Reverse((moment, _))| *moment);
-        next_timer.min(self.rooms.deadline())
+        // While the history has fallen behind nobody speaks, whatever is left of a share.
+        let next_in_line = match self.history.pressure() {
+            Pressure::Low => self.rooms.lines_deadline(&self.limits),
+            Pressure::High => Moment::NEVER,
+        };
+        next_timer.min(self.rooms.deadline()).min(next_in_line)
     }
 
     /// Says goodbye to everybody: 1001 to members, once they have had what was said before; nothing to those who have not
@@ -451,11 +460,41 @@ impl<S: Socket> Hub<S> {
                 self.held_up.push(id);
                 continue;
             }
+            if self.limits.room_byte_rate.is_some()
+                && matches!(slot.membership, Membership::Seated(_))
+                && let Some(state) = self.rooms.get(slot.room)
+                && state.share.has_to_wait(&self.limits, now.moment)
+            {
+                slot.is_in_line = true;
+                self.rooms.queue_up(slot.room, id);
+                continue;
+            }
             slot.is_to_read = false;
             self.read_from(id, &mut scratch, now);
             self.touched(id);
         }
+        if pressure == Pressure::Low {
+            self.read_from_lines(&mut scratch, now);
+        }
         self.scratch = scratch;
+    }
+
+    /// Reads from those who stand in line, as long as their rooms have something left to be said.
+    fn read_from_lines(&mut self, scratch: &mut [u8], now: Now) {
+        for room in self.rooms.take_lines() {
+            while self.intake_bytes < INTAKE_BYTES_PER_TURN
+                && let Some(id) = self.rooms.next_in_line(room, &self.limits, now.moment)
+            {
+                let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+                // Others have left the line, and perhaps come to another.
+                if slot.room == room && std::mem::take(&mut slot.is_in_line) {
+                    slot.is_to_read = false;
+                    self.read_from(id, scratch, now);
+                    self.touched(id);
+                }
+            }
+            self.rooms.keep_line(room);
+        }
     }
 
     /// What was left over of an earlier read of one connection, and then one read of it, at most.
@@ -543,10 +582,12 @@ impl<S: Socket> Hub<S> {
                 Incoming::Text(text) => {
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES;
                     let mut command = None;
+                    let mut bytes = 0;
+                    let mut is_share_spent = false;
                     // Nobody speaks who has no seat: a newcomer is not read on before it has one.
                     if let Membership::Seated(seat) = slot.membership
-                        && let Some(state) = self.rooms.get(slot.room)
-                        && let Some(name) = state.room.name_of(seat)
+                        && let Some(RoomState { room, share, .. }) = self.rooms.get_mut(slot.room)
+                        && let Some(name) = room.name_of(seat)
                     {
                         let said = match Spoken::parse(text) {
                             Ok(Spoken::Nothing) => None,
@@ -562,11 +603,18 @@ impl<S: Socket> Hub<S> {
                             let entry = Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text };
                             self.history.append(slot.room, entry);
                             self.is_to_commit = true;
+                            if self.limits.rate.is_some() || self.limits.room_byte_rate.is_some() {
+                                bytes = message_bytes(room.name(), name, text);
+                                is_share_spent = share.charge(id, bytes, &self.limits, now.moment);
+                            }
                         }
                     }
-                    slot.connection.spend_token(&self.limits, now.moment);
+                    slot.connection.spend_message(bytes, &self.limits, now.moment);
                     if let Some(command) = command {
                         self.obey(id, &command, now);
+                    }
+                    if is_share_spent {
+                        break;
                     }
                 }
                 Incoming::Binary(_) => {
@@ -587,13 +635,13 @@ impl<S: Socket> Hub<S> {
         self.history.tick(now);
         while let Some((room, outcome)) = self.history.next() {
             match outcome {
-                Outcome::Said(message) => self.rooms.say(room, message),
+                Outcome::Said(message) => self.rooms.say(room, message, &self.limits, now.moment),
                 Outcome::Refused(speaker) => self.complain(speaker, Problem::HistoryUnavailable),
                 Outcome::Opened { last_id, newest } => {
                     self.rooms.opened(room, last_id, newest.iter().map(Stored::as_message));
                 }
                 Outcome::Came(id) => self.enter(id, now.moment),
-                Outcome::Renamed(id) => self.rename(id),
+                Outcome::Renamed(id) => self.rename(id, now.moment),
                 Outcome::Went(id) => self.go(id, now.moment),
                 Outcome::Read { reader, wanted: Wanted::After(since), page } => {
                     self.page_requests.came_back(room);
@@ -601,7 +649,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
                     self.page_requests.came_back(room);
-                    self.show_older(reader, before, page);
+                    self.show_older(reader, before, page, now.moment);
                 }
             }
         }
@@ -707,7 +755,7 @@ impl<S: Socket> Hub<S> {
         for id in std::mem::take(&mut self.failing) {
             let is_behind = self.history.pressure() == Pressure::High;
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            let is_held_up = is_behind && matches!(slot.membership, Membership::Seated(_));
+            let is_held_up = slot.is_in_line || is_behind && matches!(slot.membership, Membership::Seated(_));
             if slot.connection.has_failed() && (is_held_up || !slot.has_bytes() || !slot.wants_bytes(&self.limits)) {
                 slot.connection.cut_off();
                 self.to_reap.push(id);
@@ -786,7 +834,7 @@ impl<S: Socket> Hub<S> {
             }
             // What we do not read, for the history has to come first or it is too much, may well be a sign of life.
             if slot.has_bytes() {
-                if slot.waits_for_history() || (is_held_up && slot.is_to_read) {
+                if slot.waits_for_history() || slot.is_in_line || (is_held_up && slot.is_to_read) {
                     slot.connection.kept_waiting_for_history(&self.limits, due_by, now);
                 } else if slot.connection.is_resting() || slot.is_to_read {
                     slot.connection.kept_waiting(&self.limits, due_by, now);
@@ -844,6 +892,7 @@ impl<S: Socket> Hub<S> {
         let mut seated = 0;
         let mut quiet = 0;
         let mut to_read = 0;
+        let mut in_line = 0;
         for (key, slot) in &self.slots {
             let id = id_of(key, slot);
             let connection = &slot.connection;
@@ -864,6 +913,11 @@ impl<S: Socket> Hub<S> {
                 "{id:?} has something to read that nobody will read"
             );
             to_read += usize::from(slot.is_to_read);
+            in_line += usize::from(slot.is_in_line);
+            assert!(
+                !slot.is_in_line || self.rooms.get(slot.room).is_some_and(|state| state.share.has_line()),
+                "{id:?} stands in no line"
+            );
             visitors += usize::from(slot.membership != Membership::None);
             visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
             if let Some(seat) = slot.membership.seat() {
@@ -881,7 +935,7 @@ impl<S: Socket> Hub<S> {
             }
         }
         assert!(self.failing.is_empty(), "a socket has failed, and its connection goes on");
-        assert!(to_read <= self.to_read.len() + self.held_up.len(), "somebody is to be read and on no list");
+        assert!(to_read <= self.to_read.len() + self.held_up.len() + in_line, "somebody is to be read and on no list");
         self.rooms.check_invariants();
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
         let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();

@@ -227,7 +227,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// A new name has come back from the history.
-    pub(super) fn rename(&mut self, id: PeerId) {
+    pub(super) fn rename(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         // One that is on its way out has given up both names.
         let Membership::Waiting(seat) = slot.membership else { return };
@@ -237,7 +237,9 @@ impl<S: Socket> Hub<S> {
         let Some(to) = state.room.name_of(seat) else { return };
         let event = Event::Rename { from: &from, to };
         if news == News::Told {
+            let before = state.everything.bytes.len();
             append_event(&mut state.everything.bytes, event, state.room.name());
+            state.share.charge(id, state.everything.bytes.len() - before, &self.limits, now);
         }
         // Whoever is not told with the others is to know at least what becomes of its own request.
         if news == News::Counted || slot.connection.audience == Audience::MessagesOnly {
@@ -272,6 +274,11 @@ impl<S: Socket> Hub<S> {
             }
             Membership::Seated(seat) | Membership::Waiting(seat) => {
                 state.room.give_up_names(seat);
+                state.share.forget(id);
+                // It says nothing more here, and what it has sent is looked at as that of anybody.
+                if std::mem::take(&mut slot.is_in_line) {
+                    self.to_read.push_back(id);
+                }
                 Membership::Going(seat)
             }
             Membership::None | Membership::Going(_) | Membership::ComingNoMore => return,

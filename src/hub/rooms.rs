@@ -1,11 +1,12 @@
 //! The rooms that are in use: who is in each, what it hears this turn, what it heard last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use slab::Slab;
 
 use super::PeerId;
+use super::share::Share;
 use crate::chat::event::LEAST_MESSAGE_BYTES;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
@@ -32,6 +33,8 @@ pub(super) struct Rooms {
     stirred: Vec<RoomKey>,
     /// Large rooms in which a count is owed, perhaps: each at most once (`RoomState::is_counting`).
     counting: Vec<RoomKey>,
+    /// Rooms whose share is spent and where somebody stands in line, each once; the one that was served last is last.
+    lines: VecDeque<RoomKey>,
     spare: Vec<Vec<u8>>,
     /// Bytes of all tails.
     kept_bytes: usize,
@@ -47,6 +50,8 @@ pub(super) struct RoomState {
     pub(super) quiet_members: usize,
     /// What the room heard last.
     tail: Tail,
+    /// What may be said in it.
+    pub(super) share: Share,
     /// The id of the newest message that anybody has been sent; 0 before the first.
     last_id: u64,
     /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
@@ -92,6 +97,7 @@ impl Rooms {
             empty: Vec::new(),
             stirred: Vec::new(),
             counting: Vec::new(),
+            lines: VecDeque::new(),
             spare: Vec::new(),
             kept_bytes: 0,
         }
@@ -128,6 +134,7 @@ impl Rooms {
             messages_only: TurnChunk::default(),
             quiet_members: 0,
             tail: Tail::new(limits.kept),
+            share: Share::default(),
             last_id: 0,
             newest: None,
             visitors: 1,
@@ -206,11 +213,12 @@ impl Rooms {
     }
 
     /// A message has happened: it is encoded, once.
-    pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>) {
+    pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>, limits: &Limits, now: Moment) {
         let Some(state) = self.stir(key) else { return };
         let start = state.everything.bytes.len();
         append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
         let frame = &state.everything.bytes[start..];
+        state.share.charge_nobody(message.uncounted_bytes(state.room.name(), frame.len()), limits, now);
         let before = state.tail.bytes();
         state.tail.push(frame);
         let after = state.tail.bytes();
@@ -284,6 +292,38 @@ impl Rooms {
         }
     }
 
+    /// A member has to wait until its room has something left to be said: it stands in line.
+    pub(super) fn queue_up(&mut self, key: RoomKey, id: PeerId) {
+        let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
+        if !state.share.has_line() {
+            self.lines.push_back(key);
+        }
+        state.share.queue_up(id);
+    }
+
+    /// Lets the next member of that line forward, if there is something left for it.
+    pub(super) fn next_in_line(&mut self, key: RoomKey, limits: &Limits, now: Moment) -> Option<PeerId> {
+        self.get_mut(key)?.share.next(limits, now)
+    }
+
+    /// The rooms with a line. Each is to be given to [`Rooms::keep_line`] once it has been served.
+    pub(super) fn take_lines(&mut self) -> VecDeque<RoomKey> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Somebody may still stand in line there.
+    pub(super) fn keep_line(&mut self, key: RoomKey) {
+        if self.get(key).is_some_and(|state| state.share.has_line()) {
+            self.lines.push_back(key);
+        }
+    }
+
+    /// When the next in some line can be let forward.
+    pub(super) fn lines_deadline(&self, limits: &Limits) -> Moment {
+        let lines = self.lines.iter().filter_map(|key| self.get(*key));
+        lines.map(|state| state.share.deadline(limits)).min().unwrap_or(Moment::NEVER)
+    }
+
     /// When [`Rooms::tell_counts`] has something to tell.
     pub(super) fn deadline(&self) -> Moment {
         let owed = self.counting.iter().filter_map(|key| self.get(*key));
@@ -305,6 +345,7 @@ impl Rooms {
             self.kept_bytes -= state.tail.bytes();
             self.counting.retain(|counting| *counting != key);
             self.stirred.retain(|stirred| *stirred != key);
+            self.lines.retain(|line| *line != key);
         }
     }
 
@@ -318,6 +359,7 @@ impl Rooms {
             assert_eq!(self.by_name.get(state.room.name()), Some(&key));
             assert_eq!(state.visitors == 0, self.empty.contains(&key), "a room without visitors is on the list");
             assert!(state.room.deadline() == Moment::NEVER || state.is_counting, "a count that nobody will tell");
+            assert_eq!(state.share.has_line(), self.lines.contains(&key), "a line that nobody serves");
             assert!(state.everything.bytes.is_empty() && state.messages_only.bytes.is_empty());
         }
     }
@@ -424,7 +466,12 @@ mod tests {
     fn say(rooms: &mut Rooms, key: RoomKey, times: u64) {
         for id in 1..=times {
             let name = &Name::tourist(1);
-            rooms.say(key, Message { id, unix_ms: 0, kind: Kind::Message, name, text: "something" });
+            rooms.say(
+                key,
+                Message { id, unix_ms: 0, kind: Kind::Message, name, text: "something" },
+                &limits(),
+                Moment::START,
+            );
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Slot<S> {
     pub(super) took_nothing: bool,
     /// It took nothing between the last two looks, and owes something.
     pub(super) is_stalled: bool,
+    /// It has something to say, and stands in line until its room has something left to be said: on no other list.
+    pub(super) is_in_line: bool,
     /// The earliest entry in the heap of timers.
     pub(super) armed: Moment,
     /// What was read before the connection had to rest.
@@ -134,13 +136,13 @@ impl<S: Socket> Slot<S> {
         }
     }
 
-    /// Sees to it that no more waits for this member than may, before something is added to it.
+    /// Sees to it that no more than `most_bytes` wait for this member, before something is added to it.
     ///
     /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
     /// is about what it owes, not about what comes: one large turn makes nobody slow.
-    pub(super) fn catch_up(&mut self, limits: &Limits, now: Moment) -> Sent {
+    pub(super) fn catch_up(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
         let queue = &mut self.connection.queue;
-        if queue.cost() > limits.max_queue_bytes && !self.connection.is_blocked {
+        if queue.cost() > most_bytes && !self.connection.is_blocked {
             match queue.flush_to(&mut self.socket, usize::MAX) {
                 Ok(flushed) => self.connection.is_blocked = flushed == Flushed::Blocked,
                 Err(error) => {
@@ -149,7 +151,7 @@ impl<S: Socket> Slot<S> {
                 }
             }
         }
-        if queue.cost() > limits.max_queue_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
+        if queue.cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
     }
 
     /// Sends a part of the turn's chunk: with one write if nothing is owed, else by queueing a reference.
@@ -164,7 +166,7 @@ impl<S: Socket> Slot<S> {
             return Sent::AsFarAsPossible;
         }
         if !self.connection.queue.is_empty() {
-            match self.catch_up(limits, now) {
+            match self.catch_up(limits.max_queue_bytes, limits, now) {
                 Sent::AsFarAsPossible => {}
                 hindered => return hindered,
             }

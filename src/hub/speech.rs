@@ -7,7 +7,6 @@ use super::{Hub, PeerId, Socket};
 use crate::chat::event::json_array;
 use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
 use crate::connection::{Changes, State};
-use crate::ending::Ending;
 use crate::history::{Entry, Page, Reach, Wanted};
 use crate::moment::{Moment, Now};
 
@@ -16,6 +15,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn obey(&mut self, id: PeerId, line: &str, now: Now) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Membership::Seated(seat) = slot.membership else { return };
+        let before = slot.connection.queue.len();
         let done = match Spoken::parse(line) {
             Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Act(_)) => Ok(()),
             Ok(Spoken::Nick(name)) => self.take_name(id, seat, name, now.moment),
@@ -35,6 +35,11 @@ impl<S: Socket> Hub<S> {
         };
         if let Err(problem) = done {
             self.complain(id, problem);
+        }
+        // A private message is counted by its receipt: once, as what is said to the room.
+        if let Some(slot) = slot_of(&mut self.slots, id) {
+            let bytes = slot.connection.queue.len().saturating_sub(before);
+            slot.connection.spend_answer(bytes, &self.limits, now.moment);
         }
     }
 
@@ -102,26 +107,34 @@ impl<S: Socket> Hub<S> {
         let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
         let mut frame = Vec::new();
         append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());
-        self.hand_over(receiver, &frame, now.moment);
+        self.hand_over(receiver, &frame, now.moment)?;
         // The receipt. Who talks to themselves needs to hear it only once.
-        if receiver != id {
-            self.hand_over(id, &frame, now.moment);
+        if receiver != id
+            && let Some(slot) = slot_of(&mut self.slots, id)
+        {
+            slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
         }
         Ok(())
     }
 
-    /// Queues a frame that somebody else has caused, unless the receiver owes too much already.
-    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+    /// Queues a private message, unless too much waits for the receiver already. Nobody is closed for what one other
+    /// says: it is the sender who has to wait.
+    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) -> Result<(), Problem> {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Err(Problem::NoSuchName) };
         if !slot.connection.may_be_sent_to() {
-            return;
+            return Err(Problem::NoSuchName);
         }
-        match slot.catch_up(&self.limits, now) {
-            Sent::AsFarAsPossible => slot.connection.queue.append_own(|out| out.extend_from_slice(frame)),
-            Sent::SomethingChanged => {}
-            Sent::OwesTooMuch => return self.close(id, Ending::TooSlow, now),
+        let sent = slot.catch_up(self.limits.private_queue_bytes(), &self.limits, now);
+        if matches!(sent, Sent::AsFarAsPossible) {
+            slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
         }
         self.touched(id);
+        match sent {
+            Sent::AsFarAsPossible => Ok(()),
+            Sent::OwesTooMuch => Err(Problem::ReceiverBusy),
+            // Its socket has failed.
+            Sent::SomethingChanged => Err(Problem::NoSuchName),
+        }
     }
 
     fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
@@ -158,7 +171,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Older messages have been found, or not.
-    pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>) {
+    pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
@@ -172,6 +185,7 @@ impl<S: Socket> Hub<S> {
         }
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let messages = json_array(starts.zip(&ends).map(|(start, end)| &events[start..*end]));
+        slot.connection.spend_answer(events.len(), &self.limits, now);
         self.answer(id, Event::History { before, messages: &messages, count: ends.len(), more: page.more });
         self.page_is_queued(id);
     }

@@ -27,7 +27,7 @@ use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
-use roomd::rate_limit::Rate;
+use roomd::rate_limit::{ByteRate, Rate};
 use roomd::tail::Kept;
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 use serde_json::Value;
@@ -739,6 +739,8 @@ impl World {
             replay_messages: 5,
             presence_members: if options & 8 != 0 { 2 } else { 100 },
             max_rooms: if options & 32 != 0 { 1 } else { 2 },
+            byte_rate: (options & 4 != 0).then_some(ByteRate { per_second: 4_000 }),
+            room_byte_rate: (options & 8 != 0).then_some(ByteRate { per_second: 6_000 }),
             change_rate: (options & 64 != 0).then_some(Rate { burst: 2, per_second: 1 }),
             ..Limits::default()
         };
@@ -944,7 +946,7 @@ impl World {
         }
         self.settle();
         assert_eq!(self.hub.queued_bytes(), 0, "everybody reads, and yet something is queued");
-        if self.limits.rate.is_some() {
+        if self.limits.rate.is_some() || self.limits.room_byte_rate.is_some() {
             return;
         }
         let mut newest: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -1305,6 +1307,7 @@ const ERRORS: &[&str] = &[
     "name-taken",
     "name-too-similar",
     "no-such-name",
+    "receiver-busy",
     "since-in-future",
     "slow-down",
     "too-many-rooms",

@@ -17,7 +17,7 @@ use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
-use roomd::rate_limit::Rate;
+use roomd::rate_limit::{ByteRate, Rate};
 use roomd::tail::Kept;
 
 /// What a browser sends to become a member: headers of the size and in the order of one of 2025.
@@ -136,6 +136,8 @@ impl Room {
         Limits {
             max_connections: 65_536,
             rate: Some(Rate { burst: 1 << 20, per_second: 1 << 20 }),
+            byte_rate: Some(ByteRate { per_second: u32::MAX }),
+            room_byte_rate: Some(ByteRate { per_second: u32::MAX }),
             kept: Kept { messages: KEPT_MESSAGES, bytes: 16 * 1024 * 1024 },
             ..Limits::default()
         }

@@ -30,7 +30,7 @@ use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
-use roomd::rate_limit::Rate;
+use roomd::rate_limit::{ByteRate, Rate};
 use roomd::tail::Kept;
 use roomd::websocket::MessageLimits;
 use wire::{Scripted, Wire};
@@ -71,6 +71,9 @@ impl World {
             read_budget_bytes: 64 + dice.below(4_000),
             write_budget_bytes: 64 + dice.below(8_000),
             rate: dice.one_in(2).then_some(Rate { burst: 5, per_second: 20 }),
+            // So little that one message of the longest is more than a second's worth, and that lines form.
+            byte_rate: dice.one_in(2).then_some(ByteRate { per_second: 4_000 }),
+            room_byte_rate: dice.one_in(2).then_some(ByteRate { per_second: 6_000 }),
             change_rate: dice.one_in(2).then_some(Rate { burst: 3, per_second: 1 }),
             max_rooms: *dice.choose(&[1, 2, 3, 8]),
             kept: Kept { messages: *dice.choose(&[0, 2, 10, 60]), bytes: *dice.choose(&[2_000, 100_000]) },
@@ -531,6 +534,7 @@ const ERRORS: &[&str] = &[
     "name-taken",
     "name-too-similar",
     "no-such-name",
+    "receiver-busy",
     "since-in-future",
     "slow-down",
     "too-many-rooms",

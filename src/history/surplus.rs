@@ -1,0 +1,230 @@
+//! What goes when the file holds too many bytes, or messages of too many rooms.
+//!
+//! The bytes are those of the pages that are in use, which SQLite knows without counting. What goes is fair between rooms:
+//! the room that takes most loses its oldest messages, until it is no larger than the next. So one who floods a room of
+//! their own costs that room its past, and no other. What each room takes is not written down anywhere; it is estimated
+//! from the sizes of some of its messages, the oldest, which are those that go. The newest message of a room stays.
+//!
+//! Of too many rooms those go that have been silent longest. Their rows stay, as they do when everything in them was too
+//! old: `last_id` is what keeps an id from being given twice.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::errors;
+use super::retention::{Cut, TRIM_MESSAGES, Trimmed};
+use super::rows::{RoomRow, clamped};
+
+/// Rooms that are weighed at once: [`SAMPLE`] messages are looked at in each.
+const WEIGHED_AT_ONCE: usize = 100;
+
+/// Messages by which a room is weighed.
+const SAMPLE: u64 = 16;
+
+/// What is deleted at once. A message of 64 KiB is 16 pages of the file, each of which is written to the log.
+const PIECE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// And at least, so that rooms of the same size do not lose one message each by turns.
+const LEAST_PIECE_BYTES: u64 = 64 * 1024;
+
+/// What a message takes beside its text and its name: numbers, checksum, its share of a page.
+const ROW_BYTES: u64 = 32;
+
+const ROOMS: &str =
+    "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id = ?1";
+const ROOMS_WITH_MESSAGES: &str = "SELECT count(*) FROM room WHERE last_id >= ifnull(oldest, 1)";
+const LENGTHS: &str = "SELECT id, octet_length(text) + octet_length(name) FROM message
+    WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id LIMIT ?4";
+const SAID_AT: &str = "SELECT unix_ms FROM message WHERE room = ?1 AND id = ?2";
+const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
+
+/// How far it has come: it goes on there.
+#[derive(Debug)]
+pub(super) enum Surplus {
+    /// Rooms are being weighed.
+    Weighing {
+        /// The room behind which to go on.
+        through: i64,
+        weighed: Vec<Weighed>,
+    },
+    /// All have been.
+    Deleting {
+        /// Rooms that lose everything.
+        silent: Vec<i64>,
+        /// The others, each with what it takes.
+        heaviest: BinaryHeap<(u64, i64)>,
+        /// The room from which something was deleted last.
+        counted: i64,
+    },
+}
+
+/// A room with messages.
+#[derive(Debug)]
+pub(super) struct Weighed {
+    id: i64,
+    /// About what its messages take.
+    bytes: u64,
+    /// When the newest was said.
+    newest_unix_ms: i64,
+}
+
+impl Surplus {
+    /// Where to begin; nothing, if there is no surplus.
+    pub(super) fn begin(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<Surplus>> {
+        let too_many = match cut.beyond_rooms {
+            Some(most) => connection.query_row(ROOMS_WITH_MESSAGES, [], |row| row.get::<_, u64>(0))? > most.get(),
+            None => false,
+        };
+        let is_there = too_many || surplus_bytes(connection, cut)?.is_some();
+        Ok(is_there.then(|| Surplus::Weighing { through: 0, weighed: Vec::new() }))
+    }
+
+    /// Weighs some rooms, or deletes a piece of what is to go. No more is left to do once it says so.
+    pub(super) fn delete(&mut self, connection: &mut Connection, cut: Cut) -> rusqlite::Result<Trimmed> {
+        match self {
+            Surplus::Weighing { through, weighed } => {
+                let is_whole = weigh(connection, through, weighed)?;
+                if is_whole {
+                    *self = Surplus::sorted(std::mem::take(weighed), cut);
+                }
+                Ok(Trimmed { more: true, ..Trimmed::default() })
+            }
+            Surplus::Deleting { silent, heaviest, counted } => {
+                let (id, weight, most_bytes) = match silent.last() {
+                    Some(id) => (*id, None, PIECE_BYTES),
+                    None => {
+                        let Some(surplus) = surplus_bytes(connection, cut)? else { return Ok(Trimmed::default()) };
+                        let Some((weight, id)) = heaviest.pop() else { return Ok(Trimmed::default()) };
+                        // No more than there is too much, and no further than the next room.
+                        let lead = heaviest.peek().map_or(weight, |(next, _)| weight.saturating_sub(*next));
+                        (id, Some(weight), surplus.min(lead.max(LEAST_PIECE_BYTES)).min(PIECE_BYTES))
+                    }
+                };
+                let mut trimmed = Trimmed { more: true, ..Trimmed::default() };
+                match delete_piece(connection, id, weight.is_none(), most_bytes) {
+                    Ok(Piece { messages, bytes, is_last }) => {
+                        trimmed.messages = messages;
+                        trimmed.rooms = u64::from(messages > 0 && *counted != id);
+                        *counted = id;
+                        match weight {
+                            Some(weight) if !is_last => heaviest.push((weight.saturating_sub(bytes), id)),
+                            None if is_last => drop(silent.pop()),
+                            _ => {}
+                        }
+                    }
+                    Err(error) if errors::is_damage(&error) => {
+                        trimmed.damaged_rooms = 1;
+                        if weight.is_none() {
+                            silent.pop();
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+                Ok(trimmed)
+            }
+        }
+    }
+
+    fn sorted(mut weighed: Vec<Weighed>, cut: Cut) -> Surplus {
+        weighed.sort_by_key(|room| Reverse(room.newest_unix_ms));
+        let kept = cut.beyond_rooms.map_or(weighed.len(), |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        let silent = weighed.split_off(kept.min(weighed.len()));
+        Surplus::Deleting {
+            silent: silent.iter().map(|room| room.id).collect(),
+            heaviest: weighed.iter().map(|room| (room.bytes, room.id)).collect(),
+            counted: 0,
+        }
+    }
+}
+
+/// By how much there is too much in use of the file, the write-ahead log included as far as it holds new pages.
+fn surplus_bytes(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<u64>> {
+    let Some(most) = cut.beyond_bytes else { return Ok(None) };
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+    let in_use = pages.saturating_mul(pragma("page_size")?);
+    Ok(in_use.checked_sub(most.get()).filter(|surplus| *surplus > 0))
+}
+
+/// Weighs the next rooms; says whether these were the last.
+fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(ROOMS)?;
+    let mut rows = statement.query((*through, WEIGHED_AT_ONCE))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        *through = row.get(0)?;
+        match row.get::<_, Box<str>>(5).and_then(|name| weight(connection, RoomRow::checked(row, &name)?)) {
+            Ok(room) => weighed.extend(room),
+            // A damaged room cannot be cut; that is told when its age is looked at.
+            Err(error) if errors::is_damage(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count < WEIGHED_AT_ONCE)
+}
+
+fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Option<Weighed>> {
+    let ids = room.ids(connection)?;
+    let count = ids.end.saturating_sub(ids.start);
+    if count == 0 {
+        return Ok(None);
+    }
+    let (mut sampled, mut bytes) = (0_u64, 0_u64);
+    let mut statement = connection.prepare_cached(LENGTHS)?;
+    let mut rows = statement.query((room.id, clamped(ids.start), clamped(ids.end), SAMPLE))?;
+    while let Some(row) = rows.next()? {
+        sampled += 1;
+        bytes += row.get::<_, u64>(1)? + ROW_BYTES;
+    }
+    let said_at = connection.prepare_cached(SAID_AT)?.query_row((room.id, clamped(room.last_id)), |row| row.get(0));
+    Ok(Some(Weighed {
+        id: room.id,
+        bytes: (bytes / sampled.max(1)).saturating_mul(count),
+        newest_unix_ms: said_at.optional()?.unwrap_or(i64::MAX),
+    }))
+}
+
+struct Piece {
+    messages: u64,
+    bytes: u64,
+    /// There is nothing more in the room that may go.
+    is_last: bool,
+}
+
+/// Deletes the oldest messages of a room until so many bytes are gone: of a room that is silent all, else all but the newest.
+fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_bytes: u64) -> rusqlite::Result<Piece> {
+    let transaction = connection.transaction()?;
+    let (mut room, name) = transaction.prepare_cached(ROOM)?.query_row([id], |row| {
+        let name: Box<str> = row.get(5)?;
+        Ok((RoomRow::checked(row, &name)?, name))
+    })?;
+    let ids = room.ids(&transaction)?;
+    let last = if is_silent { ids.end } else { ids.end.saturating_sub(1).max(ids.start) };
+    let (mut end, mut bytes) = (ids.start, 0_u64);
+    {
+        let mut statement = transaction.prepare_cached(LENGTHS)?;
+        let mut rows = statement.query((id, clamped(ids.start), clamped(last), TRIM_MESSAGES))?;
+        while let Some(row) = rows.next()? {
+            if bytes >= most_bytes {
+                break;
+            }
+            end = row.get::<_, u64>(0)? + 1;
+            bytes += row.get::<_, u64>(1)? + ROW_BYTES;
+        }
+    }
+    // What is missing at the end is damage, and goes with the rest.
+    if bytes == 0 {
+        end = last;
+    }
+    if end > ids.start {
+        transaction.prepare_cached(DELETE)?.execute((id, clamped(end)))?;
+        room.oldest = Some(end);
+        room.save(&transaction, &name)?;
+        transaction.commit()?;
+    }
+    Ok(Piece { messages: end.saturating_sub(ids.start), bytes, is_last: end >= last })
+}
