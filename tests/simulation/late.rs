@@ -129,8 +129,9 @@ impl LateHistory {
         }
         let more = messages.len() < wanted.len();
         messages.sort_by_key(|message| message.id);
-        if matches!(read.wanted, Wanted::Before(_)) {
-            self.damage(&read.room, &mut messages);
+        if let Some(room) = self.rooms.get(&read.room) {
+            let name = room.name.clone();
+            self.damage(&name, &mut messages);
         }
         Some(Page { messages, more })
     }
@@ -138,13 +139,12 @@ impl LateHistory {
 
 impl LateHistory {
     /// Now and then one more message of a page is damaged, and stays so.
-    fn damage(&mut self, room: &RoomKey, messages: &mut [Stored]) {
-        let Some(room) = self.rooms.get(room) else { return };
+    fn damage(&mut self, room: &str, messages: &mut [Stored]) {
         let mut damaged = self.damaged.borrow_mut();
         if !messages.is_empty() && self.dice.one_in(3) {
-            damaged.insert((room.name.clone(), self.dice.choose(messages).id));
+            damaged.insert((room.to_owned(), self.dice.choose(messages).id));
         }
-        for message in messages.iter_mut().filter(|message| damaged.contains(&(room.name.clone(), message.id))) {
+        for message in messages.iter_mut().filter(|message| damaged.contains(&(room.to_owned(), message.id))) {
             *message = Stored { unix_ms: message.unix_ms, ..Stored::damaged(message.id) };
         }
     }
@@ -206,12 +206,16 @@ impl History<PeerId> for LateHistory {
         let waiting = room.waiting.pop_front()?;
         let name = room.name.clone();
         self.count();
+        let mut newest = Vec::new();
+        if matches!(waiting, Waiting::Open)
+            && let Some(kept) = self.disk.get(&name)
+        {
+            newest = kept.messages.iter().skip(kept.messages.len().saturating_sub(NEWEST)).cloned().collect();
+            self.damage(&name, &mut newest);
+        }
         let kept = self.disk.entry(name).or_default();
         let outcome = match waiting {
-            Waiting::Open => {
-                let newest = kept.messages.iter().skip(kept.messages.len().saturating_sub(NEWEST)).cloned().collect();
-                Outcome::Opened { last_id: kept.last_id, newest }
-            }
+            Waiting::Open => Outcome::Opened { last_id: kept.last_id, newest },
             Waiting::Said { speaker, .. } if self.is_failing => Outcome::Refused(speaker),
             Waiting::Said { name, unix_ms, kind, text, .. } => {
                 kept.last_id += 1;
