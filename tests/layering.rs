@@ -118,6 +118,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "log",
         &[
+            "history/health.rs",
             "history/sqlite.rs",
             "hub/",
             "clock.rs",
@@ -189,8 +190,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     // One thread, one that waits for the disk, and one that waits for whoever reads the log.
     ("std::thread", &["history/sqlite.rs", "log_buffer.rs"]),
     // What goes to those threads and comes back; and what a signal handler may set.
-    ("std::sync::mpsc", &["history/sqlite.rs"]),
-    ("std::sync", &["log_buffer.rs", "signals.rs", "chat/name.rs", "chat/room_name.rs", "history/sqlite.rs"]),
+    ("std::sync::mpsc", &["history/sqlite.rs", "history/worker.rs"]),
+    (
+        "std::sync",
+        &["log_buffer.rs", "signals.rs", "chat/name.rs", "chat/room_name.rs", "history/sqlite.rs", "history/worker.rs"],
+    ),
 ];
 
 /// The only reader of clocks. The names themselves are looked for, since `now` can hide behind an alias.

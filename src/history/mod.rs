@@ -7,11 +7,13 @@
 //! Comings, goings and new names take the same way, though they are not kept: they are what a message must not overtake.
 //! Who said something and left is still there when it is delivered.
 
+mod batch;
 pub mod check;
 mod counters;
 pub mod database;
 pub mod errors;
 mod file_watch;
+mod health;
 mod ids;
 mod log_end;
 pub mod memory;
@@ -21,6 +23,7 @@ mod schema;
 pub mod sqlite;
 mod surplus;
 mod tourists;
+mod worker;
 
 use std::time::Duration;
 

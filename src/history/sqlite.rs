@@ -17,7 +17,6 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -26,19 +25,18 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use super::database::{Database, Durability, Said};
-use super::errors::{CannotOpen, CannotRead, CannotWrite};
-use super::retention::{Cut, Keep, Look, Looks, Trimmed};
+use super::batch::Rows;
+use super::database::{Database, Durability};
+use super::errors::{CannotOpen, CannotRead};
+use super::health::{Health, Load};
+use super::retention::{Keep, Looks, Trimmed};
+pub use super::worker::Wake;
+use super::worker::{Newest, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
 use super::{
     Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids, tourists,
 };
-use crate::chat::{Kind, Message, Name, RoomName};
+use crate::chat::{Kind, Name, RoomName};
 use crate::moment::{Moment, Now};
-
-/// What may be under way before nobody is to say more: some seconds of the busiest room on a slow disk. Below half of
-/// it, all may speak again.
-const MOST_TEXT_BYTES: usize = 4 * 1024 * 1024;
-const MOST_ENTRIES: usize = 20_000;
 
 /// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
 /// takes one, the thread reads the next.
@@ -51,25 +49,11 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// this is what a kill costs.
 const KEEP_LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 
-/// Between two looks whether the file is still in its place, while nothing else is asked. Two calls of the system each
-/// time, on the thread that waits for the disk: the loop sleeps on.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// How often a room is tried that the disk does not give. Then it is opened without its past: its visitors wait for it,
-/// and those who come from another room would be in none.
-const MOST_TRIES: u32 = 5;
-
 /// Damaged messages that are remembered, so that each is logged once.
 const MOST_DAMAGE_KNOWN: usize = 10_000;
 
-/// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
-const RETRY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
-
 /// How long the end waits for what is still to be written. A disk that takes longer is lost.
 const END_WITHIN: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(2) };
-
-/// What is called, by the thread, whenever [`History::next`] has something more.
-pub type Wake = Box<dyn Fn() + Send>;
 
 /// How a history in a file is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,23 +163,6 @@ struct InFlight<M> {
     entries: Vec<(RoomKey, Step<M>)>,
 }
 
-/// The messages of a batch, shared with the thread so that none is copied. One buffer has all their texts.
-#[derive(Default)]
-struct Rows {
-    texts: String,
-    rows: Vec<Row>,
-}
-
-struct Row {
-    room: RoomName,
-    name: Name,
-    unix_ms: u64,
-    kind: Kind,
-    /// The name as it is written.
-    name_text: Range<usize>,
-    text: Range<usize>,
-}
-
 struct Reading<M> {
     room: RoomKey,
     serial: u64,
@@ -219,70 +186,6 @@ struct Settled<M> {
     /// The ids of the rows from `row` on; none if it could not be written.
     ids: std::vec::IntoIter<u64>,
     row: usize,
-}
-
-/// What the loop asks of the thread.
-enum Request {
-    Open(Opening),
-    Append(Arc<Rows>),
-    Read { room: RoomName, wanted: Wanted, size: PageSize },
-    Trim(Cut),
-    ReserveTourists(u64),
-    KeepLook(Look),
-}
-
-struct Opening {
-    room: RoomKey,
-    serial: u64,
-    name: RoomName,
-    /// How often it could not be read.
-    tries: u32,
-}
-
-/// What the thread answers.
-enum Reply {
-    /// None if it cannot be read: it opens as if it were empty.
-    Opened(Opening, Option<Newest>),
-    /// It is tried again; once for each opening. `Opened` comes when it succeeds, or is given up.
-    CannotOpenYet(CannotRead),
-    Appended(Result<Vec<u64>, CannotWrite>),
-    Read(Result<Page, CannotRead>),
-    Trimmed(Result<Trimmed, CannotWrite>),
-    /// The number, if it is reserved.
-    Reserved(Option<u64>),
-    /// Whether something could be written; as it was found when nobody had asked, and only when that has changed.
-    Looked(Result<(), CannotWrite>),
-}
-
-struct Newest {
-    last_id: u64,
-    messages: Vec<Stored>,
-}
-
-/// How much is under way.
-#[derive(Debug, Clone, Copy, Default)]
-struct Load {
-    entries: usize,
-    text_bytes: usize,
-}
-
-/// Whether something works, so that each change is logged, and only the change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Good,
-    Bad,
-}
-
-/// What the thread works on: a [`Database`], or what a test makes of it.
-trait Store: Send + 'static {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite>;
-    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead>;
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead>;
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead>;
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite>;
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite>;
-    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite>;
-    fn look(&mut self) -> Result<(), CannotWrite>;
 }
 
 impl<M> Sqlite<M> {
@@ -433,7 +336,7 @@ impl<M> Sqlite<M> {
             let Batch { rows, entries } = std::mem::take(&mut self.waiting);
             let batch = InFlight { number: self.waiting_number, rows: Arc::new(rows), entries };
             self.waiting_number += 1;
-            if batch.rows.rows.is_empty() || !self.ask(Request::Append(Arc::clone(&batch.rows))) {
+            if batch.rows.is_empty() || !self.ask(Request::Append(Arc::clone(&batch.rows))) {
                 self.settle(batch, Vec::new());
             } else {
                 self.in_flight = Some(batch);
@@ -458,7 +361,7 @@ impl<M> Sqlite<M> {
     fn settle(&mut self, batch: InFlight<M>, ids: Vec<u64>) {
         let InFlight { number, rows, entries } = batch;
         self.settled = number;
-        self.take_load(entries.len(), rows.rows.iter().map(|row| row.text.len()).sum());
+        self.take_load(entries.len(), rows.text_bytes());
         let settled = Settled { rows, entries: entries.into_iter(), ids: ids.into_iter(), row: 0 };
         self.arrived.push_back(Arrived::Batch(settled));
     }
@@ -781,7 +684,7 @@ impl<M> History<M> for Sqlite<M> {
 impl<M> Drop for Sqlite<M> {
     fn drop(&mut self) {
         let Batch { rows, .. } = std::mem::take(&mut self.waiting);
-        if !rows.rows.is_empty() {
+        if !rows.is_empty() {
             self.ask(Request::Append(Arc::new(rows)));
         }
         // An orderly end wastes no numbers: the next daemon goes on with the one behind.
@@ -807,273 +710,17 @@ impl<M> Default for Batch<M> {
     }
 }
 
-impl Rows {
-    fn push(&mut self, room: RoomName, name: &Name, unix_ms: u64, kind: Kind, text: &str) {
-        let start = self.texts.len();
-        // The name as the file has it. A string takes whatever is written to it.
-        let _ = fmt::Write::write_fmt(&mut self.texts, format_args!("{name}"));
-        let end_of_name = self.texts.len();
-        self.texts.push_str(text);
-        self.rows.push(Row {
-            room,
-            name: name.clone(),
-            unix_ms,
-            kind,
-            name_text: start..end_of_name,
-            text: end_of_name..self.texts.len(),
-        });
-    }
-
-    fn message(&self, row: usize, id: u64) -> Option<Message<'_>> {
-        let Row { name, unix_ms, kind, text, .. } = self.rows.get(row)?;
-        Some(Message { id, unix_ms: *unix_ms, kind: *kind, name, text: self.texts.get(text.clone())? })
-    }
-
-    fn said(&self) -> impl Iterator<Item = Said<'_>> {
-        let text_of = |range: &Range<usize>| self.texts.get(range.clone()).unwrap_or_default();
-        self.rows.iter().map(move |row| Said {
-            room: row.room.as_str(),
-            name: text_of(&row.name_text),
-            unix_ms: row.unix_ms,
-            kind: row.kind,
-            text: text_of(&row.text),
-        })
-    }
-}
-
-impl Load {
-    /// Above the most there may be, divided by `divisor`.
-    fn is_above(self, divisor: usize) -> bool {
-        self.entries > MOST_ENTRIES / divisor || self.text_bytes > MOST_TEXT_BYTES / divisor
-    }
-}
-
-impl Health {
-    fn is_bad(&mut self, error: &dyn fmt::Display) {
-        if std::mem::replace(self, Health::Bad) == Health::Good {
-            warn!("{error}");
-        }
-    }
-
-    fn is_good_again(&mut self, sentence: &str) {
-        if std::mem::replace(self, Health::Good) == Health::Bad {
-            info!("{sentence}");
-        }
-    }
-}
-
-// ---- The thread -------------------------------------------------------------------------------------------------------
-
-/// The thread's side. It blocks as long as it must.
-struct Writer<S> {
-    store: S,
-    newest: PageSize,
-    /// Rooms that could not be read so far.
-    unopened: VecDeque<Opening>,
-    /// Batches to be written, before anything is read.
-    appends: VecDeque<Arc<Rows>>,
-    /// Pages to be read, one a round.
-    reads: VecDeque<Reads>,
-    /// A trim that is not done, and what it has done so far.
-    trimming: Option<(Cut, Trimmed)>,
-    /// What the last look or the last batch has found.
-    is_writable: bool,
-    replier: Replier,
-}
-
-struct Reads {
-    room: RoomName,
-    wanted: Wanted,
-    size: PageSize,
-}
-
-struct Replier {
-    sender: Sender<Reply>,
-    /// Behind the sender, for it is dropped after it: should the thread die, the loop learns of it.
-    wake: WakeAtLast,
-}
-
-struct WakeAtLast(Wake);
-
-impl Drop for WakeAtLast {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-impl Replier {
-    fn reply(&self, reply: Reply) {
-        // If nobody listens any more, the next request will be the end.
-        let _ = self.sender.send(reply);
-        (self.wake.0)();
-    }
-}
-
-impl<S: Store> Writer<S> {
-    fn new(store: S, newest: PageSize, replier: Replier) -> Writer<S> {
-        Writer {
-            store,
-            newest,
-            unopened: VecDeque::new(),
-            appends: VecDeque::new(),
-            reads: VecDeque::new(),
-            trimming: None,
-            is_writable: true,
-            replier,
-        }
-    }
-
-    /// Does what is asked until nobody can ask any more. Between two looks for a batch there are one page, the rooms to be
-    /// opened and one slice of a trim: so much is what a batch waits for at most.
-    fn serve(mut self, requests: &Receiver<Request>) {
-        loop {
-            let has_work = self.trimming.is_some() || !self.reads.is_empty();
-            let request = if has_work {
-                match requests.try_recv() {
-                    Err(TryRecvError::Disconnected) => return,
-                    request => request.ok(),
-                }
-            } else {
-                let patience = if self.unopened.is_empty() { LOOK_EVERY } else { RETRY };
-                match requests.recv_timeout(patience) {
-                    Err(RecvTimeoutError::Disconnected) => return,
-                    Err(RecvTimeoutError::Timeout) => {
-                        self.look();
-                        None
-                    }
-                    Ok(request) => Some(request),
-                }
-            };
-            // All that has been asked for, to see whether a batch is among it.
-            for request in request.into_iter().chain(requests.try_iter()) {
-                match request {
-                    Request::Open(opening) => self.unopened.push_front(opening),
-                    Request::Append(rows) => self.appends.push_back(rows),
-                    Request::Read { room, wanted, size } => self.reads.push_back(Reads { room, wanted, size }),
-                    Request::Trim(cut) => self.trimming = Some((cut, Trimmed::default())),
-                    Request::ReserveTourists(number) => {
-                        let reserved = self.store.reserve_tourists(number).is_ok().then_some(number);
-                        self.replier.reply(Reply::Reserved(reserved));
-                    }
-                    // If it cannot be kept, the next daemon watches for longer before it deletes.
-                    Request::KeepLook(look) => drop(self.store.keep_look(look)),
-                }
-            }
-            while let Some(rows) = self.appends.pop_front() {
-                self.append(&rows);
-            }
-            if let Some(Reads { room, wanted, size }) = self.reads.pop_front() {
-                let page = self.store.read(room.as_str(), wanted, size);
-                self.replier.reply(Reply::Read(page));
-            }
-            self.open_rooms();
-            self.trim();
-        }
-    }
-
-    fn append(&mut self, rows: &Rows) {
-        let mut ids = Vec::with_capacity(rows.rows.len());
-        let written = self.store.append(rows.said(), &mut ids);
-        self.is_writable = written.is_ok();
-        self.replier.reply(Reply::Appended(written.map(|()| ids)));
-    }
-
-    /// Nobody asks for anything: is the file still there?
-    fn look(&mut self) {
-        let found = self.store.look();
-        if std::mem::replace(&mut self.is_writable, found.is_ok()) != found.is_ok() {
-            self.replier.reply(Reply::Looked(found));
-        }
-    }
-
-    /// Opens those who wait for it, up to the first that cannot be read; that one goes to the end of the line.
-    fn open_rooms(&mut self) {
-        while let Some(mut opening) = self.unopened.pop_front() {
-            match self.newest_of(opening.name.as_str()) {
-                Ok(newest) => self.replier.reply(Reply::Opened(opening, Some(newest))),
-                Err(error) => {
-                    opening.tries += 1;
-                    let is_hopeless = matches!(error, CannotRead::Corrupt(_)) || opening.tries == MOST_TRIES;
-                    if opening.tries == 1 {
-                        self.replier.reply(Reply::CannotOpenYet(error));
-                    }
-                    if is_hopeless {
-                        self.replier.reply(Reply::Opened(opening, None));
-                        continue;
-                    }
-                    self.unopened.push_back(opening);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn newest_of(&mut self, room: &str) -> Result<Newest, CannotRead> {
-        let last_id = self.store.last_id(room)?;
-        let messages = self.store.newest(room, self.newest)?.messages;
-        Ok(Newest { last_id, messages })
-    }
-
-    /// One slice.
-    fn trim(&mut self) {
-        let Some((cut, mut done)) = self.trimming.take() else { return };
-        let result = self.store.trim(cut).map(|slice| {
-            done.messages += slice.messages;
-            done.rooms += slice.rooms;
-            done.damaged_rooms += slice.damaged_rooms;
-            slice.more
-        });
-        match result {
-            Ok(true) => self.trimming = Some((cut, done)),
-            Ok(false) => self.replier.reply(Reply::Trimmed(Ok(done))),
-            Err(error) => self.replier.reply(Reply::Trimmed(Err(error))),
-        }
-    }
-}
-
-impl Store for Database {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
-        Database::append(self, batch, ids)
-    }
-
-    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
-        Database::last_id(self, room)
-    }
-
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead> {
-        self.read_before(room, None, size)
-    }
-
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead> {
-        match wanted {
-            Wanted::After(id) => self.read_after(room, id, size),
-            Wanted::Before(id) => self.read_before(room, Some(id), size),
-        }
-    }
-
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
-        Database::trim(self, cut)
-    }
-
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
-        Database::reserve_tourists(self, number)
-    }
-
-    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
-        Database::keep_look(self, look)
-    }
-
-    fn look(&mut self) -> Result<(), CannotWrite> {
-        Database::look(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
+    use super::super::database::Said;
+    use super::super::errors::CannotWrite;
+    use super::super::health::{MOST_ENTRIES, MOST_TEXT_BYTES};
+    use super::super::retention::{Cut, Look};
+    use super::super::worker::MOST_TRIES;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
