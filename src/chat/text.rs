@@ -10,6 +10,9 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 use super::{emoji, unseen};
 
+/// Nonspacing marks on one letter (UTS 39 section 5.4). Hebrew with vowels and accents needs three, Vietnamese two.
+const MOST_MARKS: usize = 4;
+
 /// Why a character may not stand in a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadCharacter {
@@ -23,6 +26,8 @@ pub enum BadCharacter {
     OddSpace,
     /// One that means nothing, or nothing to others: unassigned, private, or not a character for ever.
     Unassigned,
+    /// A mark that the letter has already, or a fifth one: on a screen they lie upon each other or on the next line.
+    PiledMarks,
 }
 
 impl fmt::Display for BadCharacter {
@@ -34,6 +39,7 @@ impl fmt::Display for BadCharacter {
             BadCharacter::Invisible => "invisible characters",
             BadCharacter::OddSpace => "other spaces than the plain one",
             BadCharacter::Unassigned => "characters that Unicode gives no meaning",
+            BadCharacter::PiledMarks => "a letter with the same mark twice, or with more than four marks",
         })
     }
 }
@@ -65,6 +71,23 @@ pub(super) fn check(text: &str) -> Result<(), BadCharacter> {
             check_character(rest[0])?;
         }
         at += emoji.max(1);
+    }
+    check_marks(text)
+}
+
+/// The rule for nonspacing marks of UTS 39 section 5.4, looked at in NFD, as it asks: without it, `á` and `á` with
+/// another acute accent would be two names.
+fn check_marks(text: &str) -> Result<(), BadCharacter> {
+    let mut marks = 0;
+    let mut last = None;
+    for character in text.nfd() {
+        if character.general_category() != GeneralCategory::NonspacingMark {
+            (marks, last) = (0, None);
+        } else if marks == MOST_MARKS || last == Some(character) {
+            return Err(BadCharacter::PiledMarks);
+        } else {
+            (marks, last) = (marks + 1, Some(character));
+        }
     }
     Ok(())
 }
@@ -119,6 +142,19 @@ fn is_blank(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_bears_four_marks_and_none_of_them_twice() {
+        let piled = Err(BadCharacter::PiledMarks);
+        for good in ["\u{E1}", "ệ", "שָּׁ", "क़्", "a\u{301}\u{302}\u{303}\u{304}", "e\u{301}e\u{301}", "ที่", "กำ"]
+        {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in ["\u{E1}\u{301}", "a\u{300}\u{300}", "a\u{301}\u{302}\u{303}\u{304}\u{305}", "ễ\u{303}", "שָָ"]
+        {
+            assert_eq!(check(bad), piled, "{bad}");
+        }
+    }
 
     #[test]
     fn each_kind_of_unwanted_character_is_found_anywhere_in_a_text() {
