@@ -15,6 +15,15 @@ pub const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
 /// How long the end waits for the last lines to be written: a reader that is there takes them at once.
 pub const LOG_AT_THE_END: Duration = Duration::from_secs(1);
 
+/// Bytes that the kernel may hold of what was written to one TCP connection and has not arrived yet, as payload; it reserves
+/// twice that, for its own bookkeeping, and never more than `net.core.wmem_max`. Left alone it would grow with what a
+/// client does not read, to `net.ipv4.tcp_wmem`'s 4 MiB: outside of `--max-memory`, but within the unit's `MemoryMax=`. At a
+/// round trip of 100 ms this much lets through 10 Mbit/s, and more waits for the reader in its queue.
+pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// The same for what has come and was not read yet, of one who may not say more for now. One read takes 64 KiB.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+
 /// The limits of a daemon. Shared by all connections, and changed by nothing while it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -14,6 +14,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Type};
 
 use crate::hub::Socket;
+use crate::limits::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::listen_address::{ListenAddress, SocketMode};
 
 /// Connections that may wait to be accepted. PHP's `socket_listen` asks for none, and the last of 200 clients who come
@@ -166,6 +167,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     // This one is inherited, too.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNANSWERED))?;
+    // And so are these, if they are set before it listens. The window that a peer is offered at first follows from them.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -281,7 +285,8 @@ mod tests {
 
     /// The whole latency of a chat hangs on it, and it is set in a place where one would not look for it.
     #[test]
-    fn an_accepted_socket_sends_at_once_and_does_not_wait_for_ever() -> Result<(), Box<dyn std::error::Error>> {
+    fn an_accepted_socket_sends_at_once_does_not_wait_for_ever_and_leaves_little_in_the_kernel()
+    -> Result<(), Box<dyn std::error::Error>> {
         let listeners = Listener::bind(&ListenAddress::Tcp("127.0.0.1:0".into()))?;
         let Listener::Tcp(listener) = &listeners[0] else { return Err("not a TCP listener".into()) };
         let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
@@ -293,7 +298,12 @@ mod tests {
             }
         };
         assert!(stream.nodelay()?);
-        assert_eq!(socket2::SockRef::from(&stream).tcp_user_timeout()?, Some(UNANSWERED));
+        let socket = socket2::SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout()?, Some(UNANSWERED));
+        // Linux says how much it reserves, which is twice that.
+        let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
+        assert_eq!(socket.send_buffer_size()?, factor * SEND_BUFFER_BYTES);
+        assert_eq!(socket.recv_buffer_size()?, factor * RECEIVE_BUFFER_BYTES);
         Ok(())
     }
 }
