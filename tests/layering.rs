@@ -48,7 +48,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("listen_address.rs", &[]),
     ("environment.rs", &[]),
     ("log_filter.rs", &[]),
-    ("listener.rs", &["hub::Socket", "listen_address"]),
+    ("listener.rs", &["hub::Socket", "limits", "listen_address"]),
     ("clock.rs", &["moment"]),
     ("signals.rs", &[]),
     ("open_files.rs", &[]),
@@ -113,6 +113,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("crc32fast", &["history/rows.rs"]),
     ("thiserror", &["history/"]),
     ("cap", &["main.rs"]),
+    ("tikv_jemallocator", &["main.rs"]),
     ("libc", &["event_loop.rs", "listener.rs"]),
     ("socket2", &["listener.rs"]),
     (
