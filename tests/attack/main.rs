@@ -3,6 +3,12 @@
 //! Each attack is a program with an end: a crowd of peers of bounded size, for a bounded time, over loopback. While it
 //! runs, pairs in rooms of their own talk and measure how long each word takes; before it they did the same in quiet.
 //! `siege.rs` says what must hold. The limits are set so small that few connections reach them.
+//!
+//! All at once, for a minute, with a report:
+//!
+//! `cargo test --release --test attack all_at_once -- --ignored --nocapture`
+//!
+//! `ATTACK_SECONDS=10` is another time, `ATTACKS='ghosts, since'` are some of them only.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
@@ -21,12 +27,13 @@ mod witness;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use siege::{Attack, Times, withstand};
+use siege::{Attack, Latencies, Times, withstand};
 
 /// What plain `cargo test` has time for.
-const SHORT: Times = Times { idle: Duration::from_millis(700), attack: Duration::from_millis(1_300) };
+const SHORT: Times =
+    Times { idle: Duration::from_millis(700), attack: Duration::from_millis(1_300), latency: Latencies::Held };
 
-const LONG: Times = Times { idle: Duration::from_secs(2), attack: Duration::from_secs(5) };
+const LONG: Times = Times { idle: Duration::from_secs(2), attack: Duration::from_secs(5), latency: Latencies::Held };
 
 const GHOSTS: Attack = Attack { name: "ghosts", run: vanishing::ghosts, peers: 50 };
 const CHURN: Attack = Attack { name: "churn", run: vanishing::churn, peers: 50 };
@@ -35,6 +42,7 @@ const UNREAD_HISTORY: Attack = Attack { name: "history unread", run: waiting::un
 const SINCE: Attack = Attack { name: "since", run: waiting::since, peers: 20 };
 const FRAGMENTS: Attack = Attack { name: "fragments", run: waiting::fragments, peers: 40 };
 const SLOW_DRIP: Attack = Attack { name: "slow drip", run: waiting::slow_drip, peers: 50 };
+const LONG_TEXTS: Attack = Attack { name: "long texts", run: talking::long_texts, peers: 20 };
 const PRIVATE_FLOOD: Attack = Attack { name: "private flood", run: talking::private_flood, peers: 10 };
 const DEAR_NAMES: Attack = Attack { name: "dear names", run: talking::dear_names, peers: 20 };
 const HALF_HANDSHAKES: Attack = Attack { name: "half handshakes", run: arriving::half_handshakes, peers: 50 };
@@ -116,6 +124,43 @@ fn messages_in_the_smallest_pieces_and_without_an_end_hold_up_nobody() {
 
 #[test]
 #[ignore = "takes 10 s: tests/run runs it"]
+fn the_longest_texts_are_heard_only_where_they_are_said() {
+    withstand(&[LONG_TEXTS], &[], LONG);
+}
+
+#[test]
+#[ignore = "takes 10 s: tests/run runs it"]
 fn a_private_flood_harms_nobody_but_its_sender() {
     withstand(&[PRIVATE_FLOOD], &[], LONG);
+}
+
+/// The minute of everything. In a debug build, which takes ten times as long over each byte, the daemon has more to do than
+/// there is time for: then it is shorter, and the latency is only told. All else must hold as well.
+#[test]
+#[ignore = "takes a minute: tests/run runs it"]
+fn all_at_once() {
+    let (seconds, latency) = if cfg!(debug_assertions) { (10, Latencies::Told) } else { (60, Latencies::Held) };
+    let seconds =
+        std::env::var("ATTACK_SECONDS").map_or(seconds, |seconds| seconds.parse().expect("a number of seconds"));
+    let past = LongPast::make("all");
+    let chosen = std::env::var("ATTACKS").ok();
+    let is_chosen = |name: &str| chosen.as_ref().is_none_or(|chosen| chosen.split(',').any(|one| one.trim() == name));
+    let all = [
+        GHOSTS,
+        CHURN,
+        MANY_ROOMS,
+        UNREAD_HISTORY,
+        SINCE,
+        FRAGMENTS,
+        SLOW_DRIP,
+        LONG_TEXTS,
+        PRIVATE_FLOOD,
+        DEAR_NAMES,
+        HALF_HANDSHAKES,
+        CONNECT_STORM,
+    ];
+    let all: Vec<Attack> = all.into_iter().filter(|attack| is_chosen(attack.name)).collect();
+    assert!(!all.is_empty(), "no attack is called so");
+    let times = Times { idle: Duration::from_secs(5), attack: Duration::from_secs(seconds), latency };
+    withstand(&all, &["--history", &past.file()], times);
 }

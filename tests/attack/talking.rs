@@ -9,6 +9,22 @@ const TEXT: u8 = 0x1;
 /// One letter that stands for eighteen others, which is found out whenever two names are compared.
 const DEAR_LETTER: &str = "\u{FDFA}";
 
+/// The largest texts, of a character that is six in JSON. Every fourth peer talks, the others read at a phone's pace.
+pub(crate) fn long_texts(target: &Target) -> u64 {
+    let text = masked_frame(FIN | TEXT, &[1; 64 * 1024]);
+    crowd(
+        target,
+        |_| Peer::open(target, "/r/long-texts"),
+        |nth, peer| {
+            stay_if(if nth % 4 == 0 {
+                peer.offer(&text) && peer.sip(256 * 1024).is_some()
+            } else {
+                peer.sip(1_024).is_some()
+            })
+        },
+    )
+}
+
 /// All write to one who does not read.
 pub(crate) fn private_flood(target: &Target) -> u64 {
     let text = [b"/msg Victim ".as_slice(), &[b'p'; 8_000]].concat();

@@ -16,7 +16,7 @@ pub(crate) const LONG_ROOM: &str = "/r/long";
 pub(crate) const LONG_PAST: usize = 12_000;
 
 /// What those have missed who can be sent it.
-const RETURNING: usize = 1_500;
+const RETURNING: usize = 4_000;
 
 /// Says them to a daemon that has no rate, so the file is as the daemon makes it.
 pub(crate) fn fill_long_room(history: &str) {
