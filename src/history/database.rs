@@ -985,6 +985,34 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_page_among_what_is_to_go_keeps_nothing_of_other_rooms_from_going() {
+        let folder = Folder::new();
+        let truth = two_rooms(&folder, 200);
+        drop(truth);
+        let whole = fs::read(folder.file()).unwrap();
+        let mut stayed = 0;
+        for page in 2..whole.len() / 4_096 {
+            let mut bytes = whole.clone();
+            bytes[page * 4_096..(page + 1) * 4_096].fill(0);
+            fs::write(folder.file(), bytes).unwrap();
+            let _ = fs::remove_file(folder.wal());
+            let Ok(mut database) = Database::open(&folder.file(), Durability::Normal) else { continue };
+            let (mut rooms, mut damaged_rooms) = (0, 0);
+            for _ in 0..20 {
+                let trimmed = database.trim(beyond(1)).unwrap();
+                rooms += trimmed.rooms;
+                damaged_rooms += trimmed.damaged_rooms;
+                if !trimmed.more {
+                    break;
+                }
+            }
+            assert!(rooms + damaged_rooms > 0, "page {page}: nothing is trimmed, and nothing is told");
+            stayed += u64::from(rooms > 0 && damaged_rooms > 0);
+        }
+        assert!(stayed > 0, "on no page one room stayed and the other went");
+    }
+
+    #[test]
     fn nothing_that_stands_in_a_file_is_run() {
         let folder = Folder::new();
         append(&mut open(&folder), &[said("r", "a")]);

@@ -183,6 +183,8 @@ pub(super) struct Progress {
     through: i64,
     /// The room from which something was deleted last, for it to be counted once.
     counted: i64,
+    /// Rooms whose damage did not let a deletion end, which undoes all of that part. They are left out from then on.
+    damaged: Vec<i64>,
     /// Once all rooms have been gone through: what is still beyond the bytes and rooms of the whole file.
     surplus: Option<Surplus>,
 }
@@ -221,9 +223,12 @@ fn delete_of_each(connection: &mut Connection, progress: &mut Progress, cut: Cut
     };
     let mut trimmed = Trimmed { more: rooms.len() == TRIM_ROOMS, ..Trimmed::default() };
     let (mut through, mut counted) = (progress.through, progress.counted);
+    let mut found = Vec::new();
     for Listed { id, good } in rooms {
         let allowed = TRIM_MESSAGES.saturating_sub(trimmed.messages);
-        let done = good.map(|(room, name)| delete_of_room(&transaction, room, &name, allowed, cut));
+        let is_known = progress.damaged.contains(&id);
+        let done =
+            good.filter(|_| !is_known).map(|(room, name)| delete_of_room(&transaction, room, &name, allowed, cut));
         match done {
             Some(Ok(Deleted { messages, is_cut })) => {
                 if messages > 0 {
@@ -237,13 +242,26 @@ fn delete_of_each(connection: &mut Connection, progress: &mut Progress, cut: Cut
                 }
             }
             // What is damaged cannot be deleted; the other rooms can.
-            Some(Err(error)) if errors::is_damage(&error) => trimmed.damaged_rooms += 1,
+            Some(Err(error)) if errors::is_damage(&error) => {
+                trimmed.damaged_rooms += 1;
+                found.push(id);
+            }
             None => trimmed.damaged_rooms += 1,
             Some(Err(error)) => return Err(error),
         }
         through = id;
     }
-    transaction.commit()?;
+    if let Err(error) = transaction.commit() {
+        // SQLite may not commit a part in which it has met damage. It is done again, without those rooms.
+        if !errors::is_damage(&error) || found.is_empty() {
+            return Err(error);
+        }
+        progress.damaged.append(&mut found);
+        return Ok(Trimmed { more: true, ..Trimmed::default() });
+    }
+    if !trimmed.more {
+        progress.damaged.clear();
+    }
     (progress.through, progress.counted) = if trimmed.more { (through, counted) } else { (0, 0) };
     Ok(trimmed)
 }
