@@ -9,7 +9,8 @@
 //! answered after it is not.
 //!
 //! Only a few rooms are opened at a time (`OPENINGS_AT_ONCE`); the others wait in line. So what has been read and not
-//! been taken yet is a few pages, also when a thousand rooms come into use at once.
+//! been taken yet is a few pages, also when a thousand rooms come into use at once, or can be read again after the disk
+//! has recovered.
 //!
 //! A batch that cannot be written is refused, message by message, each in its place; the next is tried as if nothing
 //! had been. So a disk that has room again needs no restart.
@@ -31,16 +32,12 @@ use super::errors::{CannotOpen, CannotRead};
 use super::health::{Health, Load};
 use super::retention::{Keep, Looks, Trimmed};
 pub use super::worker::Wake;
-use super::worker::{Newest, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
+use super::worker::{Newest, OPENINGS_AT_ONCE, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
 use super::{
     Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids, tourists,
 };
 use crate::chat::{Kind, Name, RoomName};
 use crate::moment::{Moment, Now};
-
-/// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
-/// takes one, the thread reads the next.
-const OPENINGS_AT_ONCE: usize = 2;
 
 /// Between two looks for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
@@ -81,6 +78,8 @@ pub struct Sqlite<M> {
     to_open: VecDeque<Opening>,
     /// Rooms that the thread is opening. Those that could not be read, and are tried again, do not count.
     opening: usize,
+    /// Rooms that were opened at a later try, in this turn: the thread is still to be told that they are taken.
+    reopened: usize,
     /// What collects until the thread has written the batch before it.
     waiting: Batch<M>,
     /// The number of the batch that waits: they are counted from 1.
@@ -239,6 +238,7 @@ impl<M> Sqlite<M> {
             next_serial: 1,
             to_open: VecDeque::new(),
             opening: 0,
+            reopened: 0,
             waiting: Batch::default(),
             waiting_number: 1,
             in_flight: None,
@@ -355,6 +355,9 @@ impl<M> Sqlite<M> {
                 self.ask(Request::Open(opening));
             }
         }
+        for _ in 0..std::mem::take(&mut self.reopened) {
+            self.ask(Request::ReopenNext);
+        }
     }
 
     /// A batch has come back, with the ids of its messages if it was written.
@@ -375,6 +378,8 @@ impl<M> Sqlite<M> {
                 let newest = newest.unwrap_or(Newest { last_id: 0, messages: Vec::new() });
                 if tries == 0 {
                     self.opening = self.opening.saturating_sub(1);
+                } else {
+                    self.reopened += 1;
                 }
                 let Some(room) = self.rooms.get_mut(&key).filter(|room| room.serial == serial) else { return };
                 let held = room.held.take().unwrap_or_default();
@@ -1070,6 +1075,38 @@ mod tests {
         }
         assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
         assert_eq!(bench.history.reading, Health::Bad);
+    }
+
+    #[test]
+    fn all_rooms_that_could_not_be_read_open_when_the_disk_recovers() {
+        let mut bench = Bench::new(KEEP_ALL);
+        for nth in 0..6 {
+            bench.history.open(RoomKey(nth), &RoomName::lobby());
+        }
+        // Should two rooms be tried all the time, they take ten of these, and are given up.
+        for _ in 0..15 {
+            bench.tell(Verdict::Fail);
+        }
+        bench.verdicts = None;
+        assert_eq!(bench.wait_for(6), vec![Got::Opened(0, 0); 6]);
+    }
+
+    #[test]
+    fn when_the_disk_recovers_no_more_rooms_are_read_than_the_loop_has_taken() {
+        let (_, verdicts) = mpsc::channel();
+        let (calls, _calls) = mpsc::channel();
+        let (sender, replies) = mpsc::channel();
+        let store = Scripted { verdicts, calls, rooms: BTreeMap::new() };
+        let mut writer = Writer::new(store, PAGE, Replier { sender, wake: WakeAtLast(Box::new(|| {})) });
+        let failed = |nth| Opening { room: RoomKey(nth), serial: 1, name: RoomName::lobby(), tries: 1 };
+        writer.unopened.extend((0..5).map(failed));
+        writer.open_rooms();
+        assert_eq!(replies.try_iter().count(), OPENINGS_AT_ONCE);
+        writer.open_rooms();
+        assert_eq!(replies.try_iter().count(), 0, "none of them has been taken");
+        writer.reopened -= 1;
+        writer.open_rooms();
+        assert_eq!(replies.try_iter().count(), 1);
     }
 
     #[test]

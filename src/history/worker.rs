@@ -12,6 +12,10 @@ use super::retention::{Cut, Look, Trimmed};
 use super::{Page, PageSize, RoomKey, Stored, Wanted};
 use crate::chat::RoomName;
 
+/// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
+/// takes one, the thread reads the next.
+pub(super) const OPENINGS_AT_ONCE: usize = 2;
+
 /// Between two looks whether the file is still in its place, while nothing else is asked. Two calls of the system each
 /// time, on the thread that waits for the disk: the loop sleeps on.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,8 +33,14 @@ pub type Wake = Box<dyn Fn() + Send>;
 /// What the loop asks of the thread.
 pub(super) enum Request {
     Open(Opening),
+    /// A room that was opened at a later try has been taken: the next may come.
+    ReopenNext,
     Append(Arc<Rows>),
-    Read { room: RoomName, wanted: Wanted, size: PageSize },
+    Read {
+        room: RoomName,
+        wanted: Wanted,
+        size: PageSize,
+    },
     Trim(Cut),
     ReserveTourists(u64),
     KeepLook(Look),
@@ -81,7 +91,9 @@ pub(super) struct Writer<S> {
     store: S,
     newest: PageSize,
     /// Rooms that could not be read so far.
-    unopened: VecDeque<Opening>,
+    pub(super) unopened: VecDeque<Opening>,
+    /// Rooms that were opened at a later try and have not been taken yet.
+    pub(super) reopened: usize,
     /// Batches to be written, before anything is read.
     appends: VecDeque<Arc<Rows>>,
     /// Pages to be read, one a round.
@@ -127,6 +139,7 @@ impl<S: Store> Writer<S> {
             store,
             newest,
             unopened: VecDeque::new(),
+            reopened: 0,
             appends: VecDeque::new(),
             reads: VecDeque::new(),
             trimming: None,
@@ -160,6 +173,7 @@ impl<S: Store> Writer<S> {
             for request in request.into_iter().chain(requests.try_iter()) {
                 match request {
                     Request::Open(opening) => self.unopened.push_front(opening),
+                    Request::ReopenNext => self.reopened = self.reopened.saturating_sub(1),
                     Request::Append(rows) => self.appends.push_back(rows),
                     Request::Read { room, wanted, size } => self.reads.push_back(Reads { room, wanted, size }),
                     Request::Trim(cut) => self.trimming = Some((cut, Trimmed::default())),
@@ -199,10 +213,17 @@ impl<S: Store> Writer<S> {
     }
 
     /// Opens those who wait for it, up to the first that cannot be read; that one goes to the end of the line.
-    fn open_rooms(&mut self) {
+    pub(super) fn open_rooms(&mut self) {
         while let Some(mut opening) = self.unopened.pop_front() {
+            if opening.tries > 0 && self.reopened >= OPENINGS_AT_ONCE {
+                self.unopened.push_front(opening);
+                return;
+            }
             match self.newest_of(opening.name.as_str()) {
-                Ok(newest) => self.replier.reply(Reply::Opened(opening, Some(newest))),
+                Ok(newest) => {
+                    self.reopened += usize::from(opening.tries > 0);
+                    self.replier.reply(Reply::Opened(opening, Some(newest)));
+                }
                 Err(error) => {
                     opening.tries += 1;
                     let is_hopeless = matches!(error, CannotRead::Corrupt(_)) || opening.tries == MOST_TRIES;
@@ -210,6 +231,7 @@ impl<S: Store> Writer<S> {
                         self.replier.reply(Reply::CannotOpenYet(error));
                     }
                     if is_hopeless {
+                        self.reopened += 1;
                         self.replier.reply(Reply::Opened(opening, None));
                         continue;
                     }
