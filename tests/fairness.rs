@@ -66,3 +66,46 @@ fn a_turn_begins_with_those_for_whom_the_last_one_had_no_time() {
     }
     assert!(not_yet.is_empty());
 }
+
+/// A turn of 6 seconds: 1 MiB was taken in for a room of 10,000, and written to each of them.
+#[test]
+fn a_turn_takes_in_the_less_the_more_members_it_is_to_be_written_to() {
+    const TALKERS: usize = 40;
+    const MEMBERS: usize = 4_000;
+    let mut room = Room::new(Room::limits(), MEMBERS);
+    room.join(MEMBERS);
+    room.come_to_rest();
+    let long = messages(1, 50_000);
+    (0..TALKERS).for_each(|member| room.say(member, &long));
+    let before = room.bytes(MEMBERS - 1);
+    room.turn();
+    let written = (room.bytes(MEMBERS - 1) - before) as usize * MEMBERS;
+    assert!(written > 0 && written < 512 << 20, "{written} bytes written in one turn");
+    room.come_to_rest();
+    assert!(room.bytes(MEMBERS - 1) - before > (TALKERS * 50_000) as u64, "everything is heard in the end");
+}
+
+/// 10,000 queues with 256 KiB written out of each are 2.5 GB.
+#[test]
+fn a_turn_does_not_empty_all_queues_and_the_next_one_begins_with_the_others() {
+    const MEMBERS: usize = 600;
+    let mut room = Room::new(Room::limits(), MEMBERS);
+    room.join(MEMBERS);
+    room.come_to_rest();
+    (1..MEMBERS).for_each(|member| room.stall(member));
+    for _ in 0..5 {
+        room.say(0, &messages(1, 60_000));
+        room.come_to_rest();
+    }
+    let before: Vec<u64> = (0..MEMBERS).map(|member| room.bytes(member)).collect();
+    (1..MEMBERS).for_each(|member| room.resume(member));
+    let served = |room: &Room| (1..MEMBERS).filter(|&member| room.bytes(member) > before[member]).count();
+    room.turn();
+    let first = served(&room);
+    assert!(first > 0 && first * 256 * 1024 < 128 << 20, "{first} members were served in one turn");
+    for turn in 2..=(MEMBERS - 1).div_ceil(first) {
+        room.turn();
+        assert!(served(&room) >= (first * turn).min(MEMBERS - 1), "turn {turn}");
+    }
+    assert_eq!(served(&room), MEMBERS - 1);
+}

@@ -200,7 +200,7 @@ impl Room {
     pub fn come_to_rest(&mut self) {
         self.pass(Duration::from_secs(1));
         self.pass(Duration::from_secs(1));
-        for _ in 0..1_000 {
+        for _ in 0..10_000 {
             if !self.hub.has_work() {
                 return;
             }
