@@ -141,6 +141,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("sha1", &["http/", "websocket/"]),
     ("base64", &["websocket/"]),
     ("serde", &["chat/"]),
+    ("itoa", &["chat/"]),
     ("serde_json", &["chat/"]),
     ("emojis", &["chat/"]),
     ("unicode_joining_type", &["chat/"]),

@@ -156,9 +156,21 @@ impl fmt::Display for Name {
     }
 }
 
+/// Without `fmt`, which took three times as many instructions: a name is written with every message.
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        const WORD: &[u8] = b"Tourist ";
+        let number = match &self.0 {
+            Form::Chosen(chosen) => return serializer.serialize_str(&chosen.0),
+            Form::Tourist(number) => *number,
+        };
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        let mut text = [0; WORD.len() + u64::MAX.ilog10() as usize + 1];
+        text[..WORD.len()].copy_from_slice(WORD);
+        text[WORD.len()..][..digits.len()].copy_from_slice(digits);
+        // It is ASCII.
+        serializer.serialize_str(str::from_utf8(&text[..WORD.len() + digits.len()]).unwrap_or_default())
     }
 }
 
@@ -269,6 +281,7 @@ mod tests {
     #[test]
     fn a_name_is_a_string_on_the_wire() {
         assert_eq!(serde_json::to_string(&Name::tourist(5)).unwrap(), r#""Tourist 5""#);
+        assert_eq!(serde_json::to_string(&Name::tourist(u64::MAX)).unwrap(), format!("\"Tourist {}\"", u64::MAX));
         assert_eq!(serde_json::to_string(&Name::chosen("a\"b").unwrap()).unwrap(), r#""a\"b""#);
     }
 
