@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::{Daemon, Raw, masked_frame, masked_header};
 
 const FIN: u8 = 0x80;
@@ -108,4 +110,25 @@ fn who_hangs_up_says_at_once_what_the_rate_would_have_allowed_in_the_closing_tim
     }
     // A token or two may have come while the test was not running.
     assert!((45..60).contains(&said), "5 at once and 40 for 4 s, and {said} were said");
+}
+
+/// Hundreds of peers whose sockets are full: none of them answers the goodbye, and none of them may hold it up.
+#[test]
+fn those_who_read_nothing_do_not_hold_up_the_end() {
+    let mut daemon = Daemon::start(&["--no-rate-limit", "--close-timeout", "500ms"]);
+    let stalled: Vec<Raw> = (0..400).map(|_| daemon.open("/")).collect();
+    let mut talker = daemon.open("/?quiet=1");
+    // More than the sockets take, and less than what makes a reader too slow.
+    for _ in 0..14 {
+        talker.send(&masked_frame(FIN | TEXT, &[b'x'; 60_000]));
+        talker.event("message");
+    }
+    let asked = Instant::now();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().code(), Some(0));
+    let took = asked.elapsed();
+    let bye = daemon.rest_of_log().pop().unwrap_or_default();
+    assert!(bye.ends_with("shut-down 401"), "{bye}");
+    assert!(took < Duration::from_secs(5), "half a second for goodbyes became {took:?}");
+    drop(stalled);
 }
