@@ -230,6 +230,8 @@ fn a_hostile_message_is_shown_and_the_page_goes_on() {
     ];
     for (index, text) in hostile.iter().enumerate() {
         other.send_text(text);
+        // Who does not read is not read, either.
+        other.frame();
         tab.wait_for(&format!("document.querySelectorAll('.message').length === {}", index + 1));
     }
     assert_eq!(

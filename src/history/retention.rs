@@ -42,7 +42,7 @@ pub struct Keep {
     /// Age of a message. A room's messages go in the order of their ids, so one from an hour when the clock was ahead
     /// holds up those behind it until it is old enough itself.
     pub max_age: Option<Duration>,
-    /// Bytes of the file that are in use; see [`super::surplus`].
+    /// Bytes of the file that are in use; see `surplus`.
     pub bytes: Option<NonZeroU64>,
     /// Rooms with messages; those silent longest go.
     pub rooms: Option<NonZeroU64>,
