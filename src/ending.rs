@@ -58,7 +58,7 @@ impl Ending {
         }
     }
 
-    /// Whether it is worth a line for whoever runs the daemon, though the connection never came to a room: the answer is
+    /// Whether the operator should see a line about it, though the connection never came to a room: the answer is
     /// one that the daemon, its flags or the proxy in front may have to be changed for. Pages, health checks and what
     /// scanners try are not.
     #[must_use]

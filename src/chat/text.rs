@@ -92,7 +92,7 @@ fn check_marks(text: &str) -> Result<(), BadCharacter> {
     Ok(())
 }
 
-/// Whether a line that begins with it begins there for whoever reads it: it is no blank, control character or character
+/// Whether a reader sees a line begin with it: it is no blank, control character or character
 /// without meaning, and no mark, which sits on the one before it.
 pub(super) fn is_visible(character: char) -> bool {
     let is_mark = character.general_category_group() == GeneralCategoryGroup::Mark;

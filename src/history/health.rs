@@ -4,7 +4,7 @@ use std::fmt;
 
 use log::{info, warn};
 
-/// What may be under way before nobody is to say more: some seconds of the busiest room on a slow disk. Below half of
+/// What may be under way before members are throttled: some seconds of the busiest room on a slow disk. Below half of
 /// it, all may speak again.
 pub(super) const MOST_TEXT_BYTES: usize = 4 * 1024 * 1024;
 pub(super) const MOST_ENTRIES: usize = 20_000;

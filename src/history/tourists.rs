@@ -1,4 +1,4 @@
-//! The numbers of tourists, which go on after a restart: in one past nobody is to be taken for somebody else.
+//! The numbers of tourists, which go on after a restart: no two people have one name in the same past.
 //!
 //! A number is not written when it is given, for that would be a write for each who comes. A block is reserved ahead, and
 //! what is left of it after a kill is never given.

@@ -24,7 +24,7 @@ use crate::moment::Moment;
 /// Says how many bytes of memory are in use.
 pub type Gauge = Box<dyn Fn() -> usize>;
 
-/// Between two looks at who takes nothing of what it is owed: several round trips on a bad line.
+/// Between two looks for clients that take nothing of what waits for them: several round trips on a bad line.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// So long newcomers are turned away, after the budget was reached.
