@@ -10,9 +10,9 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, Va
 
 use crate::environment::UnknownVariable;
 use crate::history::database::Durability;
-use crate::history::errors::CannotOpen;
+use crate::history::errors::OpenError;
 use crate::history::memory::Memory;
-use crate::history::retention::Keep;
+use crate::history::retention::Retention;
 use crate::history::sqlite::{Sqlite, Terms, Wake};
 use crate::history::{History, PageSize};
 use crate::http::origin::{AllowedOrigin, OriginPolicy};
@@ -21,7 +21,7 @@ use crate::http::route::{EchoService, Health, Site};
 use crate::limits::Limits;
 use crate::listen_address::{ListenAddress, ListenAddresses};
 use crate::rate_limit::{ByteRate, Rate};
-use crate::tail::Kept;
+use crate::scrollback::ScrollbackLimit;
 use crate::websocket::MessageLimits;
 
 /// A chat room: open the page in two browser tabs, or connect with any WebSocket client, and talk.
@@ -307,17 +307,17 @@ const FILE_OF_USER: &str = "roomd.db";
 
 /// What a room keeps in memory though a file has it: enough for those who come and those who come back after a short
 /// break, so that few have to wait for the disk.
-const TAIL: Kept = Kept { messages: 256, bytes: 256 * 1024 };
+const TAIL: ScrollbackLimit = ScrollbackLimit { messages: 256, bytes: 256 * 1024 };
 
-/// The same of all rooms together: what 64 rooms need that have much to tell. More rooms have shorter tails.
+/// The same of all rooms together: what 64 rooms need that have much to tell. More rooms have shorter scrollbacks.
 const ALL_TAILS_BYTES: usize = 64 * TAIL.bytes;
 
 /// What --history memory keeps, in one room or in all together.
-const MEMORY: Kept = Kept { messages: 1_000, bytes: 4 * 1024 * 1024 };
+const MEMORY: ScrollbackLimit = ScrollbackLimit { messages: 1_000, bytes: 4 * 1024 * 1024 };
 
 /// The configuration could not be read; or help was asked for, which is read just the same.
 #[derive(Debug)]
-pub enum Stop {
+pub enum CliExit {
     /// To standard output: help, version.
     Asked(String),
     /// To standard error: what is wrong, in a sentence.
@@ -329,11 +329,11 @@ impl Config {
     /// themselves are read: a variable that is set to nothing, as in a file for systemd, is as one that is not set.
     ///
     /// # Errors
-    /// [`Stop`].
+    /// [`CliExit`].
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Config, Stop> {
+    ) -> Result<Config, CliExit> {
         let mut command = Config::command();
         let variables = command.get_arguments().filter_map(Arg::get_env);
         let known: Vec<String> = variables.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -349,11 +349,11 @@ impl Config {
         let config = matches.and_then(|matches| Config::from_arg_matches(&matches)).map_err(|error| {
             let error = error.format(&mut command);
             let text = error.render().to_string();
-            if error.use_stderr() { Stop::Wrong(first_sentence(&text)) } else { Stop::Asked(text) }
+            if error.use_stderr() { CliExit::Wrong(first_sentence(&text)) } else { CliExit::Asked(text) }
         })?;
         let config = Config { unknown_variables: unknown, ..config };
         match config.misplaced() {
-            Some(sentence) => Err(Stop::Wrong(first_sentence(sentence))),
+            Some(sentence) => Err(CliExit::Wrong(first_sentence(sentence))),
             None => Ok(config),
         }
     }
@@ -440,8 +440,8 @@ impl Config {
     /// The history that was asked for. It calls `wake`, from wherever it works, when it has something to give.
     ///
     /// # Errors
-    /// [`CannotOpen`]
-    pub fn history<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, CannotOpen> {
+    /// [`OpenError`]
+    pub fn history<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, OpenError> {
         let HistoryPlace::File(path) = self.history_place() else { return Ok(Box::new(Memory::new())) };
         let kept = self.kept();
         let terms = Terms {
@@ -449,7 +449,7 @@ impl Config {
                 None | Some(Sync::Normal) => Durability::Normal,
                 Some(Sync::Full) => Durability::Full,
             },
-            keep: Keep {
+            keep: Retention {
                 messages: self.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),
                 bytes: self.keep_bytes.and_then(|bytes| NonZeroU64::new(bytes as u64)),
                 rooms: self.max_rooms_kept.and_then(|count| NonZeroU64::new(count as u64)),
@@ -477,15 +477,15 @@ impl Config {
         }
     }
 
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> ScrollbackLimit {
         match self.history_place() {
-            HistoryPlace::Memory => Kept {
+            HistoryPlace::Memory => ScrollbackLimit {
                 messages: self.keep_messages.unwrap_or(MEMORY.messages),
                 bytes: self.keep_bytes.unwrap_or(MEMORY.bytes),
             },
-            HistoryPlace::Off => Kept { messages: 0, bytes: 0 },
+            HistoryPlace::Off => ScrollbackLimit { messages: 0, bytes: 0 },
             // A newcomer is sent no more than is kept, and as much of it as --replay promises.
-            HistoryPlace::File(_) => Kept {
+            HistoryPlace::File(_) => ScrollbackLimit {
                 messages: TAIL.messages.max(self.replay).min(self.keep_messages.unwrap_or(usize::MAX)),
                 bytes: TAIL.bytes.max(self.max_queue / 2),
             },
@@ -554,7 +554,7 @@ fn first_sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(flags: &[&str]) -> Result<Config, Stop> {
+    fn read(flags: &[&str]) -> Result<Config, CliExit> {
         Config::read(["roomd"].iter().chain(flags).map(OsString::from), [])
     }
 
@@ -568,7 +568,7 @@ mod tests {
     #[test]
     fn zero_is_refused_where_nothing_could_work_with_it() {
         for flag in ["--ping-interval=0s", "--max-message=0", "--rate=0", "--max-fragments=0", "--close-timeout=0ms"] {
-            assert!(matches!(read(&[flag]), Err(Stop::Wrong(_))), "{flag}");
+            assert!(matches!(read(&[flag]), Err(CliExit::Wrong(_))), "{flag}");
         }
         assert!(read(&["--replay=0", "--presence-members=0"]).is_ok());
     }
@@ -611,7 +611,7 @@ mod tests {
             (&["--keep-messages=10"], 10, 512 * 1024),
         ] {
             let kept = read(flags).ok().map(|config| config.kept());
-            assert_eq!(kept, Some(Kept { messages, bytes }), "{flags:?}");
+            assert_eq!(kept, Some(ScrollbackLimit { messages, bytes }), "{flags:?}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! 3. It knows HTTP and WebSocket, and no rule of chat: a text message is the hub's to deal with.
 //!
 //! # Order of calls
-//! After each read: [`next`](Connection::next) until it says [`Incoming::Starved`]. At the end of the stream:
+//! After each read: [`next`](Connection::next) until it says [`Incoming::NeedMore`]. At the end of the stream:
 //! [`finished_by_peer`](Connection::finished_by_peer). When the poller reports that the stream will end, or that the
 //! socket has failed: [`hung_up`](Connection::hung_up), [`failed`](Connection::failed). When the queue has been written out:
 //! [`flushed`](Connection::flushed). When [`deadline`](Connection::deadline) has come:
@@ -16,9 +16,9 @@
 
 use std::time::Duration;
 
-use crate::ending::Ending;
+use crate::close_reason::CloseReason;
 use crate::http::response::BodyWanted;
-use crate::http::route::{Audience, Endpoint, Route, Site};
+use crate::http::route::{Endpoint, Route, Site, Verbosity};
 use crate::http::{Head, HeadScanner, Refusal, RequestLine};
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -148,7 +148,7 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = {
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// All bytes were taken that are of use: read more, or none, if this was a plain request and its answer is queued.
-    Starved,
+    NeedMore,
     /// The handshake is done and the 101 is queued.
     Upgraded(Endpoint),
     /// A text message, for the room.
@@ -192,7 +192,7 @@ pub struct Connection {
     /// twenty thousand times the request for it.
     pub is_page_queued: bool,
     /// How much of its room's stream it is sent. The hub's to know; here it fits into a gap, and a slot is smaller.
-    pub audience: Audience,
+    pub verbosity: Verbosity,
     state: State,
     /// When the state began.
     since: Moment,
@@ -212,7 +212,7 @@ pub struct Connection {
     changes: TokenBucket,
     /// It has spent its tokens: nothing of it is read until then.
     resting_until: Option<Moment>,
-    ending: Option<Ending>,
+    ending: Option<CloseReason>,
 }
 
 #[derive(Debug, Default)]
@@ -246,7 +246,7 @@ impl Connection {
             queue: WriteQueue::default(),
             is_blocked: false,
             is_page_queued: false,
-            audience: Audience::Everything,
+            verbosity: Verbosity::Everything,
             state: State::AwaitingHandshake,
             since: now,
             owed_since: 0,
@@ -279,7 +279,7 @@ impl Connection {
 
     /// Why it ends, once that is known.
     #[must_use]
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<CloseReason> {
         self.ending
     }
 
@@ -325,7 +325,7 @@ impl Connection {
     /// The socket has failed, and is only kept for what the peer said before that and can be read without waiting.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.state == State::HungUp && matches!(self.ending, Some(Ending::Broken(_)))
+        self.state == State::HungUp && matches!(self.ending, Some(CloseReason::Broken(_)))
     }
 
     /// Takes the next event off the front of `input`.
@@ -335,12 +335,12 @@ impl Connection {
             State::Open | State::HungUp => self.next_of_frames(input, limits, now),
             State::Closing(Phase::AwaitingClose) => {
                 self.look_for_close(input, limits, now);
-                Incoming::Starved
+                Incoming::NeedMore
             }
             // 7.1.7: nothing that follows the fault, or the request, is looked at.
             State::Closing(_) | State::Ended => {
                 input.take(usize::MAX);
-                Incoming::Starved
+                Incoming::NeedMore
             }
         }
     }
@@ -348,14 +348,14 @@ impl Connection {
     /// The peer's stream has ended. Gives what the hub must know of it.
     pub fn finished_by_peer(&mut self, now: Moment) -> Incoming<'static> {
         match self.state {
-            State::AwaitingHandshake => self.ending = Some(Ending::NoRequest),
+            State::AwaitingHandshake => self.ending = Some(CloseReason::NoRequest),
             State::Open | State::HungUp => {
-                self.ending.get_or_insert(Ending::PeerVanished);
+                self.ending.get_or_insert(CloseReason::PeerVanished);
             }
             State::Closing(_) | State::Ended => {}
         }
         self.step(Trigger::PeerFinished, now);
-        if self.state == State::Closing(Phase::DepartingLast) { Incoming::Departing } else { Incoming::Starved }
+        if self.state == State::Closing(Phase::DepartingLast) { Incoming::Departing } else { Incoming::NeedMore }
     }
 
     /// The poller has reported that the peer's stream ends behind what can be read. Of that, as many frames are taken as
@@ -368,7 +368,7 @@ impl Connection {
 
     /// What a peer that has hung up had said before, and what has not been taken of it, is dropped now.
     pub fn give_up_rest(&mut self, now: Moment) {
-        self.ending.get_or_insert(Ending::PeerVanished);
+        self.ending.get_or_insert(CloseReason::PeerVanished);
         self.step(Trigger::TimeUp, now);
     }
 
@@ -447,8 +447,8 @@ impl Connection {
             return;
         }
         match self.ending {
-            Some(Ending::PeerClosed(code)) => self.queue_close(code, ""),
-            Some(ending @ Ending::Violated(_)) => self.queue_close(ending.close_code(), &ending.to_string()),
+            Some(CloseReason::PeerClosed(code)) => self.queue_close(code, ""),
+            Some(ending @ CloseReason::Violated(_)) => self.queue_close(ending.close_code(), &ending.to_string()),
             // Its stream has ended: nobody said Close, and nobody is owed one.
             _ => {}
         }
@@ -456,12 +456,12 @@ impl Connection {
     }
 
     /// Says Close first, for a reason of ours. Only a connection in use can be closed so; others change nothing.
-    pub fn close(&mut self, ending: Ending, now: Moment) {
+    pub fn close(&mut self, ending: CloseReason, now: Moment) {
         if !self.is_in_use() {
             return;
         }
         // Too much waits already: what has not begun to leave is given up, so that the Close has a chance to arrive.
-        if ending == Ending::TooSlow {
+        if ending == CloseReason::TooSlow {
             self.queue.cut_behind_begun_frame();
         }
         self.queue_close(ending.close_code(), &ending.to_string());
@@ -478,7 +478,7 @@ impl Connection {
 
     /// Ends for want of memory, and frees what is held. An open connection is told why, if a Close can be put behind the
     /// frame that has begun to leave without keeping much of that; whatever else it says is not looked at.
-    pub fn evict(&mut self, ending: Ending, now: Moment) {
+    pub fn evict(&mut self, ending: CloseReason, now: Moment) {
         const KEPT_BYTES: usize = 1_024;
         self.decoder = Decoder::default();
         if self.state == State::Open {
@@ -514,7 +514,7 @@ impl Connection {
     /// [`cut_off`](Connection::cut_off) ends it when there is no more of that. The rate allows as much as after a
     /// [hang-up](Connection::hung_up).
     #[cold]
-    pub fn failed(&mut self, ending: Ending, limits: &Limits, now: Moment) {
+    pub fn failed(&mut self, ending: CloseReason, limits: &Limits, now: Moment) {
         if self.is_in_use() {
             self.queue = WriteQueue::default();
             self.ending.get_or_insert(ending);
@@ -531,7 +531,7 @@ impl Connection {
 
     /// Ends at once, without a last word: the socket failed, or nobody is there to hear one. If the end was known
     /// already, its first reason stands.
-    pub fn cut(&mut self, ending: Ending, now: Moment) {
+    pub fn cut(&mut self, ending: CloseReason, now: Moment) {
         self.ending.get_or_insert(ending);
         self.step(Trigger::Broken, now);
     }
@@ -592,7 +592,7 @@ impl Connection {
             self.resting_until = None;
         }
         if self.message_deadline(limits) <= due_by {
-            self.close(Ending::MessageTooSlow, now);
+            self.close(CloseReason::MessageTooSlow, now);
             return Due::CloseSent;
         }
         match self.keepalive {
@@ -603,7 +603,7 @@ impl Connection {
                 Due::Nothing
             }
             Keepalive::Asked if self.keepalive_since + limits.ping_timeout <= due_by => {
-                self.close(Ending::Silent, now);
+                self.close(CloseReason::Silent, now);
                 Due::CloseSent
             }
             _ => Due::Nothing,
@@ -635,7 +635,7 @@ impl Connection {
             Ok(None) => {
                 request.bytes.extend_from_slice(input.take(usize::MAX));
                 self.request = Some(request);
-                return Incoming::Starved;
+                return Incoming::NeedMore;
             }
             Ok(Some(len)) if request.bytes.is_empty() => route_of(input.take(len)),
             Ok(Some(len)) => {
@@ -658,15 +658,15 @@ impl Connection {
             }
             Ok(Route::Answer(response)) => {
                 self.request = Some(Box::new(Request { line, ..Request::default() }));
-                self.ending = Some(Ending::Answered(response.status));
+                self.ending = Some(CloseReason::Answered(response.status));
                 self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
-                Incoming::Starved
+                Incoming::NeedMore
             }
             Err(refusal) => {
                 self.refuse(refusal, body_wanted, now);
                 self.request = line.map(|line| Box::new(Request { line: Some(line), ..Request::default() }));
-                Incoming::Starved
+                Incoming::NeedMore
             }
         }
     }
@@ -674,7 +674,7 @@ impl Connection {
     fn next_of_frames<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits, now: Moment) -> Incoming<'a> {
         if input.rest().is_empty() {
             self.decoder.forget_delivered();
-            return Incoming::Starved;
+            return Incoming::NeedMore;
         }
         if !self.decoder.is_amid_message() {
             self.message_since = now;
@@ -682,7 +682,7 @@ impl Connection {
         let received = match self.decoder.decode(input, &limits.message) {
             Ok(received) => received,
             Err(violation) => {
-                self.ending = Some(Ending::Violated(violation));
+                self.ending = Some(CloseReason::Violated(violation));
                 // Not `step`: the borrow of the decoder reaches to the end of this function.
                 (self.state, self.since) = (next_state(self.state, Trigger::Violated), now);
                 self.owed_since = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
@@ -707,13 +707,13 @@ impl Connection {
                 Incoming::Handled
             }
             (Received::Close(Close { code, .. }), _) => {
-                self.ending = Some(Ending::PeerClosed(code));
+                self.ending = Some(CloseReason::PeerClosed(code));
                 (self.state, self.since) = (next_state(self.state, Trigger::CloseReceived), now);
                 self.owed_since = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 Incoming::Departing
             }
             (Received::Pong | Received::Fragment, _) => Incoming::Handled,
-            (Received::Starved, _) => Incoming::Starved,
+            (Received::NeedMore, _) => Incoming::NeedMore,
         }
     }
 
@@ -721,7 +721,7 @@ impl Connection {
     fn look_for_close(&mut self, input: &mut Input<'_>, limits: &Limits, now: Moment) {
         loop {
             let trigger = match self.decoder.decode(input, &limits.message) {
-                Ok(Received::Starved) => return,
+                Ok(Received::NeedMore) => return,
                 Ok(Received::Close(_)) => Trigger::CloseReceived,
                 Ok(_) => continue,
                 Err(_) => Trigger::Violated,
@@ -734,7 +734,7 @@ impl Connection {
 
     fn refuse(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
         self.request = None;
-        self.ending = Some(Ending::Refused(refusal));
+        self.ending = Some(CloseReason::Refused(refusal));
         self.queue.push_unit(refusal.response().into_bytes(body_wanted));
         self.step(Trigger::Answered, now);
     }
@@ -806,7 +806,7 @@ mod tests {
         let mut connection = Connection::accepted(Moment::START);
         connection.step(Trigger::Upgraded, Moment::START);
         connection.queue.append_own(|out| append_frame(out, Opcode::Text, &[b'x'; 1 << 20]));
-        connection.close(Ending::ShutDown, Moment::START);
+        connection.close(CloseReason::ShutDown, Moment::START);
         let deadline = connection.deadline(&limits);
         assert!(deadline.since(Moment::START) >= limits.close_timeout + Duration::from_secs(16));
         assert!(connection.queue.flush_to(&mut std::io::sink(), 1 << 19).is_ok());

@@ -13,10 +13,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::available_memory::AvailableMemory;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::history::errors::CannotOpen;
+use crate::history::errors::OpenError;
 use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
-use crate::listener::{CannotListen, Listener, Stream};
+use crate::listener::{ListenError, Listener, Stream};
 use crate::log_buffer::LogBuffer;
 use crate::moment::{Moment, Now};
 use crate::open_files::{OpenFiles, TooFew};
@@ -47,9 +47,9 @@ const MEMORY_AT_START_BYTES: usize = 48 * 1024 * 1024;
 
 /// What ends the daemon against its will.
 #[derive(Debug)]
-pub enum Fatal {
+pub enum FatalError {
     /// An address cannot be listened on.
-    CannotListen(CannotListen),
+    Listen(ListenError),
     /// More addresses than there are tokens for.
     TooManyListeners,
     /// Too few files may be open.
@@ -57,7 +57,7 @@ pub enum Fatal {
     /// Too little memory may be used.
     TooLittleMemory,
     /// The history cannot be used.
-    CannotOpen(CannotOpen),
+    History(OpenError),
     /// The system denies something the loop cannot do without.
     System(&'static str, io::Error),
 }
@@ -68,8 +68,8 @@ pub enum Fatal {
 /// When it comes back, the history is closed, or has been waited for long enough.
 ///
 /// # Errors
-/// [`Fatal`]. Nothing that a peer does is an error here.
-pub fn run(config: &Config, log: &LogBuffer, memory_in_use: Gauge) -> Result<(), Fatal> {
+/// [`FatalError`]. Nothing that a peer does is an error here.
+pub fn run(config: &Config, log: &LogBuffer, memory_in_use: Gauge) -> Result<(), FatalError> {
     let mut event_loop = EventLoop::new(config, memory_in_use)?;
     event_loop.serve(log)?;
     let hub = &event_loop.hub;
@@ -141,35 +141,35 @@ impl Reports {
 }
 
 impl EventLoop {
-    fn new(config: &Config, memory_in_use: Gauge) -> Result<EventLoop, Fatal> {
-        let files = OpenFiles::raise_limit().map_err(Fatal::TooFewFiles)?;
-        Vec::<u8>::new().try_reserve_exact(MEMORY_AT_START_BYTES).map_err(|_| Fatal::TooLittleMemory)?;
-        let mut signals = Signals::listen().map_err(|error| Fatal::System("cannot listen for signals", error))?;
-        let poll = Poll::new().map_err(|error| Fatal::System("cannot create a poller", error))?;
+    fn new(config: &Config, memory_in_use: Gauge) -> Result<EventLoop, FatalError> {
+        let files = OpenFiles::raise_limit().map_err(FatalError::TooFewFiles)?;
+        Vec::<u8>::new().try_reserve_exact(MEMORY_AT_START_BYTES).map_err(|_| FatalError::TooLittleMemory)?;
+        let mut signals = Signals::listen().map_err(|error| FatalError::System("cannot listen for signals", error))?;
+        let poll = Poll::new().map_err(|error| FatalError::System("cannot create a poller", error))?;
         poll.registry()
             .register(signals.source(), SIGNALS, Interest::READABLE)
-            .map_err(|error| Fatal::System("cannot listen for signals", error))?;
+            .map_err(|error| FatalError::System("cannot listen for signals", error))?;
 
         let mut listeners = Vec::new();
         for address in config.listen() {
-            listeners.extend(Listener::bind(address).map_err(Fatal::CannotListen)?);
+            listeners.extend(Listener::bind(address).map_err(FatalError::Listen)?);
         }
         if listeners.len() > MAX_LISTENERS {
-            return Err(Fatal::TooManyListeners);
+            return Err(FatalError::TooManyListeners);
         }
         let waker =
-            Waker::new(poll.registry(), WAKER).map_err(|error| Fatal::System("cannot create a waker", error))?;
+            Waker::new(poll.registry(), WAKER).map_err(|error| FatalError::System("cannot create a waker", error))?;
         // If it cannot, the loop looks after the history when something else wakes it.
         let wake = Box::new(move || waker.wake().unwrap_or_default());
         // Behind the addresses: a daemon that is one too many makes no file.
-        let history = config.history(wake).map_err(Fatal::CannotOpen)?;
+        let history = config.history(wake).map_err(FatalError::History)?;
         // Only now is there anything to log: a daemon that cannot run says why, and nothing else.
-        let limits = within_memory(within(files, config.limits(), listeners.len()).map_err(Fatal::TooFewFiles)?);
+        let limits = within_memory(within(files, config.limits(), listeners.len()).map_err(FatalError::TooFewFiles)?);
         signals.are_read();
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
                 .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)
-                .map_err(|error| Fatal::System("cannot watch a listener", error))?;
+                .map_err(|error| FatalError::System("cannot watch a listener", error))?;
             // Only now: whoever reads this line can connect.
             info!("listening on {listener}");
         }
@@ -185,7 +185,7 @@ impl EventLoop {
         })
     }
 
-    fn serve(&mut self, log: &LogBuffer) -> Result<(), Fatal> {
+    fn serve(&mut self, log: &LogBuffer) -> Result<(), FatalError> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut now = self.clock.read(None);
         let mut reports = Reports { until: now.moment, backlog: None };
@@ -208,7 +208,7 @@ impl EventLoop {
                     requests.extend(self.signals.pending());
                     now = self.clock.read(if requests.is_empty() { Some(Duration::ZERO) } else { timeout });
                 }
-                Err(error) => return Err(Fatal::System("cannot wait for events", error)),
+                Err(error) => return Err(FatalError::System("cannot wait for events", error)),
             }
             for event in &events {
                 match event.token() {
@@ -268,7 +268,7 @@ impl EventLoop {
     }
 
     /// Accepts until nobody is waiting, up to a cap, while there is room.
-    fn accept(&mut self, now: Now) -> Result<(), Fatal> {
+    fn accept(&mut self, now: Now) -> Result<(), FatalError> {
         if let Some(pause) = &self.accept_pause {
             if pause.holds(now.moment, self.hub.connections()) {
                 return Ok(());
@@ -290,10 +290,10 @@ impl EventLoop {
                             Err(error) => warn!("cannot watch a connection from {from}: {error}"),
                         }
                     }
-                    Err(error) => match Trouble::of(&error) {
-                        Trouble::NobodyWaits => listener.is_ready = false,
-                        Trouble::OneConnection => {}
-                        Trouble::Exhausted => {
+                    Err(error) => match AcceptError::of(&error) {
+                        AcceptError::NobodyWaits => listener.is_ready = false,
+                        AcceptError::OneConnection => {}
+                        AcceptError::Exhausted => {
                             let connections = self.hub.connections();
                             if !std::mem::replace(&mut self.is_exhaustion_logged, true) {
                                 warn!("cannot accept more than {connections} connections for now: {error}");
@@ -301,7 +301,7 @@ impl EventLoop {
                             self.accept_pause = Some(AcceptPause { until: now.moment + ACCEPT_PAUSE, connections });
                             return Ok(());
                         }
-                        Trouble::Listener => return Err(Fatal::System("a listener is broken", error)),
+                        AcceptError::Listener => return Err(FatalError::System("a listener is broken", error)),
                     },
                 }
             }
@@ -342,7 +342,7 @@ enum Obey {
 }
 
 /// What an error of accept is about (accept(2), "Error handling").
-enum Trouble {
+enum AcceptError {
     NobodyWaits,
     /// The connection that was waiting is broken; the next may be fine.
     OneConnection,
@@ -351,13 +351,13 @@ enum Trouble {
     Listener,
 }
 
-impl Trouble {
-    fn of(error: &io::Error) -> Trouble {
+impl AcceptError {
+    fn of(error: &io::Error) -> AcceptError {
         if error.kind() == ErrorKind::WouldBlock {
-            return Trouble::NobodyWaits;
+            return AcceptError::NobodyWaits;
         }
         match error.raw_os_error() {
-            Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => Trouble::Listener,
+            Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => AcceptError::Listener,
             // What the network has to say of a connection that was waiting.
             Some(
                 libc::ECONNABORTED
@@ -371,9 +371,9 @@ impl Trouble {
                 | libc::EHOSTUNREACH
                 | libc::EOPNOTSUPP
                 | libc::ETIMEDOUT,
-            ) => Trouble::OneConnection,
+            ) => AcceptError::OneConnection,
             // No descriptors, no memory; and whatever else there is, for that may last as well.
-            _ => Trouble::Exhausted,
+            _ => AcceptError::Exhausted,
         }
     }
 }
@@ -404,20 +404,20 @@ fn within_memory(mut limits: Limits) -> Limits {
 }
 
 /// One sentence.
-impl fmt::Display for Fatal {
+impl fmt::Display for FatalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fatal::CannotListen(cannot) => cannot.fmt(f),
-            Fatal::CannotOpen(cannot) => cannot.fmt(f),
-            Fatal::TooFewFiles(too_few) => too_few.fmt(f),
-            Fatal::TooLittleMemory => {
+            FatalError::Listen(cannot) => cannot.fmt(f),
+            FatalError::History(cannot) => cannot.fmt(f),
+            FatalError::TooFewFiles(too_few) => too_few.fmt(f),
+            FatalError::TooLittleMemory => {
                 let mebibytes = MEMORY_AT_START_BYTES / 1024 / 1024;
                 write!(f, "there are no {mebibytes} MiB of memory for the start; raise the limit (ulimit -v)")
             }
-            Fatal::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
-            Fatal::System(what, error) => write!(f, "{what}: {error}"),
+            FatalError::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
+            FatalError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
 }
 
-impl std::error::Error for Fatal {}
+impl std::error::Error for FatalError {}

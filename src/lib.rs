@@ -20,8 +20,8 @@
 //! 3. [`connection`]: one connection's life as a table of transitions.
 //! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
-//! 6. [`write_queue`]: what a slow reader costs; [`tail`]: what a newcomer is sent.
-//! 7. The small ones: [`limits`], [`rate_limit`], [`ending`], [`moment`], [`clock`], [`listener`], [`signals`],
+//! 6. [`write_queue`]: what a slow reader costs; [`scrollback`]: what a newcomer is sent.
+//! 7. The small ones: [`limits`], [`rate_limit`], [`close_reason`], [`moment`], [`clock`], [`listener`], [`signals`],
 //!    [`open_files`], [`available_memory`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`config`],
 //!    [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
@@ -37,9 +37,9 @@
 pub mod available_memory;
 pub mod chat;
 pub mod clock;
+pub mod close_reason;
 pub mod config;
 pub mod connection;
-pub mod ending;
 pub mod environment;
 pub mod event_loop;
 pub mod history;
@@ -54,8 +54,8 @@ pub mod log_line;
 pub mod moment;
 pub mod open_files;
 pub mod rate_limit;
+pub mod scrollback;
 pub mod show;
 pub mod signals;
-pub mod tail;
 pub mod websocket;
 pub mod write_queue;

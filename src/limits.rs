@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::rate_limit::{ByteRate, Rate};
-use crate::tail::Kept;
+use crate::scrollback::ScrollbackLimit;
 use crate::websocket::MessageLimits;
 
 /// Bytes of log lines that wait while nobody reads them: some 10,000 lines, which is what a rush of so many people makes in
@@ -61,7 +61,7 @@ pub struct Limits {
     /// Rooms at once, with somebody in them or something said that only the daemon's memory keeps.
     pub max_rooms: usize,
     /// What a room keeps in memory of what was said.
-    pub kept: Kept,
+    pub kept: ScrollbackLimit,
     /// Bytes that all rooms together keep so.
     pub kept_by_all_bytes: usize,
     /// Messages of it that a newcomer is sent.
@@ -131,7 +131,7 @@ impl Default for Limits {
             room_byte_rate: Some(ByteRate { per_second: 100 * 1024 }),
             change_rate: Some(Rate { burst: 5, per_second: 1 }),
             max_rooms: 1_024,
-            kept: Kept { messages: 1_000, bytes: 4 * 1024 * 1024 },
+            kept: ScrollbackLimit { messages: 1_000, bytes: 4 * 1024 * 1024 },
             kept_by_all_bytes: 4 * 1024 * 1024,
             replay_messages: 50,
             // The real one depends on the machine, and is found out at the start.

@@ -37,7 +37,7 @@ pub enum Listener {
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
-pub struct CannotListen {
+pub struct ListenError {
     address: String,
     error: io::Error,
 }
@@ -46,9 +46,9 @@ impl Listener {
     /// Listens on every address that the name stands for: `localhost` may be one of IPv4 and one of IPv6.
     ///
     /// # Errors
-    /// [`CannotListen`] if there is none on which it is possible.
-    pub fn bind(address: &ListenAddress) -> Result<Vec<Listener>, CannotListen> {
-        let cannot = |error| CannotListen { address: address.to_string(), error };
+    /// [`ListenError`] if there is none on which it is possible.
+    pub fn bind(address: &ListenAddress) -> Result<Vec<Listener>, ListenError> {
+        let cannot = |error| ListenError { address: address.to_string(), error };
         match address {
             ListenAddress::Unix { path, mode } => bind_unix(path, *mode).map(|listener| vec![listener]).map_err(cannot),
             ListenAddress::Tcp(name) => {
@@ -135,9 +135,9 @@ impl Drop for SocketFile {
 }
 
 /// One sentence, with what to do about the usual causes.
-impl fmt::Display for CannotListen {
+impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CannotListen { address, error } = self;
+        let ListenError { address, error } = self;
         match error.kind() {
             ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {address}: it is in use already; choose another with --listen")
@@ -151,7 +151,7 @@ impl fmt::Display for CannotListen {
     }
 }
 
-impl std::error::Error for CannotListen {}
+impl std::error::Error for ListenError {}
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use cap::Cap;
 use log::{Level, warn};
 use roomd::clock;
-use roomd::config::{Config, Stop};
+use roomd::config::{CliExit, Config};
 use roomd::event_loop;
 use roomd::log_buffer::{LogBuffer, LogWriter};
 use roomd::log_filter::LogFilter;
@@ -84,13 +84,13 @@ fn log_panics_to(log: LogBuffer) {
     }));
 }
 
-fn end(stop: Stop) -> ExitCode {
+fn end(stop: CliExit) -> ExitCode {
     match stop {
-        Stop::Asked(text) => {
+        CliExit::Asked(text) => {
             print(&text);
             ExitCode::SUCCESS
         }
-        Stop::Wrong(sentence) => fail(2, &sentence),
+        CliExit::Wrong(sentence) => fail(2, &sentence),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::Read;
 use std::path::Path;
 
-use crate::config::{Question, Stop};
+use crate::config::{CliExit, Question};
 use crate::history::check;
 use crate::http::Refusal;
 use crate::websocket::frame::{Opcode, Sender};
@@ -46,24 +46,24 @@ pub enum Verdict {
 /// Shows what was asked for. `stdin` is read if an argument is `-`.
 ///
 /// # Errors
-/// [`Stop::Wrong`] when it is not hex, or there is none; when the file of a history cannot be checked.
-pub fn show(question: &Question, stdin: impl Read) -> Result<Shown, Stop> {
+/// [`CliExit::Wrong`] when it is not hex, or there is none; when the file of a history cannot be checked.
+pub fn show(question: &Question, stdin: impl Read) -> Result<Shown, CliExit> {
     let shown = match question {
         Question::Check { file } => return history(file),
         Question::Decode { hex } => {
             let bytes =
-                read_hex(hex, stdin).map_err(|fault| Stop::Wrong(format!("{fault}; see roomd decode --help")))?;
+                read_hex(hex, stdin).map_err(|fault| CliExit::Wrong(format!("{fault}; see roomd decode --help")))?;
             frames(&bytes)
         }
         Question::Handshake { key } => handshake(key.as_deref()),
     };
     // Nothing can fail that writes to a string.
-    shown.map_err(|fmt::Error| Stop::Wrong("this cannot be shown".into()))
+    shown.map_err(|fmt::Error| CliExit::Wrong("this cannot be shown".into()))
 }
 
 /// What is wrong with a history.
-fn history(file: &Path) -> Result<Shown, Stop> {
-    let report = check::check(file).map_err(|cannot| Stop::Wrong(cannot.to_string()))?;
+fn history(file: &Path) -> Result<Shown, CliExit> {
+    let report = check::check(file).map_err(|cannot| CliExit::Wrong(cannot.to_string()))?;
     let verdict = if report.faults == 0 { Verdict::Fine } else { Verdict::Faulty };
     Ok(Shown { text: report.text, verdict })
 }
@@ -172,7 +172,7 @@ impl Direction {
                 layout::write_fault(out, violation)?;
                 return Ok(Verdict::Faulty);
             }
-            Ok(Received::Starved) => {
+            Ok(Received::NeedMore) => {
                 if let Some(missing) = layout.missing() {
                     layout::write_missing(out, missing)?;
                 }

@@ -159,7 +159,7 @@ fn what_is_said_into_a_file_that_was_replaced_is_refused_until_a_restart_uses_th
     assert!(daemon.wait_for_log("WARN").contains("another file lies where the history"));
     drop(member);
     stop(daemon);
-    assert_eq!(check(&file).0, Some(0), "the daemon has not touched it");
+    assert_eq!(check(&file).0, Some(0), "the daemon has not reschedule it");
     let daemon = start(&file);
     assert_eq!(daemon.open("/").event("message")["mess"], "of the other");
 }

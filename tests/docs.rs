@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use roomd::chat::RoomName;
-use roomd::ending::Ending;
+use roomd::close_reason::CloseReason;
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -131,7 +131,7 @@ fn quoted_in_function<'a>(source: &'a str, function: &str) -> Vec<&'a str> {
 
 /// The types of events as they are on the wire, each with its fields.
 fn events(source: &str) -> Vec<(String, BTreeSet<String>)> {
-    let wire = source.split("enum Wire<'a> {").nth(1).unwrap().split("\n}").next().unwrap();
+    let wire = source.split("enum EventJson<'a> {").nth(1).unwrap().split("\n}").next().unwrap();
     let variants = wire.lines().filter_map(|line| line.trim().split_once(" { "));
     let fields = |list: &str| {
         let fields = list.split(", ").filter_map(|field| field.split_once(": "));
@@ -191,7 +191,7 @@ fn every_command_is_in_the_protocol_s_table_and_every_one_in_the_table_exists() 
 
 #[test]
 fn every_ending_is_in_the_operating_guide_and_its_close_in_the_protocol() {
-    let source = read("src/ending.rs");
+    let source = read("src/close_reason.rs");
     let guide = read("docs/operating.md");
     let section = guide.split("The endings, as they are counted").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
@@ -199,12 +199,12 @@ fn every_ending_is_in_the_operating_guide_and_its_close_in_the_protocol() {
     assert_eq!(explained, quoted_in_function(&source, "name").into_iter().collect());
     let page = read("docs/protocol.md");
     for ending in [
-        Ending::TooSlow,
-        Ending::Silent,
-        Ending::MessageTooSlow,
-        Ending::OutOfMemory,
-        Ending::TooManyRooms,
-        Ending::ShutDown,
+        CloseReason::TooSlow,
+        CloseReason::Silent,
+        CloseReason::MessageTooSlow,
+        CloseReason::OutOfMemory,
+        CloseReason::TooManyRooms,
+        CloseReason::ShutDown,
     ] {
         let (code, words) = (ending.close_code().unwrap(), ending.to_string());
         let is_row = |line: &str| line.starts_with(&format!("| {code} |")) && line.contains(&format!("`{words}`"));

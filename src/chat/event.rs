@@ -164,8 +164,8 @@ impl Message<'_> {
     pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
         let Message { id, unix_ms: time, kind, name, text: mess } = self;
         match kind {
-            Kind::Message => append(out, &Wire::Message { id, time, room, name, mess }),
-            Kind::Action => append(out, &Wire::Action { id, time, room, name, mess }),
+            Kind::Message => append(out, &EventJson::Message { id, time, room, name, mess }),
+            Kind::Action => append(out, &EventJson::Action { id, time, room, name, mess }),
             Kind::Damaged => {
                 let (r#type, damaged, name, mess) = ("message", true, DAEMON, DAMAGED);
                 append(out, &DamagedMessage { r#type, id, time, room, damaged, name, mess });
@@ -177,7 +177,7 @@ impl Message<'_> {
 /// The wire form: fields in the order in which they are written.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Wire<'a> {
+enum EventJson<'a> {
     Message { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
     Action { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
     Private { time: u64, to: &'a Name, name: &'a Name, mess: &'a str },
@@ -222,30 +222,32 @@ impl Event<'_> {
         let sentence: Cow<'_, str>;
         let wire = match self {
             Event::Message(message) => return message.write_json(room, out),
-            Event::Private { from, to, unix_ms, text } => Wire::Private { time: unix_ms, to, name: from, mess: text },
-            Event::Join { name, online } => Wire::Join { room, online, name, mess: "joined the room" },
-            Event::Leave { name, online } => Wire::Leave { room, online, name, mess: "left the room" },
+            Event::Private { from, to, unix_ms, text } => {
+                EventJson::Private { time: unix_ms, to, name: from, mess: text }
+            }
+            Event::Join { name, online } => EventJson::Join { room, online, name, mess: "joined the room" },
+            Event::Leave { name, online } => EventJson::Leave { room, online, name, mess: "left the room" },
             Event::Online { online } => {
                 sentence = format!("{online} online").into();
-                Wire::Online { room, online, name: room, mess: &sentence }
+                EventJson::Online { room, online, name: room, mess: &sentence }
             }
             Event::Rename { from, to } => {
                 sentence = format!("was {from} until now").into();
-                Wire::Rename { room, from, name: to, mess: &sentence }
+                EventJson::Rename { room, from, name: to, mess: &sentence }
             }
             Event::Welcome { name, online, users, last } => {
                 sentence = format!("welcome to {room}, {online} online").into();
-                Wire::Welcome { room, online, users, last, name, mess: &sentence }
+                EventJson::Welcome { room, online, users, last, name, mess: &sentence }
             }
             Event::Users { online, users } => {
                 sentence = format!("{online} online").into();
-                Wire::Users { room, online, users, name: room, mess: &sentence }
+                EventJson::Users { room, online, users, name: room, mess: &sentence }
             }
-            Event::Help => Wire::Help { name: DAEMON, mess: HELP },
-            Event::Pong { token: "" } => Wire::Pong { token: "", name: DAEMON, mess: "pong" },
+            Event::Help => EventJson::Help { name: DAEMON, mess: HELP },
+            Event::Pong { token: "" } => EventJson::Pong { token: "", name: DAEMON, mess: "pong" },
             Event::Pong { token } => {
                 sentence = format!("pong {token}").into();
-                Wire::Pong { token, name: DAEMON, mess: &sentence }
+                EventJson::Pong { token, name: DAEMON, mess: &sentence }
             }
             Event::History { before, messages, count, more } => {
                 sentence = match count {
@@ -254,9 +256,9 @@ impl Event<'_> {
                     _ => format!("{count} messages before message {before}"),
                 }
                 .into();
-                Wire::History { room, before, more, messages, name: room, mess: &sentence }
+                EventJson::History { room, before, more, messages, name: room, mess: &sentence }
             }
-            Event::Reset { last } => Wire::Reset {
+            Event::Reset { last } => EventJson::Reset {
                 room,
                 last,
                 name: room,
@@ -264,7 +266,7 @@ impl Event<'_> {
             },
             Event::Error(problem) => {
                 sentence = problem.sentence();
-                Wire::Error { code: problem.code(), name: DAEMON, mess: &sentence }
+                EventJson::Error { code: problem.code(), name: DAEMON, mess: &sentence }
             }
         };
         append(out, &wire);

@@ -51,7 +51,7 @@ pub struct NameKey {
 
 /// Why nobody can be called so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadName {
+pub enum NameError {
     /// It is empty, or longer than [`MAX_NAME_CHARACTERS`].
     Length,
     /// It contains what may not be in a name.
@@ -77,22 +77,22 @@ impl Name {
     ///
     /// # Errors
     /// If nobody may be called so, whoever else is here.
-    pub fn chosen(text: &str) -> Result<Name, BadName> {
+    pub fn chosen(text: &str) -> Result<Name, NameError> {
         let text = text::composed(text.trim(), MAX_NAME_CHARACTERS).filter(|text| !text.is_empty());
-        let text = text.ok_or(BadName::Length)?;
-        text::check(&text).map_err(BadName::Character)?;
+        let text = text.ok_or(NameError::Length)?;
+        text::check(&text).map_err(NameError::Character)?;
         if text.contains("  ") {
-            return Err(BadName::Spaces);
+            return Err(NameError::Spaces);
         }
         // With this, and without blanks, at least one character can be seen.
         if text.starts_with(|first: char| first.general_category_group() == GeneralCategoryGroup::Mark) {
-            return Err(BadName::LeadingMark);
+            return Err(NameError::LeadingMark);
         }
         if looks_like_a_tourist(&text) {
-            return Err(BadName::Tourist);
+            return Err(NameError::Tourist);
         }
         if look(&text) == look(DAEMON) {
-            return Err(BadName::Daemon);
+            return Err(NameError::Daemon);
         }
         Ok(Name::as_written(&text))
     }
@@ -174,15 +174,15 @@ impl Serialize for Name {
     }
 }
 
-impl fmt::Display for BadName {
+impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadName::Length => write!(f, "A name has 1 to {MAX_NAME_CHARACTERS} characters."),
-            BadName::Character(character) => write!(f, "Your name cannot contain {character}."),
-            BadName::Spaces => f.write_str("Your name cannot contain two spaces in a row."),
-            BadName::LeadingMark => f.write_str("Your name cannot begin with a combining mark."),
-            BadName::Tourist => f.write_str("You cannot choose Tourist and a number: such names are given."),
-            BadName::Daemon => write!(f, "You cannot be called {DAEMON}: that is the server."),
+            NameError::Length => write!(f, "A name has 1 to {MAX_NAME_CHARACTERS} characters."),
+            NameError::Character(character) => write!(f, "Your name cannot contain {character}."),
+            NameError::Spaces => f.write_str("Your name cannot contain two spaces in a row."),
+            NameError::LeadingMark => f.write_str("Your name cannot begin with a combining mark."),
+            NameError::Tourist => f.write_str("You cannot choose Tourist and a number: such names are given."),
+            NameError::Daemon => write!(f, "You cannot be called {DAEMON}: that is the server."),
         }
     }
 }
@@ -258,7 +258,7 @@ mod tests {
     const SCOTLAND: &str = "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
     const ENGLAND: &str = "🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
 
-    fn chosen(text: &str) -> Result<String, BadName> {
+    fn chosen(text: &str) -> Result<String, NameError> {
         Name::chosen(text).map(|name| name.to_string())
     }
 
@@ -293,29 +293,29 @@ mod tests {
 
     #[test]
     fn a_name_has_1_to_32_characters_counted_in_nfc() {
-        assert_eq!(chosen(""), Err(BadName::Length));
-        assert_eq!(chosen(" \n "), Err(BadName::Length));
+        assert_eq!(chosen(""), Err(NameError::Length));
+        assert_eq!(chosen(" \n "), Err(NameError::Length));
         assert_eq!(chosen(&"😀".repeat(32)).map(|name| name.len()), Ok(128));
-        assert_eq!(chosen(&"😀".repeat(33)), Err(BadName::Length));
-        assert_eq!(chosen(&"a".repeat(1 << 16)), Err(BadName::Length));
-        assert_eq!(chosen(&"\u{301}".repeat(1 << 16)), Err(BadName::Length));
+        assert_eq!(chosen(&"😀".repeat(33)), Err(NameError::Length));
+        assert_eq!(chosen(&"a".repeat(1 << 16)), Err(NameError::Length));
+        assert_eq!(chosen(&"\u{301}".repeat(1 << 16)), Err(NameError::Length));
         assert_eq!(chosen(&"e\u{301}".repeat(32)).map(|name| name.chars().count()), Ok(32));
     }
 
     #[test]
     fn each_reason_against_a_name_has_its_own_word() {
         let rows = [
-            ("a\nb", BadName::Character(BadCharacter::Control)),
-            ("a\u{202E}b", BadName::Character(BadCharacter::Direction)),
-            ("a\u{200B}b", BadName::Character(BadCharacter::Invisible)),
-            ("\u{3164}", BadName::Character(BadCharacter::Invisible)),
-            ("a\u{A0}b", BadName::Character(BadCharacter::OddSpace)),
-            ("a\u{E000}b", BadName::Character(BadCharacter::Unassigned)),
-            ("a  b", BadName::Spaces),
-            ("\u{301}a", BadName::LeadingMark),
-            ("\u{20DD}", BadName::LeadingMark),
-            ("Tourist 5", BadName::Tourist),
-            ("roomd", BadName::Daemon),
+            ("a\nb", NameError::Character(BadCharacter::Control)),
+            ("a\u{202E}b", NameError::Character(BadCharacter::Direction)),
+            ("a\u{200B}b", NameError::Character(BadCharacter::Invisible)),
+            ("\u{3164}", NameError::Character(BadCharacter::Invisible)),
+            ("a\u{A0}b", NameError::Character(BadCharacter::OddSpace)),
+            ("a\u{E000}b", NameError::Character(BadCharacter::Unassigned)),
+            ("a  b", NameError::Spaces),
+            ("\u{301}a", NameError::LeadingMark),
+            ("\u{20DD}", NameError::LeadingMark),
+            ("Tourist 5", NameError::Tourist),
+            ("roomd", NameError::Daemon),
         ];
         for (text, expected) in rows {
             assert_eq!(chosen(text), Err(expected), "{text:?}");
@@ -324,8 +324,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_name_is_a_sentence_for_whoever_wanted_it() {
-        assert_eq!(BadName::Length.to_string(), "A name has 1 to 32 characters.");
-        let direction = BadName::Character(BadCharacter::Direction);
+        assert_eq!(NameError::Length.to_string(), "A name has 1 to 32 characters.");
+        let direction = NameError::Character(BadCharacter::Direction);
         assert_eq!(direction.to_string(), "Your name cannot contain characters that turn the direction of writing.");
     }
 
@@ -346,7 +346,7 @@ mod tests {
             "TOURİST 5",
         ];
         for text in doubles {
-            assert_eq!(chosen(text), Err(BadName::Tourist), "{text}");
+            assert_eq!(chosen(text), Err(NameError::Tourist), "{text}");
         }
         for text in ["Tourist", "Tourists 5", "A Tourist 5", "Tourist 5th", "Tourism 5", "42"] {
             assert_eq!(chosen(text).as_deref(), Ok(text));
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn nobody_can_pass_for_the_daemon() {
         for text in ["RoomD", "r00md", "rοοmd", "roornd", " roomd ", "ｒｏｏｍｄ"] {
-            assert_eq!(chosen(text), Err(BadName::Daemon), "{text}");
+            assert_eq!(chosen(text), Err(NameError::Daemon), "{text}");
         }
         assert_eq!(chosen("room").as_deref(), Ok("room"));
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::command::BadCommand;
-use super::name::BadName;
+use super::name::NameError;
 use super::room_name::BadRoomName;
 use super::roster::Unavailable;
 
@@ -16,7 +16,7 @@ pub enum Problem {
     /// A line that begins with `/` and is no command, or is one with the wrong arguments; or one that seems to be meant so.
     Command(BadCommand),
     /// What was asked for as a name cannot be one.
-    Name(BadName),
+    Name(NameError),
     /// Somebody in the room has that name, or one that looks like it.
     NameUnavailable(Unavailable),
     /// A private message to somebody who is not in the room.

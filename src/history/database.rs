@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::errors::{CannotOpen, CannotRead, CannotWrite, Lost};
+use super::errors::{Lost, OpenError, ReadError, WriteError};
 use super::file_watch::{FileWatch, Log};
 use super::retention::{self, Cut, Look, Progress, Trimmed};
 use super::rows::{self, Order, RoomRow};
@@ -82,10 +82,10 @@ impl Database {
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
     ///
     /// # Errors
-    /// [`CannotOpen`]. A file that is not a history is left as it is.
-    pub fn open(path: &Path, durability: Durability) -> Result<Database, CannotOpen> {
+    /// [`OpenError`]. A file that is not a history is left as it is.
+    pub fn open(path: &Path, durability: Durability) -> Result<Database, OpenError> {
         // A name like `:memory:` or `file:x?mode=ro` would mean something to SQLite; with a `/` in front it does not.
-        let path = std::path::absolute(path).map_err(|error| CannotOpen::from_io(path, &error))?;
+        let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
         // SQLite would make it for everybody to read. It gives the write-ahead log the permissions of the file.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(_) => {}
@@ -93,35 +93,35 @@ impl Database {
                 // Not by opening it: to close it again would drop the lock of a database in this process.
                 match fs::metadata(&path) {
                     Ok(metadata) if metadata.is_file() => {}
-                    Ok(_) => return Err(CannotOpen::NotAFile(path.into())),
+                    Ok(_) => return Err(OpenError::NotAFile(path.into())),
                     // A link to a file that is not there yet: it is made where the link leads, as SQLite would do.
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-                        made.map_err(|error| CannotOpen::from_io(&path, &error))?;
+                        made.map_err(|error| OpenError::from_io(&path, &error))?;
                     }
-                    Err(error) => return Err(CannotOpen::from_io(&path, &error)),
+                    Err(error) => return Err(OpenError::from_io(&path, &error)),
                 }
             }
-            Err(error) => return Err(CannotOpen::from_io(&path, &error)),
+            Err(error) => return Err(OpenError::from_io(&path, &error)),
         }
         // Used by one thread at a time, as the compiler sees to.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
-        Database::new(connection.map_err(|error| CannotOpen::from_sqlite(&path, &error))?, &path, durability)
+        Database::new(connection.map_err(|error| OpenError::from_sqlite(&path, &error))?, &path, durability)
     }
 
-    fn new(mut connection: Connection, path: &Path, durability: Durability) -> Result<Database, CannotOpen> {
-        let cannot = |error| CannotOpen::from_sqlite(path, &error);
+    fn new(mut connection: Connection, path: &Path, durability: Durability) -> Result<Database, OpenError> {
+        let cannot = |error| OpenError::from_sqlite(path, &error);
         // SQLite opens for reading what cannot be written, and says nothing.
         if connection.is_readonly(c"main").map_err(cannot)? {
-            return Err(CannotOpen::ReadOnly(path.into()));
+            return Err(OpenError::ReadOnly(path.into()));
         }
         lock(&connection).map_err(cannot)?;
         let behind = match schema::origin(&connection, schema::MIGRATIONS).map_err(cannot)? {
             Origin::New => 0,
             Origin::Ours(behind) => behind,
-            Origin::Newer(version) => return Err(CannotOpen::Newer(path.into(), version)),
-            Origin::Foreign => return Err(CannotOpen::Foreign(path.into())),
+            Origin::Newer(version) => return Err(OpenError::Newer(path.into(), version)),
+            Origin::Foreign => return Err(OpenError::Foreign(path.into())),
         };
         // The first look has read the log into memory, and nothing has been written yet.
         let lost_batches = log_end::lost_batches(path);
@@ -129,7 +129,7 @@ impl Database {
         set_up(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
         if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
-            return Err(CannotOpen::Corrupt(path.into()));
+            return Err(OpenError::Corrupt(path.into()));
         }
         Ok(Database {
             path: path.into(),
@@ -144,8 +144,8 @@ impl Database {
     /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`, in the same order.
     ///
     /// # Errors
-    /// [`CannotWrite`]. Then `ids` is as it was, and the next batch is given those ids.
-    pub fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
+    /// [`WriteError`]. Then `ids` is as it was, and the next batch is given those ids.
+    pub fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
         let before = ids.len();
         let written = self.is_in_place().and_then(|()| {
             rows::insert(&mut self.connection, batch, ids).map_err(|error| {
@@ -162,8 +162,8 @@ impl Database {
     /// anything can. To be called every few seconds: nobody may be told that something is kept when it is not.
     ///
     /// # Errors
-    /// [`CannotWrite`]: so would be the next batch.
-    pub fn look(&mut self) -> Result<(), CannotWrite> {
+    /// [`WriteError`]: so would be the next batch.
+    pub fn look(&mut self) -> Result<(), WriteError> {
         self.is_in_place()?;
         if self.has_failed {
             // The same number again: what is tried is whether the disk takes it.
@@ -179,8 +179,8 @@ impl Database {
     /// The newest id that was ever given in the room, though all its messages may be gone; 0 if there was none.
     ///
     /// # Errors
-    /// [`CannotRead`]
-    pub fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
+    /// [`ReadError`]
+    pub fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
         let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
         Ok(room.map_or(0, |room| room.last_id))
     }
@@ -189,8 +189,8 @@ impl Database {
     /// if there is one and `size` allows any, however long. What is damaged is there, as such.
     ///
     /// # Errors
-    /// [`CannotRead`]
-    pub fn read_before(&mut self, room: &str, before: Option<u64>, size: PageSize) -> Result<Page, CannotRead> {
+    /// [`ReadError`]
+    pub fn read_before(&mut self, room: &str, before: Option<u64>, size: PageSize) -> Result<Page, ReadError> {
         self.read(room, Order::Falling, 0..before.unwrap_or(u64::MAX), size)
     }
 
@@ -198,12 +198,12 @@ impl Database {
     /// is not `since + 1` means that those between were deleted.
     ///
     /// # Errors
-    /// [`CannotRead`]
-    pub fn read_after(&mut self, room: &str, since: u64, size: PageSize) -> Result<Page, CannotRead> {
+    /// [`ReadError`]
+    pub fn read_after(&mut self, room: &str, since: u64, size: PageSize) -> Result<Page, ReadError> {
         self.read(room, Order::Rising, since.saturating_add(1)..u64::MAX, size)
     }
 
-    fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, CannotRead> {
+    fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, ReadError> {
         let connection = &self.connection;
         let page = RoomRow::find(connection, room).and_then(|row| {
             let Some(row) = row else { return Ok(Page::default()) };
@@ -218,8 +218,8 @@ impl Database {
     /// ids of what is deleted are not given again, and the file does not shrink: its pages are used again.
     ///
     /// # Errors
-    /// [`CannotWrite`]. Then nothing is deleted.
-    pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+    /// [`WriteError`]. Then nothing is deleted.
+    pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
         self.is_in_place()?;
         let trimmed = retention::delete(&mut self.connection, &mut self.trimmed, cut);
         self.watch.left();
@@ -229,16 +229,16 @@ impl Database {
     /// The highest number that a tourist may have been given.
     ///
     /// # Errors
-    /// [`CannotRead`]
-    pub fn tourists(&mut self) -> Result<u64, CannotRead> {
+    /// [`ReadError`]
+    pub fn tourists(&mut self) -> Result<u64, ReadError> {
         tourists::reserved(&self.connection).map_err(|error| self.not_read(&error))
     }
 
     /// Reserves numbers of tourists: none up to `number` is given after a restart.
     ///
     /// # Errors
-    /// [`CannotWrite`]
-    pub fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+    /// [`WriteError`]
+    pub fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
         self.is_in_place()?;
         let reserved = tourists::reserve(&self.connection, number);
         self.watch.left();
@@ -248,16 +248,16 @@ impl Database {
     /// The look at the clock that the last daemon has left.
     ///
     /// # Errors
-    /// [`CannotRead`]
-    pub fn kept_look(&mut self) -> Result<Option<Look>, CannotRead> {
+    /// [`ReadError`]
+    pub fn kept_look(&mut self) -> Result<Option<Look>, ReadError> {
         retention::kept_look(&self.connection).map_err(|error| self.not_read(&error))
     }
 
     /// Leaves a look at the clock for the next daemon.
     ///
     /// # Errors
-    /// [`CannotWrite`]
-    pub fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+    /// [`WriteError`]
+    pub fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
         self.is_in_place()?;
         let kept = retention::keep_look(&mut self.connection, look);
         self.watch.left();
@@ -266,7 +266,7 @@ impl Database {
 
     /// Whether what is written now is in the file at the path. A write-ahead log that somebody has deleted is made anew:
     /// what was in it is still open here.
-    fn is_in_place(&mut self) -> Result<(), CannotWrite> {
+    fn is_in_place(&mut self) -> Result<(), WriteError> {
         match self.watch.look() {
             Ok(Log::InPlace) => return Ok(()),
             Ok(Log::Gone) => {}
@@ -291,17 +291,17 @@ impl Database {
         self.watch.folded();
     }
 
-    fn not_written(&mut self, error: &rusqlite::Error) -> CannotWrite {
-        let cannot = CannotWrite::from_sqlite(&self.path, error);
-        if matches!(cannot, CannotWrite::Full(_)) {
+    fn not_written(&mut self, error: &rusqlite::Error) -> WriteError {
+        let cannot = WriteError::from_sqlite(&self.path, error);
+        if matches!(cannot, WriteError::Full(_)) {
             // The write-ahead log may be what fills the disk, and could not grow to where it is folded by itself.
             self.fold_log();
         }
         cannot
     }
 
-    fn not_read(&self, error: &rusqlite::Error) -> CannotRead {
-        CannotRead::from_sqlite(&self.path, error)
+    fn not_read(&self, error: &rusqlite::Error) -> ReadError {
+        ReadError::from_sqlite(&self.path, error)
     }
 }
 
@@ -362,7 +362,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::retention::Keep;
+    use super::super::retention::Retention;
     use super::super::{Stored, check};
     use super::*;
     use crate::chat::Name;
@@ -402,7 +402,7 @@ mod tests {
         Said { room, name: "Tourist 1", unix_ms: 1_000, kind: Kind::Message, text }
     }
 
-    fn try_append(database: &mut Database, batch: &[Said<'_>]) -> Result<Vec<u64>, CannotWrite> {
+    fn try_append(database: &mut Database, batch: &[Said<'_>]) -> Result<Vec<u64>, WriteError> {
         let mut ids = Vec::new();
         let result = database.append(batch.iter().copied(), &mut ids);
         assert!(result.is_ok() || ids.is_empty(), "no id without its message");
@@ -421,7 +421,7 @@ mod tests {
         PageSize { messages, bytes }
     }
 
-    fn trim_all(database: &mut Database, keep: Keep, now: u64) -> u64 {
+    fn trim_all(database: &mut Database, keep: Retention, now: u64) -> u64 {
         let Some(cut) = keep.cut(Some(now)) else { return 0 };
         let mut messages = 0;
         for _ in 0..1_000 {
@@ -448,8 +448,8 @@ mod tests {
         }
     }
 
-    fn keep_messages(messages: u64) -> Keep {
-        Keep { messages: NonZeroU64::new(messages), ..Keep::ALL }
+    fn keep_messages(messages: u64) -> Retention {
+        Retention { messages: NonZeroU64::new(messages), ..Retention::ALL }
     }
 
     fn beyond(messages: u64) -> Cut {
@@ -535,7 +535,7 @@ mod tests {
         let long = "x".repeat(100_000);
         let batch = [said("r", "small"), said("r", &long), said("new", "small")];
         for _ in 0..3 {
-            assert_eq!(try_append(&mut database, &batch), Err(CannotWrite::Full(folder.file().into())));
+            assert_eq!(try_append(&mut database, &batch), Err(WriteError::Full(folder.file().into())));
         }
         assert_eq!(fs::metadata(folder.wal()).unwrap().len(), 0, "the log gives back what it holds of the disk");
         assert_eq!(texts(&database.read_before("r", None, size(9, 99)).unwrap()), ["before"], "it can still be read");
@@ -551,7 +551,7 @@ mod tests {
         append(&mut database, &[said("r", "a"), said("r", "b")]);
         // Stands for a file system that was remounted: for root no file is read-only.
         database.connection.pragma_update(None, "query_only", true).unwrap();
-        let expected = CannotWrite::ReadOnly(folder.file().into());
+        let expected = WriteError::ReadOnly(folder.file().into());
         assert_eq!(try_append(&mut database, &[said("r", "c")]), Err(expected.clone()));
         assert_eq!(database.trim(beyond(1)), Err(expected));
         database.connection.pragma_update(None, "query_only", false).unwrap();
@@ -564,7 +564,7 @@ mod tests {
         let folder = Folder::new();
         let mut database = open(&folder);
         append(&mut database, &[said("r", "a"), said("r", "b")]);
-        let keep = Keep { max_age: Some(Duration::from_millis(10)), ..Keep::ALL };
+        let keep = Retention { max_age: Some(Duration::from_millis(10)), ..Retention::ALL };
         assert_eq!(trim_all(&mut database, keep, 1_010), 0, "as old as may be");
         assert_eq!(trim_all(&mut database, keep, 1_011), 2);
         drop(database);
@@ -583,7 +583,7 @@ mod tests {
         assert_eq!(database.trim(beyond(1)), Ok(Trimmed::default()));
         append(&mut database, &vec![said("0", "x"); 1_500]);
         append(&mut database, &vec![said("1", "x"); 700]);
-        let age = Keep { max_age: Some(Duration::ZERO), ..Keep::ALL };
+        let age = Retention { max_age: Some(Duration::ZERO), ..Retention::ALL };
         for keep in [keep_messages(1), age] {
             let mut counts = Vec::new();
             while counts.last().is_none_or(|last: &Trimmed| last.more) && counts.len() < 9 {
@@ -595,8 +595,8 @@ mod tests {
         }
     }
 
-    fn keep_bytes(bytes: u64) -> Keep {
-        Keep { bytes: NonZeroU64::new(bytes), ..Keep::ALL }
+    fn keep_bytes(bytes: u64) -> Retention {
+        Retention { bytes: NonZeroU64::new(bytes), ..Retention::ALL }
     }
 
     fn bytes_in_use(database: &Database) -> u64 {
@@ -666,7 +666,7 @@ mod tests {
         }
         // The first speaks again.
         append(&mut database, &[Said { unix_ms: 9_000, ..said(&names[0], "c") }]);
-        let keep = Keep { rooms: NonZeroU64::new(100), ..Keep::ALL };
+        let keep = Retention { rooms: NonZeroU64::new(100), ..Retention::ALL };
         assert_eq!(trim_all(&mut database, keep, 0), 400);
         let kept: Vec<usize> = (0..300).filter(|nth| count(&mut database, &names[*nth]) > 0).collect();
         assert_eq!(kept, std::iter::once(0).chain(201..300).collect::<Vec<_>>());
@@ -692,7 +692,7 @@ mod tests {
         let folder = Folder::new();
         let first = open(&folder);
         let refused = Database::open(&folder.file(), Durability::Full).unwrap_err();
-        assert_eq!(refused, CannotOpen::InUse(folder.file().into()));
+        assert_eq!(refused, OpenError::InUse(folder.file().into()));
         drop(first);
         open(&folder);
     }
@@ -712,7 +712,7 @@ mod tests {
         let refused = Database::open(&folder.file(), Durability::Normal).unwrap_err();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(refused, CannotOpen::InUse(folder.file().into()), "a lock between processes");
+        assert_eq!(refused, OpenError::InUse(folder.file().into()), "a lock between processes");
         assert!(fs::metadata(folder.wal()).unwrap().len() > 0, "it did not end in order");
         assert_eq!(texts(&open(&folder).read_before("r", None, size(9, 99)).unwrap()), ["kept"]);
     }
@@ -744,16 +744,16 @@ mod tests {
         std::os::unix::fs::symlink("nowhere/file", at("link")).unwrap();
         std::os::unix::fs::symlink("loop", at("loop")).unwrap();
         for (name, expected) in [
-            ("no/such/file", CannotOpen::NoDirectory as fn(Box<Path>) -> CannotOpen),
-            ("text/file", CannotOpen::NoDirectory),
-            ("link", CannotOpen::NoDirectory),
-            ("loop", |path| CannotOpen::System(path, "Too many levels of symbolic links (os error 40)".into())),
-            (".", CannotOpen::NotAFile),
-            ("text", CannotOpen::Corrupt),
-            ("incomplete", CannotOpen::Corrupt),
-            ("cut", CannotOpen::Corrupt),
-            ("foreign", CannotOpen::Foreign),
-            ("newer", |path| CannotOpen::Newer(path, 3)),
+            ("no/such/file", OpenError::NoDirectory as fn(Box<Path>) -> OpenError),
+            ("text/file", OpenError::NoDirectory),
+            ("link", OpenError::NoDirectory),
+            ("loop", |path| OpenError::System(path, "Too many levels of symbolic links (os error 40)".into())),
+            (".", OpenError::NotAFile),
+            ("text", OpenError::Corrupt),
+            ("incomplete", OpenError::Corrupt),
+            ("cut", OpenError::Corrupt),
+            ("foreign", OpenError::Foreign),
+            ("newer", |path| OpenError::Newer(path, 3)),
         ] {
             let before = fs::read(at(name)).ok();
             let error = Database::open(&at(name), Durability::Normal).unwrap_err();
@@ -793,7 +793,7 @@ mod tests {
         // Root may write to any file, so SQLite is told.
         let connection = Connection::open_with_flags(folder.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let refused = Database::new(connection, &folder.file(), Durability::Normal).unwrap_err();
-        assert_eq!(refused, CannotOpen::ReadOnly(folder.file().into()));
+        assert_eq!(refused, OpenError::ReadOnly(folder.file().into()));
     }
 
     #[test]
@@ -877,7 +877,7 @@ mod tests {
         let checked = check::check(&folder.file()).map(|report| report.faults);
         let mut database = match Database::open(&folder.file(), Durability::Normal) {
             Ok(database) => database,
-            Err(CannotOpen::Corrupt(_) | CannotOpen::Foreign(_) | CannotOpen::Newer(..)) => {
+            Err(OpenError::Corrupt(_) | OpenError::Foreign(_) | OpenError::Newer(..)) => {
                 assert!(!matches!(checked, Ok(0)), "{damage}: not found by the check");
                 return None;
             }
@@ -891,7 +891,7 @@ mod tests {
                 let newest = database.read_before("a", None, size(1, 999)).unwrap();
                 assert!(texts(&newest) == ["goes on"] || newest.messages[0].kind == Kind::Damaged, "{damage}");
             }
-            Err(error) => assert_eq!(error, CannotWrite::Corrupt(folder.file().into()), "{damage}"),
+            Err(error) => assert_eq!(error, WriteError::Corrupt(folder.file().into()), "{damage}"),
         }
         Some(damaged)
     }
@@ -1178,7 +1178,7 @@ mod tests {
         let mut database = open(&folder);
         append(&mut database, &[said("r", "a")]);
         let aside = folder.0.join("aside");
-        let lost = |lost: fn(Box<Path>) -> Lost| Err(CannotWrite::Lost(lost(folder.file().into())));
+        let lost = |lost: fn(Box<Path>) -> Lost| Err(WriteError::Lost(lost(folder.file().into())));
         fs::rename(folder.file(), &aside).unwrap();
         assert_eq!(database.look(), lost(Lost::Gone));
         assert_eq!(try_append(&mut database, &[said("r", "b")]).map(|_| ()), lost(Lost::Gone));
@@ -1236,7 +1236,7 @@ mod tests {
             let mut database = open(&folder);
             append(&mut database, &[said("r", "b")]);
             OpenOptions::new().write(true).open(path(&folder)).unwrap().set_len(0).unwrap();
-            let expected = Err(CannotWrite::Lost(Lost::Cut(folder.file().into())));
+            let expected = Err(WriteError::Lost(Lost::Cut(folder.file().into())));
             assert_eq!(database.look(), expected);
             assert_eq!(try_append(&mut database, &[said("r", "c")]).map(|_| ()), expected);
             fs::write(path(&folder), [7; 100_000]).unwrap();
@@ -1265,7 +1265,7 @@ mod tests {
         append(&mut database, &[said("r", "a")]);
         database.connection.pragma_update(None, "query_only", true).unwrap();
         assert!(try_append(&mut database, &[said("r", "b")]).is_err());
-        assert_eq!(database.look(), Err(CannotWrite::ReadOnly(folder.file().into())));
+        assert_eq!(database.look(), Err(WriteError::ReadOnly(folder.file().into())));
         database.connection.pragma_update(None, "query_only", false).unwrap();
         assert_eq!(database.look(), Ok(()));
     }
@@ -1295,7 +1295,7 @@ mod tests {
         let mut database = open(&folder);
         append(&mut database, &[said("r", "a"), said("r", "b")]);
         database.connection.execute("UPDATE room SET last_id = 1", []).unwrap();
-        assert_eq!(try_append(&mut database, &[said("r", "c")]), Err(CannotWrite::Corrupt(folder.file().into())));
+        assert_eq!(try_append(&mut database, &[said("r", "c")]), Err(WriteError::Corrupt(folder.file().into())));
     }
 
     #[test]
@@ -1420,13 +1420,13 @@ mod tests {
                         database.connection.pragma_update(None, "max_page_count", 200).unwrap();
                         let mut ids = vec![77];
                         let result = batch_of(&batch, &mut ids, &mut database);
-                        prop_assert_eq!(result, Err(CannotWrite::Full(folder.file().into())));
+                        prop_assert_eq!(result, Err(WriteError::Full(folder.file().into())));
                         prop_assert_eq!(ids, [77]);
                         database.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
                     }
                     Step::Trim { messages, max_age_ms } => {
                         let max_age = max_age_ms.map(Duration::from_millis);
-                        let keep = Keep { messages: messages.and_then(NonZeroU64::new), max_age, ..Keep::ALL };
+                        let keep = Retention { messages: messages.and_then(NonZeroU64::new), max_age, ..Retention::ALL };
                         let trimmed = trim_all(&mut database, keep, now);
                         prop_assert_eq!(trimmed, model.trim(messages, max_age_ms, now));
                     }

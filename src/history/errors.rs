@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// Why a history cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CannotOpen {
+pub enum OpenError {
     /// The directory of the file does not exist.
     #[error("cannot open the history {}: there is no such directory; make it first", .0.display())]
     NoDirectory(Box<Path>),
@@ -60,7 +60,7 @@ pub enum CannotOpen {
 
 /// Why nothing was written, or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CannotWrite {
+pub enum WriteError {
     /// No room on the disk.
     #[error(
         "cannot write to the history {}: the disk is full, or the file as large as it may be (ulimit -f); make room",
@@ -103,7 +103,7 @@ pub enum Lost {
     Replaced(Box<Path>),
     /// Somebody has cut it.
     #[error(
-        "the history {} was cut by another program. Nothing that is said can be kept. Stop the daemon and restore it from \
+        "the history {} was cut by another program. Nothing that is said can be kept. CliExit the daemon and restore it from \
          a backup", .0.display()
     )]
     Cut(Box<Path>),
@@ -111,7 +111,7 @@ pub enum Lost {
 
 /// Why nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CannotRead {
+pub enum ReadError {
     /// What says which messages a room has is damaged.
     #[error(
         "cannot read the history {}: it is damaged; stop the daemon, run `roomd check` on it, and restore it from a backup",
@@ -177,51 +177,51 @@ pub(super) fn damage(what: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what.to_owned()))
 }
 
-impl CannotOpen {
-    pub(super) fn from_io(path: &Path, error: &std::io::Error) -> CannotOpen {
+impl OpenError {
+    pub(super) fn from_io(path: &Path, error: &std::io::Error) -> OpenError {
         let path = path.into();
         match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => CannotOpen::NoDirectory(path),
-            ErrorKind::PermissionDenied => CannotOpen::NoPermission(path),
-            ErrorKind::ReadOnlyFilesystem => CannotOpen::ReadOnly(path),
-            ErrorKind::IsADirectory => CannotOpen::NotAFile(path),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => CannotOpen::Full(path),
-            _ => CannotOpen::System(path, error.to_string().into()),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => OpenError::NoDirectory(path),
+            ErrorKind::PermissionDenied => OpenError::NoPermission(path),
+            ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path),
+            ErrorKind::IsADirectory => OpenError::NotAFile(path),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => OpenError::Full(path),
+            _ => OpenError::System(path, error.to_string().into()),
         }
     }
 
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotOpen {
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> OpenError {
         let path = path.into();
         match Cause::of(error) {
-            Cause::Full => CannotOpen::Full(path),
-            Cause::ReadOnly => CannotOpen::ReadOnly(path),
-            Cause::Corrupt => CannotOpen::Corrupt(path),
-            Cause::InUse => CannotOpen::InUse(path),
-            Cause::NoPermission => CannotOpen::NoPermission(path),
-            Cause::System(words) => CannotOpen::System(path, words),
+            Cause::Full => OpenError::Full(path),
+            Cause::ReadOnly => OpenError::ReadOnly(path),
+            Cause::Corrupt => OpenError::Corrupt(path),
+            Cause::InUse => OpenError::InUse(path),
+            Cause::NoPermission => OpenError::NoPermission(path),
+            Cause::System(words) => OpenError::System(path, words),
         }
     }
 }
 
-impl CannotWrite {
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotWrite {
+impl WriteError {
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> WriteError {
         let path = path.into();
         match Cause::of(error) {
-            Cause::Full => CannotWrite::Full(path),
-            Cause::ReadOnly => CannotWrite::ReadOnly(path),
-            Cause::Corrupt => CannotWrite::Corrupt(path),
-            Cause::System(words) => CannotWrite::System(path, words),
+            Cause::Full => WriteError::Full(path),
+            Cause::ReadOnly => WriteError::ReadOnly(path),
+            Cause::Corrupt => WriteError::Corrupt(path),
+            Cause::System(words) => WriteError::System(path, words),
             // Neither happens to a file that is open and ours.
-            Cause::InUse | Cause::NoPermission => CannotWrite::System(path, error.to_string().into()),
+            Cause::InUse | Cause::NoPermission => WriteError::System(path, error.to_string().into()),
         }
     }
 }
 
-impl CannotRead {
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotRead {
+impl ReadError {
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> ReadError {
         match Cause::of(error) {
-            Cause::Corrupt => CannotRead::Corrupt(path.into()),
-            _ => CannotRead::System(path.into(), error.to_string().into()),
+            Cause::Corrupt => ReadError::Corrupt(path.into()),
+            _ => ReadError::System(path.into(), error.to_string().into()),
         }
     }
 }

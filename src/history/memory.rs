@@ -1,6 +1,6 @@
 //! Messages that live as long as the daemon: they are given their number and have happened.
 //!
-//! They are kept by the room itself, in its tail; what is here is the order.
+//! They are kept by the room itself, in its scrollback; what is here is the order.
 
 use std::collections::VecDeque;
 use std::ops::Range;

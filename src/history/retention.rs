@@ -36,7 +36,7 @@ const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 
 /// How much is kept. What is beyond either goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// Messages of a room; the oldest go.
     pub messages: Option<NonZeroU64>,
     /// Age of a message. A room's messages go in the order of their ids, so one from an hour when the clock was ahead
@@ -141,14 +141,14 @@ impl Looks {
     }
 }
 
-impl Keep {
+impl Retention {
     /// Everything, for ever.
-    pub const ALL: Keep = Keep { messages: None, max_age: None, bytes: None, rooms: None };
+    pub const ALL: Retention = Retention { messages: None, max_age: None, bytes: None, rooms: None };
 
     /// Whether nothing is ever deleted.
     #[must_use]
     pub fn is_all(self) -> bool {
-        self == Keep::ALL
+        self == Retention::ALL
     }
 
     /// What is to go, if it was surely so late. None if that is nothing.
@@ -156,7 +156,7 @@ impl Keep {
     pub fn cut(self, sure_unix_ms: Option<u64>) -> Option<Cut> {
         let age_ms = self.max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let said_before_unix_ms = age_ms.and_then(|age_ms| sure_unix_ms?.checked_sub(age_ms));
-        let Keep { messages: beyond_messages, max_age: _, bytes: beyond_bytes, rooms: beyond_rooms } = self;
+        let Retention { messages: beyond_messages, max_age: _, bytes: beyond_bytes, rooms: beyond_rooms } = self;
         let cut = Cut { beyond_messages, said_before_unix_ms, beyond_bytes, beyond_rooms };
         (cut != Cut::NOTHING).then_some(cut)
     }
@@ -315,7 +315,7 @@ mod tests {
     const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
     /// A day in 2025.
     const TODAY_MS: u64 = 20_400 * DAY_MS;
-    const KEEP_A_DAY: Keep = Keep { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Keep::ALL };
+    const KEEP_A_DAY: Retention = Retention { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Retention::ALL };
 
     /// A daemon that looks once a minute at a clock that is `ahead_ms` of the true one.
     #[derive(Default)]
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn what_is_beyond_a_number_of_messages_needs_no_clock() {
-        let keep = Keep { messages: NonZeroU64::new(7), ..KEEP_A_DAY };
+        let keep = Retention { messages: NonZeroU64::new(7), ..KEEP_A_DAY };
         let expected = Cut { beyond_messages: NonZeroU64::new(7), ..Cut::NOTHING };
         assert_eq!(keep.cut(None), Some(expected));
         assert_eq!(KEEP_A_DAY.cut(None), None);

@@ -28,9 +28,9 @@ use log::{info, warn};
 
 use super::batch::Rows;
 use super::database::{Database, Durability};
-use super::errors::{CannotOpen, CannotRead};
+use super::errors::{OpenError, ReadError};
 use super::health::{Health, Load};
-use super::retention::{Keep, Looks, Trimmed};
+use super::retention::{Looks, Retention, Trimmed};
 pub use super::worker::Wake;
 use super::worker::{Newest, OPENINGS_AT_ONCE, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
 use super::{
@@ -58,7 +58,7 @@ pub struct Terms {
     /// What outlives a loss of power.
     pub durability: Durability,
     /// What is kept for how long.
-    pub keep: Keep,
+    pub keep: Retention,
     /// What [`Outcome::Opened`] gives.
     pub newest: PageSize,
 }
@@ -71,7 +71,7 @@ pub struct Sqlite<M> {
     replies: Receiver<Reply>,
     /// Nothing ever comes: the other end goes when the file is closed.
     ended: Receiver<Infallible>,
-    keep: Keep,
+    keep: Retention,
     rooms: HashMap<RoomKey, Room<M>>,
     next_serial: u64,
     /// Rooms that are to be opened once fewer than [`OPENINGS_AT_ONCE`] are.
@@ -191,19 +191,19 @@ impl<M> Sqlite<M> {
     /// Opens the file, or makes it, and starts the thread that owns it.
     ///
     /// # Errors
-    /// [`CannotOpen`]
-    pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Sqlite<M>, CannotOpen> {
+    /// [`OpenError`]
+    pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Sqlite<M>, OpenError> {
         let mut database = Database::open(path, terms.durability)?;
         let path: Box<Path> = database.path().into();
-        let given = database.tourists().map_err(|_| CannotOpen::Corrupt(path.clone()))?;
-        let look = database.kept_look().map_err(|_| CannotOpen::Corrupt(path.clone()))?;
+        let given = database.tourists().map_err(|_| OpenError::Corrupt(path.clone()))?;
+        let look = database.kept_look().map_err(|_| OpenError::Corrupt(path.clone()))?;
         let reserved = given.saturating_add(tourists::BLOCK);
         // A disk that is full just now is no reason not to begin; the thread tries again.
         let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
         let lost_batches = database.lost_batches();
         let history = Sqlite::start(database, terms, wake);
         let mut history = history
-            .map_err(|error| CannotOpen::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
+            .map_err(|error| OpenError::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
         history.numbers = Numbers { given, reserved, is_reserving: false };
         history.looks = look.map(Looks::resume).unwrap_or_default();
         info!("the history is in {}", path.display());
@@ -485,14 +485,14 @@ impl<M> Sqlite<M> {
     }
 
     /// A damaged page is a part of the file: others can be read, and it is found again by everybody who looks there.
-    fn cannot_read(&mut self, error: &CannotRead) {
+    fn cannot_read(&mut self, error: &ReadError) {
         match error {
-            CannotRead::Corrupt(_) => {
+            ReadError::Corrupt(_) => {
                 if !std::mem::replace(&mut self.is_damage_logged, true) {
                     warn!("{error}");
                 }
             }
-            CannotRead::System(..) => self.reading.is_bad(error),
+            ReadError::System(..) => self.reading.is_bad(error),
         }
     }
 
@@ -722,7 +722,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::database::Said;
-    use super::super::errors::CannotWrite;
+    use super::super::errors::WriteError;
     use super::super::health::{MOST_ENTRIES, MOST_TEXT_BYTES};
     use super::super::retention::{Cut, Look};
     use super::super::worker::MOST_TRIES;
@@ -731,9 +731,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
     const LOBBY: RoomKey = RoomKey(0);
     const PAGE: PageSize = PageSize { messages: 1_000, bytes: 1_000_000 };
-    const KEEP_ALL: Keep = Keep::ALL;
-    const KEEP_ONE: Keep = Keep { messages: std::num::NonZeroU64::new(1), ..Keep::ALL };
-    const KEEP_TWO: Keep = Keep { messages: std::num::NonZeroU64::new(2), ..Keep::ALL };
+    const KEEP_ALL: Retention = Retention::ALL;
+    const KEEP_ONE: Retention = Retention { messages: std::num::NonZeroU64::new(1), ..Retention::ALL };
+    const KEEP_TWO: Retention = Retention { messages: std::num::NonZeroU64::new(2), ..Retention::ALL };
 
     /// So long after the start; the wall clock stands still, for nothing here is about age.
     fn after(seconds: u64) -> Now {
@@ -771,17 +771,17 @@ mod tests {
             self.verdicts.recv() == Ok(Verdict::Fail)
         }
 
-        fn cannot_read() -> CannotRead {
-            CannotRead::System(Path::new("x").into(), "no".into())
+        fn cannot_read() -> ReadError {
+            ReadError::System(Path::new("x").into(), "no".into())
         }
 
-        fn cannot_write() -> CannotWrite {
-            CannotWrite::Full(Path::new("x").into())
+        fn cannot_write() -> WriteError {
+            WriteError::Full(Path::new("x").into())
         }
     }
 
     impl Store for Scripted {
-        fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
+        fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
             let batch: Vec<Said<'a>> = batch.collect();
             if self.is_to_fail(Call::Append(batch.len())) {
                 return Err(Scripted::cannot_write());
@@ -795,26 +795,26 @@ mod tests {
             Ok(())
         }
 
-        fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
+        fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
             if self.is_to_fail(Call::LastId) {
                 return Err(Scripted::cannot_read());
             }
             Ok(self.rooms.get(room).map_or(0, |messages| messages.len() as u64))
         }
 
-        fn newest(&mut self, room: &str, _size: PageSize) -> Result<Page, CannotRead> {
+        fn newest(&mut self, room: &str, _size: PageSize) -> Result<Page, ReadError> {
             let messages = self.rooms.get(room).cloned().unwrap_or_default();
             Ok(Page { messages, more: false })
         }
 
-        fn read(&mut self, room: &str, _wanted: Wanted, size: PageSize) -> Result<Page, CannotRead> {
+        fn read(&mut self, room: &str, _wanted: Wanted, size: PageSize) -> Result<Page, ReadError> {
             if self.is_to_fail(Call::Read) {
                 return Err(Scripted::cannot_read());
             }
             self.newest(room, size)
         }
 
-        fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+        fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
             let messages = cut.beyond_messages.map_or(0, std::num::NonZeroU64::get);
             if self.is_to_fail(Call::Trim(messages)) {
                 return Err(Scripted::cannot_write());
@@ -823,17 +823,17 @@ mod tests {
             Ok(Trimmed { more: messages % 2 == 1, ..Trimmed::default() })
         }
 
-        fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+        fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
             let _ = self.calls.send(Call::Reserve(number));
             Ok(())
         }
 
-        fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+        fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
             let _ = self.calls.send(Call::KeepLook(look));
             Ok(())
         }
 
-        fn look(&mut self) -> Result<(), CannotWrite> {
+        fn look(&mut self) -> Result<(), WriteError> {
             Ok(())
         }
     }
@@ -859,7 +859,7 @@ mod tests {
     }
 
     impl Bench {
-        fn new(keep: Keep) -> Bench {
+        fn new(keep: Retention) -> Bench {
             let (verdicts, told) = mpsc::channel();
             let (tell, calls) = mpsc::channel();
             let (woken, wakes) = mpsc::channel();
@@ -871,7 +871,7 @@ mod tests {
         }
 
         /// With the lobby open.
-        fn open(keep: Keep) -> Bench {
+        fn open(keep: Retention) -> Bench {
             let mut bench = Bench::new(keep);
             bench.history.open(LOBBY, &RoomName::lobby());
             bench.tell(Verdict::Do);
@@ -1128,7 +1128,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_clock_is_left_for_the_next_daemon_now_and_then_and_at_the_end() {
-        let keep_a_day = Keep { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Keep::ALL };
+        let keep_a_day = Retention { max_age: Some(Duration::from_secs(24 * 60 * 60)), ..Retention::ALL };
         let mut bench = Bench::new(keep_a_day);
         let minute = Duration::from_secs(60);
         for nth in 0..=15 {

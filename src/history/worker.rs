@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::batch::Rows;
 use super::database::{Database, Said};
-use super::errors::{CannotRead, CannotWrite};
+use super::errors::{ReadError, WriteError};
 use super::retention::{Cut, Look, Trimmed};
 use super::{Page, PageSize, RoomKey, Stored, Wanted};
 use crate::chat::RoomName;
@@ -59,14 +59,14 @@ pub(super) enum Reply {
     /// None if it cannot be read: it opens as if it were empty.
     Opened(Opening, Option<Newest>),
     /// It is tried again; once for each opening. `Opened` comes when it succeeds, or is given up.
-    CannotOpenYet(CannotRead),
-    Appended(Result<Vec<u64>, CannotWrite>),
-    Read(Result<Page, CannotRead>),
-    Trimmed(Result<Trimmed, CannotWrite>),
+    CannotOpenYet(ReadError),
+    Appended(Result<Vec<u64>, WriteError>),
+    Read(Result<Page, ReadError>),
+    Trimmed(Result<Trimmed, WriteError>),
     /// The number, if it is reserved.
     Reserved(Option<u64>),
     /// Whether something could be written; as it was found when nobody had asked, and only when that has changed.
-    Looked(Result<(), CannotWrite>),
+    Looked(Result<(), WriteError>),
 }
 
 pub(super) struct Newest {
@@ -76,14 +76,14 @@ pub(super) struct Newest {
 
 /// What the thread works on: a [`Database`], or what a test makes of it.
 pub(super) trait Store: Send + 'static {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite>;
-    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead>;
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead>;
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead>;
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite>;
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite>;
-    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite>;
-    fn look(&mut self) -> Result<(), CannotWrite>;
+    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError>;
+    fn last_id(&mut self, room: &str) -> Result<u64, ReadError>;
+    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError>;
+    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, ReadError>;
+    fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError>;
+    fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError>;
+    fn keep_look(&mut self, look: Look) -> Result<(), WriteError>;
+    fn look(&mut self) -> Result<(), WriteError>;
 }
 
 /// The thread's side. It blocks as long as it must.
@@ -226,7 +226,7 @@ impl<S: Store> Writer<S> {
                 }
                 Err(error) => {
                     opening.tries += 1;
-                    let is_hopeless = matches!(error, CannotRead::Corrupt(_)) || opening.tries == MOST_TRIES;
+                    let is_hopeless = matches!(error, ReadError::Corrupt(_)) || opening.tries == MOST_TRIES;
                     if opening.tries == 1 {
                         self.replier.reply(Reply::CannotOpenYet(error));
                     }
@@ -242,7 +242,7 @@ impl<S: Store> Writer<S> {
         }
     }
 
-    fn newest_of(&mut self, room: &str) -> Result<Newest, CannotRead> {
+    fn newest_of(&mut self, room: &str) -> Result<Newest, ReadError> {
         let last_id = self.store.last_id(room)?;
         let messages = self.store.newest(room, self.newest)?.messages;
         Ok(Newest { last_id, messages })
@@ -266,38 +266,38 @@ impl<S: Store> Writer<S> {
 }
 
 impl Store for Database {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), CannotWrite> {
+    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
         Database::append(self, batch, ids)
     }
 
-    fn last_id(&mut self, room: &str) -> Result<u64, CannotRead> {
+    fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
         Database::last_id(self, room)
     }
 
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, CannotRead> {
+    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError> {
         self.read_before(room, None, size)
     }
 
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, CannotRead> {
+    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, ReadError> {
         match wanted {
             Wanted::After(id) => self.read_after(room, id, size),
             Wanted::Before(id) => self.read_before(room, Some(id), size),
         }
     }
 
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, CannotWrite> {
+    fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
         Database::trim(self, cut)
     }
 
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), CannotWrite> {
+    fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
         Database::reserve_tourists(self, number)
     }
 
-    fn keep_look(&mut self, look: Look) -> Result<(), CannotWrite> {
+    fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
         Database::keep_look(self, look)
     }
 
-    fn look(&mut self) -> Result<(), CannotWrite> {
+    fn look(&mut self) -> Result<(), WriteError> {
         Database::look(self)
     }
 }

@@ -59,7 +59,7 @@ pub struct Visit {
     /// Which room.
     pub room: RoomName,
     /// How much of its stream.
-    pub audience: Audience,
+    pub verbosity: Verbosity,
     /// `?name=`: under which name.
     pub name: Option<Box<str>>,
     /// `?since=`: the id of the last message that the visitor has.
@@ -68,7 +68,7 @@ pub struct Visit {
 
 /// How much of a room's stream a member is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub enum Verbosity {
     /// Welcome, history, presence and messages.
     Everything,
     /// `?quiet=1`: what is said, and answers to what one asks.
@@ -138,10 +138,10 @@ fn room(path: &str) -> Result<RoomName, Refusal> {
 
 /// If a key is there more than once, the first counts.
 fn visit(room: RoomName, query: &str) -> Visit {
-    let mut visit = Visit { room, audience: Audience::Everything, name: None, since: None };
+    let mut visit = Visit { room, verbosity: Verbosity::Everything, name: None, since: None };
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
-            "quiet" if value == "1" => visit.audience = Audience::MessagesOnly,
+            "quiet" if value == "1" => visit.verbosity = Verbosity::MessagesOnly,
             "name" => {
                 visit.name.get_or_insert_with(|| value.into());
             }
@@ -231,11 +231,11 @@ mod tests {
 
     #[test]
     fn quiet_is_asked_for_by_its_value_1_anywhere_in_the_query() {
-        let audience = |query| visit(RoomName::lobby(), query).audience;
-        assert_eq!(audience("name=x&quiet=1"), Audience::MessagesOnly);
-        assert_eq!(audience("quiet=%31"), Audience::MessagesOnly);
+        let verbosity = |query| visit(RoomName::lobby(), query).verbosity;
+        assert_eq!(verbosity("name=x&quiet=1"), Verbosity::MessagesOnly);
+        assert_eq!(verbosity("quiet=%31"), Verbosity::MessagesOnly);
         for query in ["", "quiet", "quiet=0", "quiet=11", "unquiet=1"] {
-            assert_eq!(audience(query), Audience::Everything, "{query}");
+            assert_eq!(verbosity(query), Verbosity::Everything, "{query}");
         }
     }
 

@@ -16,8 +16,8 @@ use log::warn;
 
 use super::slot::{Slot, id_of, slot_of};
 use super::{Hub, PeerId, Socket};
+use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::ending::Ending;
 use crate::history::Reach;
 use crate::moment::Moment;
 
@@ -133,9 +133,9 @@ impl<S: Socket> Hub<S> {
     fn evict(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         slot.unread = None;
-        slot.connection.evict(Ending::OutOfMemory, now);
+        slot.connection.evict(CloseReason::OutOfMemory, now);
         self.announce_going(id);
-        self.touched(id);
+        self.reschedule(id);
     }
 }
 

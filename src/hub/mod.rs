@@ -29,33 +29,33 @@ use std::time::Duration;
 use log::{Level, debug, info, log};
 use slab::Slab;
 
+use self::membership::{Leaver, NOWHERE};
 pub use self::memory::Gauge;
 use self::memory::Memory;
 use self::pages::PageRequests;
-use self::presence::{Leaver, NOWHERE};
 use self::rooms::{RoomState, Rooms};
 use self::slot::{Arrival, Departed, Membership, Sent, Slot, Unread, enlist, id_of, slot_of};
-use self::wire::Wire;
+use self::trace::FrameTrace;
 use crate::chat::event::message_bytes;
 use crate::chat::{Kind, Problem, Spoken};
+use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Due, Incoming, Phase, State};
-use crate::ending::Ending;
 use crate::history::{Condition, Entry, History, Outcome, Pressure, Stored, Wanted};
 use crate::http::Refusal;
-use crate::http::route::{Audience, Endpoint, Health, Site};
+use crate::http::route::{Endpoint, Health, Site, Verbosity};
 use crate::limits::Limits;
 use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
 use crate::write_queue::Flushed;
 
+mod commands;
+mod membership;
 mod memory;
 mod pages;
-mod presence;
 mod rooms;
 mod share;
 mod slot;
-mod speech;
-mod wire;
+mod trace;
 
 /// What one turn takes in from all connections together: bytes read, and for each message its text and
 /// [`MESSAGE_INTAKE_BYTES`]. It bounds how long the turn takes and how large its chunk becomes: about six times this, if
@@ -207,10 +207,10 @@ pub struct Hub<S> {
     timers: BinaryHeap<Reverse<(Moment, PeerId)>>,
     /// Who leaves its room now is told that the daemon ends.
     is_shutting_down: bool,
-    /// How many connections have ended, by [`Ending::name`].
+    /// How many connections have ended, by [`CloseReason::name`].
     endings: BTreeMap<&'static str, u64>,
     /// Draws every frame, if the log is to hold that.
-    wire: Option<Wire>,
+    trace: Option<FrameTrace>,
 }
 
 impl<S: Socket> Hub<S> {
@@ -244,7 +244,7 @@ impl<S: Socket> Hub<S> {
             timers: BinaryHeap::new(),
             is_shutting_down: false,
             endings: BTreeMap::new(),
-            wire: Wire::if_logged(),
+            trace: FrameTrace::if_logged(),
         }
     }
 
@@ -290,10 +290,10 @@ impl<S: Socket> Hub<S> {
             is_in_line: false,
             armed: Moment::NEVER,
             unread: None,
-            arrival: Some(Box::new(Arrival::Knocking { from })),
+            arrival: Some(Box::new(Arrival::Handshaking { from })),
         });
         self.next_serial = (self.next_serial.wrapping_add(1) as usize & LOW_HALF) as u32;
-        self.touched(id);
+        self.reschedule(id);
         id
     }
 
@@ -341,13 +341,13 @@ impl<S: Socket> Hub<S> {
         self.fire_timers(self.read_until, now.moment);
         self.commit(now);
         self.say_goodbye(now.moment);
-        if let Some(wire) = &self.wire {
-            wire.sends_to_rooms(&self.rooms);
+        if let Some(trace) = &self.trace {
+            trace.sends_to_rooms(&self.rooms);
         }
         self.fan_out(now.moment);
         self.tell_renamed();
-        if let Some(wire) = &self.wire {
-            wire.sends_to_single_ones(&mut self.slots, &self.to_flush);
+        if let Some(trace) = &self.trace {
+            trace.sends_to_single_ones(&mut self.slots, &self.to_flush);
         }
         self.flush(now.moment);
         self.end_failing();
@@ -383,20 +383,20 @@ impl<S: Socket> Hub<S> {
         for id in everybody {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             match slot.connection.state() {
-                State::AwaitingHandshake => slot.connection.cut(Ending::ShutDown, now.moment),
+                State::AwaitingHandshake => slot.connection.cut(CloseReason::ShutDown, now.moment),
                 // Its last words may be under way: the Close comes when its going has come back, behind them.
                 State::Open | State::HungUp if slot.membership != Membership::None => self.announce_going(id),
-                State::Open | State::HungUp => self.close(id, Ending::ShutDown, now.moment),
+                State::Open | State::HungUp => self.close(id, CloseReason::ShutDown, now.moment),
                 State::Closing(_) | State::Ended => {}
             }
-            self.touched(id);
+            self.reschedule(id);
         }
     }
 
     /// Ends those who are still there: the time for goodbyes is over.
     pub fn cut_all(&mut self, now: Now) {
         for (key, slot) in &mut self.slots {
-            slot.connection.cut(Ending::ShutDown, now.moment);
+            slot.connection.cut(CloseReason::ShutDown, now.moment);
             self.to_reap.push(id_of(key, slot));
         }
         self.turn(now);
@@ -420,7 +420,7 @@ impl<S: Socket> Hub<S> {
         self.slots.len()
     }
 
-    /// How many connections have ended so far, by the name of their [`Ending`].
+    /// How many connections have ended so far, by the name of their [`CloseReason`].
     #[must_use]
     pub fn endings(&self) -> &BTreeMap<&'static str, u64> {
         &self.endings
@@ -449,11 +449,11 @@ impl<S: Socket> Hub<S> {
             match end {
                 ReportedEnd::HungUp => slot.connection.hung_up(&self.limits, now),
                 ReportedEnd::Failed => {
-                    let ending = Ending::Broken(slot.socket.failure());
+                    let ending = CloseReason::Broken(slot.socket.failure());
                     slot.connection.failed(ending, &self.limits, now);
                 }
             }
-            self.touched(id);
+            self.reschedule(id);
         }
     }
 
@@ -484,7 +484,7 @@ impl<S: Socket> Hub<S> {
             }
             slot.is_to_read = false;
             self.read_from(id, &mut scratch, now);
-            self.touched(id);
+            self.reschedule(id);
         }
         if pressure == Pressure::Low {
             self.read_from_lines(&mut scratch, now);
@@ -503,7 +503,7 @@ impl<S: Socket> Hub<S> {
                 if slot.room == room && std::mem::take(&mut slot.is_in_line) {
                     slot.is_to_read = false;
                     self.read_from(id, scratch, now);
-                    self.touched(id);
+                    self.reschedule(id);
                 }
             }
             self.rooms.keep_line(room);
@@ -516,7 +516,7 @@ impl<S: Socket> Hub<S> {
         if slot.wants_bytes(&self.limits)
             && let Some(mut unread) = slot.unread.take()
         {
-            unread.taken += self.digest(id, &mut unread.bytes[unread.taken..], now);
+            unread.taken += self.process_input(id, &mut unread.bytes[unread.taken..], now);
             if unread.taken < unread.bytes.len()
                 && let Some(slot) = slot_of(&mut self.slots, id)
             {
@@ -544,7 +544,7 @@ impl<S: Socket> Hub<S> {
                 if count < scratch.len() && !slot.is_hung_up {
                     slot.is_readable = false;
                 }
-                let taken = self.digest(id, &mut scratch[..count], now);
+                let taken = self.process_input(id, &mut scratch[..count], now);
                 if taken < count
                     && let Some(slot) = slot_of(&mut self.slots, id)
                 {
@@ -552,14 +552,14 @@ impl<S: Socket> Hub<S> {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => slot.is_readable = false,
-            // Still readable: `touched` has it tried again.
+            // Still readable: `reschedule` has it tried again.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => slot.connection.cut(Ending::Broken(error.kind()), now.moment),
+            Err(error) => slot.connection.cut(CloseReason::Broken(error.kind()), now.moment),
         }
     }
 
     /// Deals with bytes of one connection; says how many of them. The rest must wait until it wants bytes again.
-    fn digest(&mut self, id: PeerId, bytes: &mut [u8], now: Now) -> usize {
+    fn process_input(&mut self, id: PeerId, bytes: &mut [u8], now: Now) -> usize {
         let mut input = Input::new(bytes);
         for nth in 0.. {
             let has_had_its_share = nth >= FRAMES_PER_TURN || (nth > 0 && self.intake_bytes >= INTAKE_BYTES_PER_TURN);
@@ -571,14 +571,14 @@ impl<S: Socket> Hub<S> {
             if !slot.wants_bytes(&self.limits) {
                 break;
             }
-            if let Some(wire) = &mut self.wire {
-                wire.receives(id, slot.connection.state(), input.rest());
+            if let Some(trace) = &mut self.trace {
+                trace.receives(id, slot.connection.state(), input.rest());
             }
             match slot.connection.next(&mut input, &self.site, &self.limits, now.moment) {
-                Incoming::Starved => break,
+                Incoming::NeedMore => break,
                 Incoming::Departing => {
-                    if slot.connection.ending() == Some(Ending::Violated(Violation::MessageTooBig)) {
-                        self.complain(id, Problem::MessageTooBig);
+                    if slot.connection.ending() == Some(CloseReason::Violated(Violation::MessageTooBig)) {
+                        self.send_error(id, Problem::MessageTooBig);
                     }
                     self.leave_room(id, now.moment);
                     return input.taken() + input.rest().len();
@@ -587,7 +587,7 @@ impl<S: Socket> Hub<S> {
                     if slot.is_hung_up {
                         slot.connection.hung_up(&self.limits, now.moment);
                     }
-                    if let Some(Arrival::Knocking { from }) = slot.arrival.take().as_deref() {
+                    if let Some(Arrival::Handshaking { from }) = slot.arrival.take().as_deref() {
                         info!("#{} from {from} came to /echo", id.serial);
                     }
                 }
@@ -630,7 +630,7 @@ impl<S: Socket> Hub<S> {
                     }
                     slot.connection.spend_message(bytes, &self.limits, now.moment);
                     if let Some(command) = command {
-                        self.obey(id, &command, now);
+                        self.run_command(id, &command, now);
                     }
                     if is_share_spent {
                         break;
@@ -638,7 +638,7 @@ impl<S: Socket> Hub<S> {
                 }
                 Incoming::Binary(_) => {
                     slot.connection.spend_token(&self.limits, now.moment);
-                    self.complain(id, Problem::BinaryNotAccepted);
+                    self.send_error(id, Problem::BinaryNotAccepted);
                 }
                 Incoming::Handled => slot.connection.spend_token(&self.limits, now.moment),
             }
@@ -665,7 +665,7 @@ impl<S: Socket> Hub<S> {
                         break;
                     }
                 }
-                Outcome::Refused(speaker) => self.complain(speaker, Problem::HistoryUnavailable),
+                Outcome::Refused(speaker) => self.send_error(speaker, Problem::HistoryUnavailable),
                 Outcome::Opened { last_id, newest } => {
                     self.rooms.opened(room, last_id, newest.iter().map(Stored::as_message));
                 }
@@ -720,9 +720,9 @@ impl<S: Socket> Hub<S> {
             }
             for id in room.audience() {
                 let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-                let chunk = match slot.connection.audience {
-                    Audience::Everything => &mut *everything,
-                    Audience::MessagesOnly => &mut *messages_only,
+                let chunk = match slot.connection.verbosity {
+                    Verbosity::Everything => &mut *everything,
+                    Verbosity::MessagesOnly => &mut *messages_only,
                 };
                 let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
                 match slot.send_part(chunk, part, &self.limits, now) {
@@ -734,10 +734,10 @@ impl<S: Socket> Hub<S> {
         }
         self.rooms.heard(stirred);
         for id in to_touch {
-            self.touched(id);
+            self.reschedule(id);
         }
         for id in to_close {
-            self.close(id, Ending::TooSlow, now);
+            self.close(id, CloseReason::TooSlow, now);
         }
     }
 
@@ -771,14 +771,14 @@ impl<S: Socket> Hub<S> {
                     if connection.flushed(now)
                         && let Err(error) = slot.socket.shut_down_writing()
                     {
-                        connection.cut(Ending::Broken(error.kind()), now);
+                        connection.cut(CloseReason::Broken(error.kind()), now);
                     }
                 }
                 Ok(Flushed::Budget) => enlist(&mut self.to_flush, &mut slot.is_to_flush, id),
                 Ok(Flushed::Blocked) => {}
-                Err(error) => connection.failed(Ending::Broken(error.kind()), &self.limits, now),
+                Err(error) => connection.failed(CloseReason::Broken(error.kind()), &self.limits, now),
             }
-            self.touched(id);
+            self.reschedule(id);
         }
     }
 
@@ -808,19 +808,19 @@ impl<S: Socket> Hub<S> {
             let slot = self.slots.remove(id.slot as usize);
             if slot.membership != Membership::None {
                 let Slot { room, membership, .. } = slot;
-                let audience = slot.connection.audience;
-                self.departed.insert(id, Departed { room, membership, audience });
+                let verbosity = slot.connection.verbosity;
+                self.departed.insert(id, Departed { room, membership, verbosity });
             }
             if let Some(Arrival::Moving { to }) = slot.arrival.as_deref() {
                 self.leave_empty(*to);
             }
-            let ending = slot.connection.ending().unwrap_or(Ending::PeerVanished);
-            if let Some(wire) = &mut self.wire {
-                wire.ended(id);
+            let ending = slot.connection.ending().unwrap_or(CloseReason::PeerVanished);
+            if let Some(trace) = &mut self.trace {
+                trace.ended(id);
             }
             *self.endings.entry(ending.name()).or_default() += 1;
             match slot.arrival.as_deref() {
-                Some(Arrival::Knocking { from }) => log_request(id, from, &slot.connection, ending),
+                Some(Arrival::Handshaking { from }) => log_request(id, from, &slot.connection, ending),
                 _ => info!("#{} left: {ending}", id.serial),
             }
         }
@@ -882,20 +882,20 @@ impl<S: Socket> Hub<S> {
                     self.leave_room(id, now);
                 }
             }
-            self.touched(id);
+            self.reschedule(id);
         }
     }
 
-    fn close(&mut self, id: PeerId, ending: Ending, now: Moment) {
+    fn close(&mut self, id: PeerId, ending: CloseReason, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         slot.connection.close(ending, now);
         self.announce_going(id);
-        self.touched(id);
+        self.reschedule(id);
     }
 
     /// After anything that may have changed a connection: its end will be noticed, what is there for it read if it wants
     /// bytes again, what it has queued flushed, and its deadline kept.
-    fn touched(&mut self, id: PeerId) {
+    fn reschedule(&mut self, id: PeerId) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         if slot.connection.state() == State::Ended {
             self.to_reap.push(id);
@@ -956,7 +956,7 @@ impl<S: Socket> Hub<S> {
             visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
             if let Some(seat) = slot.membership.seat() {
                 seated += 1;
-                quiet += usize::from(slot.connection.audience == Audience::MessagesOnly);
+                quiet += usize::from(slot.connection.verbosity == Verbosity::MessagesOnly);
                 assert!(self.rooms.get(slot.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
@@ -964,7 +964,7 @@ impl<S: Socket> Hub<S> {
             visitors += 1;
             if let Some(seat) = departed.membership.seat() {
                 seated += 1;
-                quiet += usize::from(departed.audience == Audience::MessagesOnly);
+                quiet += usize::from(departed.verbosity == Verbosity::MessagesOnly);
                 assert!(self.rooms.get(departed.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
@@ -985,7 +985,7 @@ fn delivery_cost(text: &str, members: usize) -> usize {
 }
 
 /// The one line of a connection that never became a WebSocket.
-fn log_request(id: PeerId, from: &str, connection: &Connection, ending: Ending) {
+fn log_request(id: PeerId, from: &str, connection: &Connection, ending: CloseReason) {
     let level = if ending.is_news_of_a_request() { Level::Info } else { Level::Debug };
     match connection.request_line() {
         Some(request) => log!(level, "#{} from {from}: {request}: {ending}", id.serial),

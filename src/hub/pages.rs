@@ -66,7 +66,7 @@ impl<S: Socket> Hub<S> {
         {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             match (wanted, slot.membership) {
-                (Wanted::After(_), Membership::Coming) | (Wanted::Before(_), Membership::Waiting(_)) => {}
+                (Wanted::After(_), Membership::Joining) | (Wanted::Before(_), Membership::Waiting(_)) => {}
                 // It has left.
                 _ => continue,
             }

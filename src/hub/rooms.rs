@@ -10,17 +10,17 @@ use super::share::Share;
 use crate::chat::event::LEAST_MESSAGE_BYTES;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
-use crate::http::route::Audience;
+use crate::http::route::Verbosity;
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::tail::{Kept, Tail};
+use crate::scrollback::{Scrollback, ScrollbackLimit};
 use crate::websocket::frame;
 use crate::write_queue::TurnChunk;
 
 /// Buffers that wait for the next rooms in which something is said.
 const SPARE_BUFFERS: usize = 8;
 
-/// Bytes of its tail that a room keeps when memory runs out: a screen of usual messages.
+/// Bytes of its scrollback that a room keeps when memory runs out: a screen of usual messages.
 const SCREEN_BYTES: usize = 16 * 1024;
 
 /// See the module.
@@ -36,7 +36,7 @@ pub(super) struct Rooms {
     /// Rooms whose share is spent and where somebody stands in line, each once; the one that was served last is last.
     lines: VecDeque<RoomKey>,
     spare: Vec<Vec<u8>>,
-    /// Bytes of all tails.
+    /// Bytes of all scrollbacks.
     kept_bytes: usize,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct RoomState {
     /// Members with `?quiet=1`. While there are none, their chunk is not made.
     pub(super) quiet_members: usize,
     /// What the room heard last.
-    tail: Tail,
+    scrollback: Scrollback,
     /// What may be said in it.
     pub(super) share: Share,
     /// The id of the newest message that anybody has been sent; 0 before the first.
@@ -68,7 +68,7 @@ pub(super) enum Past {
     Newest,
     /// These frames, which are just what it missed.
     Missed(Rc<[u8]>),
-    /// What it missed is not in the tail: the history is to be asked.
+    /// What it missed is not in the scrollback: the history is to be asked.
     Older,
     /// It has seen something else than this room: it is to forget that, and is sent the newest.
     Afresh,
@@ -133,7 +133,7 @@ impl Rooms {
             everything: TurnChunk::default(),
             messages_only: TurnChunk::default(),
             quiet_members: 0,
-            tail: Tail::new(limits.kept),
+            scrollback: Scrollback::new(limits.kept),
             share: Share::default(),
             last_id: 0,
             newest: None,
@@ -153,7 +153,7 @@ impl Rooms {
         if state.visitors > 0 {
             return false;
         }
-        if reach == Reach::Older || state.tail.is_empty() {
+        if reach == Reach::Older || state.scrollback.is_empty() {
             self.remove(key);
             return true;
         }
@@ -165,14 +165,14 @@ impl Rooms {
     pub(super) fn opened<'a>(&mut self, key: RoomKey, last_id: u64, newest: impl Iterator<Item = Message<'a>>) {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
         state.last_id = last_id;
-        let before = state.tail.bytes();
+        let before = state.scrollback.bytes();
         let mut frame = Vec::new();
         for message in newest {
             frame.clear();
             append_event(&mut frame, Event::Message(message), state.room.name());
-            state.tail.push(&frame);
+            state.scrollback.push(&frame);
         }
-        self.kept_bytes = self.kept_bytes + state.tail.bytes() - before;
+        self.kept_bytes = self.kept_bytes + state.scrollback.bytes() - before;
     }
 
     /// A room in which something happens: it will be heard at the end of this turn.
@@ -219,9 +219,9 @@ impl Rooms {
         append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
         let frame = &state.everything.bytes[start..];
         state.share.charge_nobody(message.uncounted_bytes(state.room.name(), frame.len()), limits, now);
-        let before = state.tail.bytes();
-        state.tail.push(frame);
-        let after = state.tail.bytes();
+        let before = state.scrollback.bytes();
+        state.scrollback.push(frame);
+        let after = state.scrollback.bytes();
         if state.quiet_members > 0 {
             state.messages_only.bytes.extend_from_slice(frame);
         }
@@ -243,10 +243,10 @@ impl Rooms {
             let surplus = self.kept_bytes.saturating_sub(limits.kept_by_all_bytes);
             let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
             if surplus > 0 {
-                let before = state.tail.bytes();
-                state.tail.cut(Kept { bytes: before.saturating_sub(surplus), ..limits.kept });
+                let before = state.scrollback.bytes();
+                state.scrollback.cut(ScrollbackLimit { bytes: before.saturating_sub(surplus), ..limits.kept });
                 state.newest = None;
-                self.kept_bytes -= before - state.tail.bytes();
+                self.kept_bytes -= before - state.scrollback.bytes();
             }
         }
         forgotten
@@ -254,12 +254,13 @@ impl Rooms {
 
     /// All rooms forget what can be read again from the history, but for a screen of it for the next newcomer.
     pub(super) fn shorten_tails(&mut self, limits: &Limits) {
-        let screen = Kept { messages: limits.replay_messages.min(limits.kept.messages), bytes: SCREEN_BYTES };
+        let screen =
+            ScrollbackLimit { messages: limits.replay_messages.min(limits.kept.messages), bytes: SCREEN_BYTES };
         self.kept_bytes = 0;
         for (_, state) in &mut self.rooms {
-            state.tail.shorten(screen);
+            state.scrollback.shorten(screen);
             state.newest = None;
-            self.kept_bytes += state.tail.bytes();
+            self.kept_bytes += state.scrollback.bytes();
         }
     }
 
@@ -342,7 +343,7 @@ impl Rooms {
     fn remove(&mut self, key: RoomKey) {
         if let Some(state) = self.rooms.try_remove(key.0 as usize) {
             self.by_name.remove(state.room.name());
-            self.kept_bytes -= state.tail.bytes();
+            self.kept_bytes -= state.scrollback.bytes();
             self.counting.retain(|counting| *counting != key);
             self.stirred.retain(|stirred| *stirred != key);
             self.lines.retain(|line| *line != key);
@@ -353,7 +354,7 @@ impl Rooms {
     pub(super) fn check_invariants(&self) {
         assert!(self.stirred.is_empty(), "everybody has heard what there was");
         assert_eq!(self.by_name.len(), self.rooms.len());
-        assert_eq!(self.kept_bytes, self.rooms.iter().map(|(_, state)| state.tail.bytes()).sum::<usize>());
+        assert_eq!(self.kept_bytes, self.rooms.iter().map(|(_, state)| state.scrollback.bytes()).sum::<usize>());
         for (key, state) in &self.rooms {
             let key = RoomKey(key as u32);
             assert_eq!(self.by_name.get(state.room.name()), Some(&key));
@@ -372,10 +373,10 @@ impl Rooms {
 
 impl RoomState {
     /// What such a member hears this turn.
-    pub(super) fn chunk_for(&mut self, audience: Audience) -> &mut TurnChunk {
-        match audience {
-            Audience::Everything => &mut self.everything,
-            Audience::MessagesOnly => &mut self.messages_only,
+    pub(super) fn chunk_for(&mut self, verbosity: Verbosity) -> &mut TurnChunk {
+        match verbosity {
+            Verbosity::Everything => &mut self.everything,
+            Verbosity::MessagesOnly => &mut self.messages_only,
         }
     }
 
@@ -395,8 +396,8 @@ impl RoomState {
         let Some(missed) = self.last_id.checked_sub(since) else { return Past::AfreshFromTheFuture };
         // Ids rise by one, so so many are missing, and the newest of them is the newest that there is.
         match usize::try_from(missed) {
-            Ok(missed) if missed <= self.tail.len() => {
-                let bytes = self.tail.newest(missed, usize::MAX);
+            Ok(missed) if missed <= self.scrollback.len() => {
+                let bytes = self.scrollback.newest(missed, usize::MAX);
                 if bytes.len() <= limits.past_bytes() { Past::Missed(Rc::from(bytes)) } else { Past::Afresh }
             }
             Ok(missed) if reach == Reach::Older && self.least_bytes(missed) <= limits.past_bytes() => Past::Older,
@@ -406,23 +407,24 @@ impl RoomState {
 
     /// What the newest so many messages take at least. So a past that is far too long is not even read.
     fn least_bytes(&self, messages: usize) -> usize {
-        let older = messages.saturating_sub(self.tail.len());
-        self.tail.bytes().saturating_add(older.saturating_mul(LEAST_MESSAGE_BYTES))
+        let older = messages.saturating_sub(self.scrollback.len());
+        self.scrollback.bytes().saturating_add(older.saturating_mul(LEAST_MESSAGE_BYTES))
     }
 
     /// The newest messages as frames.
     pub(super) fn newest(&mut self, limits: &Limits) -> Rc<[u8]> {
-        let newest =
-            self.newest.get_or_insert_with(|| Rc::from(self.tail.newest(limits.replay_messages, limits.past_bytes())));
+        let newest = self
+            .newest
+            .get_or_insert_with(|| Rc::from(self.scrollback.newest(limits.replay_messages, limits.past_bytes())));
         Rc::clone(newest)
     }
 
-    /// The messages before the one with that id, as far as the tail goes.
+    /// The messages before the one with that id, as far as the scrollback goes.
     pub(super) fn before(&self, id: u64, size: PageSize) -> Before<'_> {
         let skipped = usize::try_from((self.last_id + 1).saturating_sub(id)).unwrap_or(usize::MAX);
         let mut bytes = 0;
         let mut newest_first = Vec::new();
-        for frame in self.tail.newest_first(skipped) {
+        for frame in self.scrollback.newest_first(skipped) {
             bytes += frame.len();
             if newest_first.len() == size.messages || (bytes > size.bytes && !newest_first.is_empty()) {
                 return Before { newest_first, more: true };
@@ -433,11 +435,11 @@ impl RoomState {
     }
 }
 
-/// A part of the past out of a tail.
+/// A part of the past out of a scrollback.
 pub(super) struct Before<'a> {
     /// The messages as JSON events.
     pub(super) newest_first: Vec<&'a [u8]>,
-    /// Whether the tail has older ones.
+    /// Whether the scrollback has older ones.
     pub(super) more: bool,
 }
 
@@ -453,7 +455,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             max_rooms: 2,
-            kept: Kept { messages: 100, bytes: 1_000 },
+            kept: ScrollbackLimit { messages: 100, bytes: 1_000 },
             kept_by_all_bytes: 1_000,
             ..Limits::default()
         }
@@ -489,7 +491,7 @@ mod tests {
             assert!(rooms.forget_surplus(&limits()).is_empty(), "somebody is in both");
             assert!(rooms.kept_bytes <= 1_000, "{}", rooms.kept_bytes);
         }
-        assert!(rooms.get(keys[1]).unwrap().tail.len() > 1 || rooms.get(keys[0]).unwrap().tail.len() > 1);
+        assert!(rooms.get(keys[1]).unwrap().scrollback.len() > 1 || rooms.get(keys[0]).unwrap().scrollback.len() > 1);
         end_turn(&mut rooms);
     }
 

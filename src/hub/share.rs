@@ -15,7 +15,7 @@
 //! This is what fair queueing does with packets. A plain line, first come first served, was the alternative: with it a short
 //! word waits for one of the largest messages of each who talks.
 //!
-//! To let one forward costs the logarithm of the length of the line; the others are not touched, and the loop sleeps until
+//! To let one forward costs the logarithm of the length of the line; the others are not reschedule, and the loop sleeps until
 //! there is something for the next.
 
 use std::collections::BTreeMap;

@@ -9,10 +9,10 @@ use slab::Slab;
 use super::{PeerId, Socket};
 use crate::chat::problem::Problem;
 use crate::chat::{Name, Seat};
+use crate::close_reason::CloseReason;
 use crate::connection::Connection;
-use crate::ending::Ending;
 use crate::history::RoomKey;
-use crate::http::route::Audience;
+use crate::http::route::Verbosity;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::write_queue::{Flushed, TurnChunk};
@@ -53,9 +53,9 @@ pub(super) struct Unread {
 
 pub(super) enum Arrival {
     /// No request yet. `from` is who it is in the log.
-    Knocking { from: Box<str> },
+    Handshaking { from: Box<str> },
     /// On the way into a room.
-    Coming(Newcomer),
+    Joining(Newcomer),
     /// On the way out of one room, and then into another, which is open already.
     Moving { to: RoomKey },
 }
@@ -76,20 +76,20 @@ pub(super) struct Newcomer {
 pub(super) enum Membership {
     /// In no room: a plain request, `/echo`, or gone again.
     None,
-    Coming,
+    Joining,
     /// It left before it was there. Nobody has heard of it, and nobody will.
-    ComingNoMore,
+    JoinCancelled,
     Seated(Seat),
     /// Seated, and not read on until the history has answered: it takes another name, or asked for older messages.
     Waiting(Seat),
-    Going(Seat),
+    Leaving(Seat),
 }
 
 /// What is left of a member whose connection has been freed, until the history gives its going back.
 pub(super) struct Departed {
     pub(super) room: RoomKey,
     pub(super) membership: Membership,
-    pub(super) audience: Audience,
+    pub(super) verbosity: Verbosity,
 }
 
 #[cfg(debug_assertions)]
@@ -97,8 +97,8 @@ impl Membership {
     /// Its place, while the room counts it.
     pub(super) fn seat(self) -> Option<Seat> {
         match self {
-            Membership::Seated(seat) | Membership::Waiting(seat) | Membership::Going(seat) => Some(seat),
-            Membership::None | Membership::Coming | Membership::ComingNoMore => None,
+            Membership::Seated(seat) | Membership::Waiting(seat) | Membership::Leaving(seat) => Some(seat),
+            Membership::None | Membership::Joining | Membership::JoinCancelled => None,
         }
     }
 }
@@ -129,9 +129,9 @@ impl<S: Socket> Slot<S> {
     /// It is not read on before the history has answered. One that is closing asks nothing of it any more.
     pub(super) fn waits_for_history(&self) -> bool {
         match self.membership {
-            Membership::Coming | Membership::Waiting(_) => true,
+            Membership::Joining | Membership::Waiting(_) => true,
             // One that moves; or the daemon ends, and its Close is not to be taken for an answer to what comes before ours.
-            Membership::Going(_) | Membership::ComingNoMore => self.connection.is_in_use(),
+            Membership::Leaving(_) | Membership::JoinCancelled => self.connection.is_in_use(),
             Membership::None | Membership::Seated(_) => false,
         }
     }
@@ -146,7 +146,7 @@ impl<S: Socket> Slot<S> {
             match queue.flush_to(&mut self.socket, usize::MAX) {
                 Ok(flushed) => self.connection.is_blocked = flushed == Flushed::Blocked,
                 Err(error) => {
-                    self.connection.failed(Ending::Broken(error.kind()), limits, now);
+                    self.connection.failed(CloseReason::Broken(error.kind()), limits, now);
                     return Sent::SomethingChanged;
                 }
             }
@@ -192,7 +192,7 @@ impl<S: Socket> Slot<S> {
                 Sent::SomethingChanged
             }
             Err(error) => {
-                self.connection.failed(Ending::Broken(error.kind()), limits, now);
+                self.connection.failed(CloseReason::Broken(error.kind()), limits, now);
                 Sent::SomethingChanged
             }
         }

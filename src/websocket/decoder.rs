@@ -6,7 +6,7 @@
 //!
 //! Plan: [`Decoder::decode`] takes the next event off the front of an [`Input`], which is a cursor over what was read.
 //! A header that is cut waits in 14 bytes of the decoder itself; a payload that is cut is unmasked, checked and moved
-//! to a buffer piece by piece. Call it until it says [`Received::Starved`]; after an error never again.
+//! to a buffer piece by piece. Call it until it says [`Received::NeedMore`]; after an error never again.
 //!
 //! Not taken: collecting bytes until a frame is complete and then parsing it. It is shorter, but looks at the start of
 //! a slow frame once for every read, and finds a bad character only when the last byte has come.
@@ -75,7 +75,7 @@ pub enum Received<'a> {
     /// The peer's last frame.
     Close(Close<'a>),
     /// Everything was taken and nothing is complete: more must be read first.
-    Starved,
+    NeedMore,
 }
 
 /// The state between two reads of one connection. Boxed: a connection at rest pays one pointer.
@@ -147,7 +147,7 @@ impl Decoder {
         let frame = match self.unfinished.as_ref().and_then(|unfinished| unfinished.frame) {
             Some(frame) => frame,
             None => {
-                let Some(header) = self.next_header(sender, input)? else { return Ok(Received::Starved) };
+                let Some(header) = self.next_header(sender, input)? else { return Ok(Received::NeedMore) };
                 self.check_in_context(&header, limits)?;
                 FrameInProgress { header, received: 0 }
             }
@@ -165,7 +165,7 @@ impl Decoder {
             self.unfinished.get_or_insert_default().frame = Some(FrameInProgress { header, received });
             // A payload of which nothing has come yet may still come whole: no buffer for it.
             if piece.is_empty() {
-                return Ok(Received::Starved);
+                return Ok(Received::NeedMore);
             }
         } else if let Some(unfinished) = &mut self.unfinished {
             unfinished.frame = None;
@@ -181,7 +181,7 @@ impl Decoder {
             control => {
                 let so_far = &mut self.unfinished.get_or_insert_default().control;
                 so_far.extend_from_slice(piece);
-                if is_complete { read_control(control, so_far) } else { Ok(Received::Starved) }
+                if is_complete { read_control(control, so_far) } else { Ok(Received::NeedMore) }
             }
         }
     }
@@ -292,7 +292,7 @@ impl Decoder {
             MessagePayload::Binary(bytes) => bytes.extend_from_slice(piece),
         }
         if !is_complete {
-            return Ok(Received::Starved);
+            return Ok(Received::NeedMore);
         }
         message.fragments += 1;
         if !header.fin {
@@ -365,7 +365,7 @@ mod tests {
             let mut input = Input::new(&mut bytes);
             loop {
                 match decoder.decode(&mut input, &LIMITS) {
-                    Ok(Received::Starved) => break,
+                    Ok(Received::NeedMore) => break,
                     Ok(Received::Text(text)) => seen.push(Seen::Text(text.to_owned())),
                     Ok(Received::Binary(bytes)) => seen.push(Seen::Binary(bytes.to_vec())),
                     Ok(Received::Fragment) => seen.push(Seen::Fragment),
@@ -541,7 +541,7 @@ mod tests {
             assert!(decoder.decode(&mut Input::new(&mut [byte]), &LIMITS).is_ok());
         }
         assert!(!decoder.is_amid_message());
-        assert_eq!(decoder.decode(&mut Input::new(&mut []), &LIMITS), Ok(Received::Starved));
+        assert_eq!(decoder.decode(&mut Input::new(&mut []), &LIMITS), Ok(Received::NeedMore));
         assert!(decoder.unfinished.is_none());
     }
 

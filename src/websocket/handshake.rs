@@ -98,19 +98,19 @@ impl Upgrade {
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyFault {
+pub enum KeyError {
     /// It is not base64.
     NotBase64,
     /// It is base64 of another number of bytes than 16. Carries that number.
     Length(usize),
 }
 
-impl fmt::Display for KeyFault {
+impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyFault::NotBase64 => f.write_str("it is not base64"),
-            KeyFault::Length(1) => f.write_str("it is base64 of 1 byte, not of 16"),
-            KeyFault::Length(count) => write!(f, "it is base64 of {count} bytes, not of 16"),
+            KeyError::NotBase64 => f.write_str("it is not base64"),
+            KeyError::Length(1) => f.write_str("it is base64 of 1 byte, not of 16"),
+            KeyError::Length(count) => write!(f, "it is base64 of {count} bytes, not of 16"),
         }
     }
 }
@@ -118,10 +118,10 @@ impl fmt::Display for KeyFault {
 /// Section 4.1, point 7: the 16 random bytes that a key stands for. Nothing is done with them but to be there.
 ///
 /// # Errors
-/// [`KeyFault`].
-pub fn decode_key(key: &str) -> Result<[u8; 16], KeyFault> {
-    let bytes = KEY_DECODER.decode(key).map_err(|_| KeyFault::NotBase64)?;
-    bytes.as_slice().try_into().map_err(|_| KeyFault::Length(bytes.len()))
+/// [`KeyError`].
+pub fn decode_key(key: &str) -> Result<[u8; 16], KeyError> {
+    let bytes = KEY_DECODER.decode(key).map_err(|_| KeyError::NotBase64)?;
+    bytes.as_slice().try_into().map_err(|_| KeyError::Length(bytes.len()))
 }
 
 /// Section 4.2.2, point 5.4: the key as it was sent, not decoded, with the GUID behind it, hashed and encoded.

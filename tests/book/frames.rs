@@ -72,7 +72,7 @@ fn decoded<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Vec<String> {
         let mut input = Input::new(&mut piece);
         loop {
             match decoder.decode(&mut input, &LIMITS) {
-                Ok(Received::Starved) => break,
+                Ok(Received::NeedMore) => break,
                 Ok(Received::Text(text)) => seen.push(format!("text {text:?}")),
                 Ok(Received::Binary(bytes)) => seen.push(format!("binary {}", hex(bytes)).trim_end().to_owned()),
                 Ok(Received::Fragment) => seen.push("fragment".into()),

@@ -30,7 +30,7 @@ pub(super) fn region(named: &str) -> Result<String, String> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Docs {
-    Kept,
+    ScrollbackLimit,
     Left,
 }
 
@@ -44,7 +44,7 @@ struct Wanted<'n> {
 impl<'n> Wanted<'n> {
     fn parse(named: &'n str) -> Result<Wanted<'n>, String> {
         let (named, docs) = match named.strip_suffix(" with docs") {
-            Some(rest) => (rest, Docs::Kept),
+            Some(rest) => (rest, Docs::ScrollbackLimit),
             None => (named, Docs::Left),
         };
         let Some((item, texts)) = named.split_once(" from ") else {
@@ -152,7 +152,7 @@ fn with_what_stands_above(lines: &[&str], range: RangeInclusive<usize>, docs: Do
     while let Some(above) = start.checked_sub(1) {
         let line = lines[above].trim_start();
         let is_doc = ["///", "/**", " *"].iter().any(|begin| line.starts_with(begin));
-        if !(line.starts_with("#[") || docs == Docs::Kept && is_doc) {
+        if !(line.starts_with("#[") || docs == Docs::ScrollbackLimit && is_doc) {
             break;
         }
         start = above;

@@ -22,13 +22,13 @@ use roomd::history::memory::Memory;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::http::origin::AllowedOrigin;
 use roomd::http::response::BodyWanted;
-use roomd::http::route::{Audience, EchoService, Endpoint, Health, Site, Visit};
+use roomd::http::route::{EchoService, Endpoint, Health, Site, Verbosity, Visit};
 use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::{ByteRate, Rate};
-use roomd::tail::Kept;
+use roomd::scrollback::ScrollbackLimit;
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 use serde_json::Value;
 
@@ -294,7 +294,7 @@ fn decode_in_pieces(stream: &[u8], cuts: &[usize], limits: &MessageLimits) -> (V
         loop {
             let before = input.taken();
             let event = match decoder.decode(&mut input, limits) {
-                Ok(Received::Starved) => break,
+                Ok(Received::NeedMore) => break,
                 Ok(Received::Text(text)) => Seen::Text(text.as_bytes().to_vec()),
                 Ok(Received::Binary(bytes)) => Seen::Binary(bytes.to_vec()),
                 Ok(Received::Fragment) => Seen::Fragment,
@@ -735,7 +735,7 @@ impl World {
             read_budget_bytes: if small { 64 } else { 1_024 },
             write_budget_bytes: if small { 50 } else { 4_096 },
             rate: (options & 4 != 0).then_some(Rate { burst: 4, per_second: 20 }),
-            kept: Kept { messages: if has_history { 5 } else { 0 }, bytes: 800 },
+            kept: ScrollbackLimit { messages: if has_history { 5 } else { 0 }, bytes: 800 },
             replay_messages: 5,
             presence_members: if options & 8 != 0 { 2 } else { 100 },
             max_rooms: if options & 32 != 0 { 1 } else { 2 },
@@ -1092,7 +1092,7 @@ fn command(script: &mut Script<'_>) -> Vec<u8> {
 
 /// What one client has heard, checked by itself, beside what it had said.
 struct Wire {
-    audience: Option<Audience>,
+    audience: Option<Verbosity>,
     /// All messages heard, by room and id: name, text and time.
     messages: BTreeMap<(String, u64), (String, String, u64)>,
     /// Where it is, and the newest message that it knows of there.
@@ -1107,7 +1107,7 @@ struct Wire {
 
 impl Wire {
     fn is_everything(&self) -> bool {
-        self.audience == Some(Audience::Everything)
+        self.audience == Some(Verbosity::Everything)
     }
 }
 
@@ -1171,7 +1171,7 @@ impl Client {
         assert!(is_prefix(pongs, pings), "a Pong without its Ping");
         match endpoint {
             Endpoint::Echo => check_echo(&frames, heard),
-            Endpoint::Room(Visit { audience, since, .. }) => {
+            Endpoint::Room(Visit { verbosity: audience, since, .. }) => {
                 wire.audience = Some(audience);
                 wire.hear_room(&frames, audience, since.is_some(), limits);
                 if wire.is_everything() {
@@ -1202,8 +1202,8 @@ impl Client {
 
 impl Wire {
     /// Follows the streams of one room after another: no holes, no lies about who is there.
-    fn hear_room(&mut self, frames: &[(u8, Vec<u8>)], audience: Audience, has_since: bool, limits: &Limits) {
-        let is_quiet = audience == Audience::MessagesOnly;
+    fn hear_room(&mut self, frames: &[(u8, Vec<u8>)], audience: Verbosity, has_since: bool, limits: &Limits) {
+        let is_quiet = audience == Verbosity::MessagesOnly;
         let is_told = limits.presence_members == 100;
         let mut own_name = None;
         let mut online = None;

@@ -18,7 +18,7 @@ use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::{ByteRate, Rate};
-use roomd::tail::Kept;
+use roomd::scrollback::ScrollbackLimit;
 
 /// What a browser sends to become a member: headers of the size and in the order of one of 2025.
 const BROWSER_HEAD: &str = "GET / HTTP/1.1\r\n\
@@ -138,7 +138,7 @@ impl Room {
             rate: Some(Rate { burst: 1 << 20, per_second: 1 << 20 }),
             byte_rate: Some(ByteRate { per_second: u32::MAX }),
             room_byte_rate: Some(ByteRate { per_second: u32::MAX }),
-            kept: Kept { messages: KEPT_MESSAGES, bytes: 16 * 1024 * 1024 },
+            kept: ScrollbackLimit { messages: KEPT_MESSAGES, bytes: 16 * 1024 * 1024 },
             ..Limits::default()
         }
     }

@@ -24,7 +24,7 @@ pub(crate) type Damaged = Rc<RefCell<BTreeSet<(String, u64)>>>;
 
 pub(crate) struct LateHistory {
     dice: Dice,
-    disk: HashMap<String, Kept>,
+    disk: HashMap<String, ScrollbackLimit>,
     rooms: BTreeMap<RoomKey, Room>,
     reads: Vec<Read>,
     under_way: Rc<Cell<usize>>,
@@ -44,7 +44,7 @@ pub(crate) struct LateHistory {
 
 /// What is kept of a room.
 #[derive(Default)]
-struct Kept {
+struct ScrollbackLimit {
     last_id: u64,
     messages: VecDeque<Stored>,
 }

@@ -31,7 +31,7 @@ use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::{ByteRate, Rate};
-use roomd::tail::Kept;
+use roomd::scrollback::ScrollbackLimit;
 use roomd::websocket::MessageLimits;
 use wire::{Scripted, Wire};
 use witness::{Record, Witness};
@@ -76,7 +76,7 @@ impl World {
             room_byte_rate: dice.one_in(2).then_some(ByteRate { per_second: 6_000 }),
             change_rate: dice.one_in(2).then_some(Rate { burst: 3, per_second: 1 }),
             max_rooms: *dice.choose(&[1, 2, 3, 8]),
-            kept: Kept { messages: *dice.choose(&[0, 2, 10, 60]), bytes: *dice.choose(&[2_000, 100_000]) },
+            kept: ScrollbackLimit { messages: *dice.choose(&[0, 2, 10, 60]), bytes: *dice.choose(&[2_000, 100_000]) },
             replay_messages: dice.below(30),
             presence_members: if dice.one_in(3) { 1 + dice.below(12) } else { 100 },
             ..Limits::default()

@@ -12,7 +12,7 @@ use crate::moment::{Moment, Now};
 
 impl<S: Socket> Hub<S> {
     /// Does what a member asks for. One that has no seat asks for nothing.
-    pub(super) fn obey(&mut self, id: PeerId, line: &str, now: Now) {
+    pub(super) fn run_command(&mut self, id: PeerId, line: &str, now: Now) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Membership::Seated(seat) = slot.membership else { return };
         let before = slot.connection.queue.len();
@@ -34,7 +34,7 @@ impl<S: Socket> Hub<S> {
             Err(bad) => Err(Problem::Command(bad)),
         };
         if let Err(problem) = done {
-            self.complain(id, problem);
+            self.send_error(id, problem);
         }
         // A private message is counted by its receipt: once, as what is said to the room.
         if let Some(slot) = slot_of(&mut self.slots, id) {
@@ -44,7 +44,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Tells one connection why something could not be done.
-    pub(super) fn complain(&mut self, id: PeerId, problem: Problem) {
+    pub(super) fn send_error(&mut self, id: PeerId, problem: Problem) {
         self.answer(id, Event::Error(problem));
     }
 
@@ -55,7 +55,7 @@ impl<S: Socket> Hub<S> {
         if slot.connection.may_be_sent_to() {
             slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
         }
-        self.touched(id);
+        self.reschedule(id);
     }
 
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
@@ -128,7 +128,7 @@ impl<S: Socket> Hub<S> {
         if matches!(sent, Sent::AsFarAsPossible) {
             slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
         }
-        self.touched(id);
+        self.reschedule(id);
         match sent {
             Sent::AsFarAsPossible => Ok(()),
             Sent::OwesTooMuch => Err(Problem::ReceiverBusy),
@@ -143,11 +143,11 @@ impl<S: Socket> Hub<S> {
         let (room, online) = (state.room.name().clone(), state.room.online());
         let event = Event::Users { online, users: state.room.users() };
         slot.connection.queue.append_own(|out| append_event(out, event, &room));
-        self.touched(id);
+        self.reschedule(id);
         Ok(())
     }
 
-    /// Answers with the page of messages before that id: out of the tail, if it has all of them, else when the history
+    /// Answers with the page of messages before that id: out of the scrollback, if it has all of them, else when the history
     /// has found them.
     fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
@@ -161,7 +161,7 @@ impl<S: Socket> Hub<S> {
             self.is_to_commit = true;
             return Ok(());
         }
-        // A full page may end just where the tail does: that there is nothing more, the next page says.
+        // A full page may end just where the scrollback does: that there is nothing more, the next page says.
         let more = more || self.history.reach() == Reach::Older;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
@@ -175,7 +175,7 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
-        let Some(page) = page else { return self.complain(id, Problem::HistoryUnavailable) };
+        let Some(page) = page else { return self.send_error(id, Problem::HistoryUnavailable) };
         let Some(state) = self.rooms.get(slot.room) else { return };
         let mut events = Vec::new();
         let mut ends = Vec::new();

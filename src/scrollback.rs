@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// How much is kept. The oldest go first, whichever of the two is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct ScrollbackLimit {
     /// Messages; with 0 nothing is kept at all.
     pub messages: usize,
     /// Bytes of their frames. The newest message always stays.
@@ -16,8 +16,8 @@ pub struct Kept {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Tail {
-    kept: Kept,
+pub struct Scrollback {
+    kept: ScrollbackLimit,
     /// Frames, oldest first. Those before `start` have been cut off already.
     bytes: Vec<u8>,
     start: usize,
@@ -25,11 +25,11 @@ pub struct Tail {
     lens: VecDeque<usize>,
 }
 
-impl Tail {
-    /// An empty tail.
+impl Scrollback {
+    /// An empty scrollback.
     #[must_use]
-    pub fn new(kept: Kept) -> Tail {
-        Tail { kept, bytes: Vec::new(), start: 0, lens: VecDeque::new() }
+    pub fn new(kept: ScrollbackLimit) -> Scrollback {
+        Scrollback { kept, bytes: Vec::new(), start: 0, lens: VecDeque::new() }
     }
 
     /// Adds the frame of a message that everybody has been sent.
@@ -43,7 +43,7 @@ impl Tail {
     }
 
     /// Keeps no more than that, but always the newest message.
-    pub fn cut(&mut self, kept: Kept) {
+    pub fn cut(&mut self, kept: ScrollbackLimit) {
         while self.lens.len() > 1
             && (self.lens.len() > kept.messages || self.bytes() > kept.bytes)
             && let Some(oldest) = self.lens.pop_front()
@@ -58,7 +58,7 @@ impl Tail {
     }
 
     /// Keeps no more than that for now, and gives the memory of the rest back.
-    pub fn shorten(&mut self, kept: Kept) {
+    pub fn shorten(&mut self, kept: ScrollbackLimit) {
         self.cut(kept);
         self.bytes.drain(..self.start);
         self.start = 0;
@@ -112,31 +112,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn tail_of(kept: Kept, frames: &[&str]) -> Tail {
-        let mut tail = Tail::new(kept);
+    fn scrollback_of(kept: ScrollbackLimit, frames: &[&str]) -> Scrollback {
+        let mut scrollback = Scrollback::new(kept);
         for frame in frames {
-            tail.push(frame.as_bytes());
+            scrollback.push(frame.as_bytes());
         }
-        tail
+        scrollback
     }
 
     #[test]
     fn the_newest_come_oldest_first_and_whole() {
-        let tail = tail_of(Kept { messages: 10, bytes: 100 }, &["a", "bb", "ccc"]);
-        assert_eq!(tail.newest(2, 100), b"bbccc");
-        assert_eq!(tail.newest(9, 100), b"abbccc");
-        assert_eq!(tail.newest(9, 4), b"ccc", "half a frame is of no use");
-        assert_eq!(tail.newest(0, 100), b"");
+        let scrollback = scrollback_of(ScrollbackLimit { messages: 10, bytes: 100 }, &["a", "bb", "ccc"]);
+        assert_eq!(scrollback.newest(2, 100), b"bbccc");
+        assert_eq!(scrollback.newest(9, 100), b"abbccc");
+        assert_eq!(scrollback.newest(9, 4), b"ccc", "half a frame is of no use");
+        assert_eq!(scrollback.newest(0, 100), b"");
     }
 
     #[test]
     fn with_no_messages_to_be_kept_none_is() {
-        assert_eq!(tail_of(Kept { messages: 0, bytes: 100 }, &["a"]).newest(9, 100), b"");
+        assert_eq!(scrollback_of(ScrollbackLimit { messages: 0, bytes: 100 }, &["a"]).newest(9, 100), b"");
     }
 
     #[test]
     fn the_newest_stays_however_large_it_is() {
-        assert_eq!(tail_of(Kept { messages: 9, bytes: 5 }, &["a", "long enough"]).newest(9, 100), b"long enough");
+        assert_eq!(
+            scrollback_of(ScrollbackLimit { messages: 9, bytes: 5 }, &["a", "long enough"]).newest(9, 100),
+            b"long enough"
+        );
     }
 
     proptest! {
@@ -146,17 +149,17 @@ mod tests {
             messages in 1usize..20,
             bytes in 1usize..300,
         ) {
-            let mut tail = Tail::new(Kept { messages, bytes });
+            let mut scrollback = Scrollback::new(ScrollbackLimit { messages, bytes });
             let mut said: Vec<Vec<u8>> = Vec::new();
             for (nth, len) in lens.into_iter().enumerate() {
                 said.push(vec![nth as u8; len]);
-                tail.push(&said[nth]);
+                scrollback.push(&said[nth]);
                 let mut kept = &said[said.len().saturating_sub(messages)..];
                 while kept.len() > 1 && kept.iter().map(Vec::len).sum::<usize>() > bytes {
                     kept = &kept[1..];
                 }
-                prop_assert_eq!(tail.newest(usize::MAX, usize::MAX), kept.concat());
-                prop_assert!(tail.bytes.len() <= 2 * (bytes.max(len) + len), "what was cut off goes, too");
+                prop_assert_eq!(scrollback.newest(usize::MAX, usize::MAX), kept.concat());
+                prop_assert!(scrollback.bytes.len() <= 2 * (bytes.max(len) + len), "what was cut off goes, too");
             }
         }
     }

@@ -14,10 +14,10 @@ use crate::chat::problem::Problem;
 use crate::chat::room::News;
 use crate::chat::roster::Unavailable;
 use crate::chat::{Event, Name, RoomName};
+use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::ending::Ending;
 use crate::history::{Entry, Page, RoomKey, Stored, Wanted};
-use crate::http::route::{Audience, Visit};
+use crate::http::route::{Verbosity, Visit};
 use crate::limits::Limits;
 use crate::moment::Moment;
 
@@ -37,7 +37,7 @@ pub(super) struct Leaver {
 impl<S: Socket> Hub<S> {
     /// A handshake for a room has come.
     pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, now: Moment) {
-        let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, Ending::TooManyRooms, now) };
+        let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, CloseReason::TooManyRooms, now) };
         let mut problems = Vec::new();
         let since = visit.since.and_then(|since| {
             let since = message_id(&since);
@@ -55,9 +55,9 @@ impl<S: Socket> Hub<S> {
             }
         };
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        slot.connection.audience = visit.audience;
+        slot.connection.verbosity = visit.verbosity;
         let from = match slot.arrival.take().map(|arrival| *arrival) {
-            Some(Arrival::Knocking { from }) => from,
+            Some(Arrival::Handshaking { from }) => from,
             _ => Box::default(),
         };
         let name = self.come(id, room, (name, since), problems, now);
@@ -101,9 +101,9 @@ impl<S: Socket> Hub<S> {
         });
         if let Some(slot) = slot_of(&mut self.slots, id) {
             slot.room = room;
-            slot.membership = Membership::Coming;
+            slot.membership = Membership::Joining;
             slot.arrival =
-                Some(Box::new(Arrival::Coming(Newcomer { name: name.clone(), since, missed: Vec::new(), problems })));
+                Some(Box::new(Arrival::Joining(Newcomer { name: name.clone(), since, missed: Vec::new(), problems })));
             self.history.append(room, Entry::Came(id));
             self.is_to_commit = true;
         }
@@ -139,10 +139,10 @@ impl<S: Socket> Hub<S> {
     pub(super) fn enter(&mut self, id: PeerId, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         // One that is gone already is waited for at the door: its going comes next.
-        if slot.membership != Membership::Coming {
+        if slot.membership != Membership::Joining {
             return;
         }
-        let Some(Arrival::Coming(Newcomer { since, .. })) = slot.arrival.as_deref() else { return };
+        let Some(Arrival::Joining(Newcomer { since, .. })) = slot.arrival.as_deref() else { return };
         let (room, since) = (slot.room, *since);
         let Some(state) = self.rooms.get(room) else { return };
         match (state.past(since, self.history.reach(), &self.limits), since) {
@@ -155,10 +155,10 @@ impl<S: Socket> Hub<S> {
     pub(super) fn enter_with(&mut self, id: PeerId, after: u64, page: Option<Page>, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         // As in `enter`: one that is gone already takes no seat.
-        if slot.membership != Membership::Coming {
+        if slot.membership != Membership::Joining {
             return;
         }
-        let Some(Arrival::Coming(Newcomer { missed, .. })) = slot.arrival.as_deref_mut() else { return };
+        let Some(Arrival::Joining(Newcomer { missed, .. })) = slot.arrival.as_deref_mut() else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
         match page.map_or(Piece::Unusable, |page| add_piece(missed, &page, after, state, &self.limits)) {
             Piece::Last => {
@@ -173,7 +173,7 @@ impl<S: Socket> Hub<S> {
     /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
     fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        let Some(Arrival::Coming(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
+        let Some(Arrival::Joining(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
         let Newcomer { name, mut problems, .. } = newcomer;
         let Some(state) = self.rooms.stir(slot.room) else { return };
         let (seat, news) = state.room.join(name.clone(), id, now);
@@ -182,16 +182,16 @@ impl<S: Socket> Hub<S> {
         if news == News::Told {
             append_event(&mut state.everything.bytes, Event::Join { name: &name, online }, state.room.name());
         }
-        if slot.connection.audience == Audience::MessagesOnly {
+        if slot.connection.verbosity == Verbosity::MessagesOnly {
             state.quiet_members += 1;
         }
-        slot.chunk_from = state.chunk_for(slot.connection.audience).bytes.len() as u32;
+        slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
 
         if slot.connection.may_be_sent_to() {
             let queue = &mut slot.connection.queue;
             let room = state.room.name().clone();
             let last = state.last_id();
-            if slot.connection.audience == Audience::Everything {
+            if slot.connection.verbosity == Verbosity::Everything {
                 let users = state.room.users();
                 queue.append_own(|out| append_event(out, Event::Welcome { name: &name, online, users, last }, &room));
             }
@@ -201,17 +201,17 @@ impl<S: Socket> Hub<S> {
             if matches!(past, Past::Afresh | Past::AfreshFromTheFuture) {
                 queue.append_own(|out| append_event(out, Event::Reset { last }, &room));
             }
-            let frames = match (past, slot.connection.audience) {
+            let frames = match (past, slot.connection.verbosity) {
                 (Past::Missed(frames), _) => Some(frames),
-                (_, Audience::Everything) => Some(state.newest(&self.limits)),
-                (_, Audience::MessagesOnly) => None,
+                (_, Verbosity::Everything) => Some(state.newest(&self.limits)),
+                (_, Verbosity::MessagesOnly) => None,
             };
             if let Some(frames) = frames {
                 let len = frames.len();
-                if let Some(wire) = &self.wire {
+                if let Some(trace) = &self.trace {
                     // What is in front of it comes first here as well.
-                    queue.show_own(|frames| wire.sends(id, frames));
-                    wire.sends(id, &frames);
+                    queue.show_own(|frames| trace.sends(id, frames));
+                    trace.sends(id, &frames);
                 }
                 queue.push_shared(frames, 0..len);
             }
@@ -223,7 +223,7 @@ impl<S: Socket> Hub<S> {
         if news == News::Counted {
             self.rooms.owes_count(room);
         }
-        self.touched(id);
+        self.reschedule(id);
     }
 
     /// A new name has come back from the history.
@@ -242,13 +242,13 @@ impl<S: Socket> Hub<S> {
             state.share.charge(id, state.everything.bytes.len() - before, &self.limits, now);
         }
         // Whoever is not told with the others is to know at least what becomes of its own request.
-        if news == News::Counted || slot.connection.audience == Audience::MessagesOnly {
+        if news == News::Counted || slot.connection.verbosity == Verbosity::MessagesOnly {
             let mut frame = Vec::new();
             append_event(&mut frame, event, state.room.name());
             self.behind_chunk.push((id, frame));
         }
         info!("#{} is {to} now, and was {from}", id.serial);
-        self.touched(id);
+        self.reschedule(id);
     }
 
     /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
@@ -258,7 +258,7 @@ impl<S: Socket> Hub<S> {
         if slot.membership == Membership::None {
             slot.connection.depart(now);
         }
-        self.touched(id);
+        self.reschedule(id);
     }
 
     /// Tells the history, once, that somebody goes. The name is free from now on.
@@ -266,11 +266,11 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Some(state) = self.rooms.get_mut(slot.room) else { return };
         slot.membership = match slot.membership {
-            Membership::Coming => {
-                if let Some(Arrival::Coming(newcomer)) = slot.arrival.as_deref() {
+            Membership::Joining => {
+                if let Some(Arrival::Joining(newcomer)) = slot.arrival.as_deref() {
                     state.room.release(&newcomer.name, id);
                 }
-                Membership::ComingNoMore
+                Membership::JoinCancelled
             }
             Membership::Seated(seat) | Membership::Waiting(seat) => {
                 state.room.give_up_names(seat);
@@ -279,9 +279,9 @@ impl<S: Socket> Hub<S> {
                 if std::mem::take(&mut slot.is_in_line) {
                     self.to_read.push_back(id);
                 }
-                Membership::Going(seat)
+                Membership::Leaving(seat)
             }
-            Membership::None | Membership::Going(_) | Membership::ComingNoMore => return,
+            Membership::None | Membership::Leaving(_) | Membership::JoinCancelled => return,
         };
         self.history.append(slot.room, Entry::Went(id));
         self.is_to_commit = true;
@@ -291,10 +291,10 @@ impl<S: Socket> Hub<S> {
     /// among them: a script that says something and leaves waits for the answer (websocat does).
     pub(super) fn go(&mut self, id: PeerId, now: Moment) {
         let mut slot = slot_of(&mut self.slots, id);
-        let Some(Departed { room, membership, audience }) = (match &slot {
+        let Some(Departed { room, membership, verbosity }) = (match &slot {
             Some(slot) => {
                 let (room, membership) = (slot.room, slot.membership);
-                Some(Departed { room, membership, audience: slot.connection.audience })
+                Some(Departed { room, membership, verbosity: slot.connection.verbosity })
             }
             None => self.departed.remove(&id),
         }) else {
@@ -303,12 +303,12 @@ impl<S: Socket> Hub<S> {
         let Some(state) = self.rooms.stir(room) else { return };
         let mut leaver = Leaver { id, room, part: 0..0, name: None };
         match membership {
-            Membership::Going(seat) => {
-                if audience == Audience::MessagesOnly {
+            Membership::Leaving(seat) => {
+                if verbosity == Verbosity::MessagesOnly {
                     state.quiet_members -= 1;
                 }
                 if let Some(slot) = &mut slot {
-                    let end = state.chunk_for(audience).bytes.len();
+                    let end = state.chunk_for(verbosity).bytes.len();
                     leaver.part = std::mem::take(&mut slot.chunk_from) as usize..end;
                 }
                 if let Some((name, news)) = state.room.leave(seat, now) {
@@ -323,8 +323,8 @@ impl<S: Socket> Hub<S> {
                     leaver.name = Some(name);
                 }
             }
-            Membership::ComingNoMore => {}
-            Membership::None | Membership::Coming | Membership::Seated(_) | Membership::Waiting(_) => return,
+            Membership::JoinCancelled => {}
+            Membership::None | Membership::Joining | Membership::Seated(_) | Membership::Waiting(_) => return,
         }
         if let Some(slot) = slot {
             slot.membership = Membership::None;
@@ -342,11 +342,11 @@ impl<S: Socket> Hub<S> {
                     && slot.connection.may_be_sent_to()
                     && !part.is_empty()
                 {
-                    let chunk = state.chunk_for(slot.connection.audience);
+                    let chunk = state.chunk_for(slot.connection.verbosity);
                     slot.connection.queue.push_shared(chunk.share(), part);
                 }
                 if self.is_shutting_down {
-                    slot.connection.close(Ending::ShutDown, now);
+                    slot.connection.close(CloseReason::ShutDown, now);
                 }
                 let is_open = slot.connection.is_in_use();
                 let next_room = match slot.arrival.as_deref() {
@@ -367,7 +367,7 @@ impl<S: Socket> Hub<S> {
                 if let Some(slot) = slot_of(&mut self.slots, id) {
                     slot.connection.depart(now);
                 }
-                self.touched(id);
+                self.reschedule(id);
             }
             self.leave_empty(room);
         }
@@ -380,7 +380,7 @@ impl<S: Socket> Hub<S> {
             if slot.connection.may_be_sent_to() {
                 slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
             }
-            self.touched(id);
+            self.reschedule(id);
         }
     }
 

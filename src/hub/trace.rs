@@ -23,14 +23,14 @@ const SHOWN_PAYLOAD_BYTES: usize = 64;
 /// It is shown the bytes that a connection is about to take, still masked, and cuts them where the decoder will: at the
 /// end of each frame. What it does is marked as cold, to stay out of the loops that call it. Of frames that have begun it keeps a copy, which `--max-message` bounds.
 #[derive(Default)]
-pub(super) struct Wire {
+pub(super) struct FrameTrace {
     begun: BTreeMap<PeerId, Vec<u8>>,
 }
 
-impl Wire {
+impl FrameTrace {
     /// As the log wants it.
-    pub(super) fn if_logged() -> Option<Wire> {
-        log_enabled!(target: TARGET, Level::Trace).then(Wire::default)
+    pub(super) fn if_logged() -> Option<FrameTrace> {
+        log_enabled!(target: TARGET, Level::Trace).then(FrameTrace::default)
     }
 
     /// A connection is about to take the next frame off the front of `input`, or as much of it as is there.
