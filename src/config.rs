@@ -9,11 +9,11 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::environment::UnknownVariable;
-use crate::history::database::Durability;
-use crate::history::errors::OpenError;
+use crate::history::log::{Log, Terms, Wake};
 use crate::history::memory::Memory;
 use crate::history::retention::Retention;
-use crate::history::sqlite::{Sqlite, Terms, Wake};
+use crate::history::sqlite::database::Durability;
+use crate::history::sqlite::errors::OpenError;
 use crate::history::{History, PageSize};
 use crate::http::origin::{AllowedOrigin, OriginPolicy};
 use crate::http::page::Pages;
@@ -457,7 +457,7 @@ impl Config {
             },
             newest: PageSize { messages: kept.messages, bytes: kept.bytes },
         };
-        Ok(Box::new(Sqlite::open(&path, terms, wake)?))
+        Ok(Box::new(Log::open(&path, terms, wake)?))
     }
 
     fn history_place(&self) -> HistoryPlace {

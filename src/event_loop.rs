@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::available_memory::AvailableMemory;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::history::errors::OpenError;
+use crate::history::sqlite::errors::OpenError;
 use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::listener::{ListenError, Listener, Stream};

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::config::{CliExit, Question};
-use crate::history::check;
+use crate::history::sqlite::check;
 use crate::http::Refusal;
 use crate::websocket::frame::{Opcode, Sender};
 use crate::websocket::handshake::{self, GUID, Upgrade};

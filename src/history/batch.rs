@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::database::Said;
+use super::sqlite::database::Said;
 use crate::chat::{Kind, Message, Name, RoomName};
 
 /// The messages of a batch, shared with the thread so that none is copied. One buffer has all their texts.

@@ -8,21 +8,12 @@
 //! Who said something and left is still there when it is delivered.
 
 mod batch;
-pub mod check;
-mod counters;
-pub mod database;
-pub mod errors;
-mod file_watch;
 mod health;
 mod ids;
-mod log_end;
+pub mod log;
 pub mod memory;
 pub mod retention;
-mod rows;
-mod schema;
 pub mod sqlite;
-mod surplus;
-mod tourists;
 mod worker;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is kept, and how the rest is deleted.
+//! What is kept, and what is to be deleted.
 //!
 //! What is deleted does not come back, so one reading of the wall clock deletes nothing: it may be wrong for a moment, or
 //! for an hour, when a machine starts or somebody mistypes a date. See [`Looks`].
@@ -7,32 +7,12 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use rusqlite::Connection;
-
-use super::rows::{RoomRow, clamped};
-use super::surplus::Surplus;
-use super::{counters, errors};
 use crate::moment::{Moment, Now};
-
-/// Messages that one [`delete`] deletes at most: 3 ms, and 40 if the write-ahead log is folded just then (an SSD shared
-/// with others).
-pub(super) const TRIM_MESSAGES: u64 = 1_000;
-
-/// Rooms that one [`delete`] looks at at most. To look at one is two searches, some microseconds.
-pub(super) const TRIM_ROOMS: usize = 500;
 
 /// How far apart two looks at the clock must be before what was old at both is deleted, on the daemon's own clock. Ages
 /// are counted in days, so two hours more change little; and a clock that is wrong for an hour, until its server is
 /// reached or a person notices, has deleted nothing.
 const LOOKS_APART: Duration = Duration::from_secs(2 * 60 * 60);
-
-const LOOK_UNIX_MS: &str = "look_unix_ms";
-const LOOK_WATCHED_MS: &str = "look_watched_ms";
-
-const ROOMS: &str =
-    "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
-const FIRST_YOUNG: &str = "SELECT id FROM message WHERE room = ?1 AND id < ?2 AND unix_ms >= ?3 ORDER BY id LIMIT 1";
-const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 
 /// How much is kept. What is beyond either goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,151 +140,6 @@ impl Retention {
         let cut = Cut { beyond_messages, said_before_unix_ms, beyond_bytes, beyond_rooms };
         (cut != Cut::NOTHING).then_some(cut)
     }
-}
-
-/// The look that the last daemon has left.
-pub(super) fn kept_look(connection: &Connection) -> rusqlite::Result<Option<Look>> {
-    let look = counters::read(connection, LOOK_UNIX_MS)?.zip(counters::read(connection, LOOK_WATCHED_MS)?);
-    Ok(look.map(|(unix_ms, watched_ms)| Look { unix_ms, watched: Duration::from_millis(watched_ms) }))
-}
-
-/// Leaves it for the next.
-pub(super) fn keep_look(connection: &mut Connection, Look { unix_ms, watched }: Look) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    counters::write(&transaction, LOOK_UNIX_MS, unix_ms)?;
-    counters::write(&transaction, LOOK_WATCHED_MS, u64::try_from(watched.as_millis()).unwrap_or(u64::MAX))?;
-    transaction.commit()
-}
-
-/// How far a trim has come: it goes on there.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// The room behind which to go on; 0 before the first.
-    through: i64,
-    /// The room from which something was deleted last, for it to be counted once.
-    counted: i64,
-    /// Rooms whose damage did not let a deletion end, which undoes all of that part. They are left out from then on.
-    damaged: Vec<i64>,
-    /// Once all rooms have been gone through: what is still beyond the bytes and rooms of the whole file.
-    surplus: Option<Surplus>,
-}
-
-/// Deletes some of what is to go, in one transaction: room by room what is beyond the limits of each, and then what is
-/// beyond those of the file.
-pub(super) fn delete(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
-    let Some(surplus) = &mut progress.surplus else {
-        let mut trimmed = delete_of_each(connection, progress, cut)?;
-        if !trimmed.more {
-            progress.surplus = Surplus::begin(connection, cut)?;
-            trimmed.more = progress.surplus.is_some();
-        }
-        return Ok(trimmed);
-    };
-    let trimmed = surplus.delete(connection, cut);
-    if !trimmed.as_ref().is_ok_and(|trimmed| trimmed.more) {
-        progress.surplus = None;
-    }
-    trimmed
-}
-
-fn delete_of_each(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
-    if cut.beyond_messages.is_none() && cut.said_before_unix_ms.is_none() {
-        return Ok(Trimmed::default());
-    }
-    // It begins to write with the first deletion; mostly there is none.
-    let transaction = connection.transaction()?;
-    let rooms: Vec<Listed> = {
-        let mut statement = transaction.prepare_cached(ROOMS)?;
-        let rows = statement.query_map((progress.through, TRIM_ROOMS), |row| {
-            let good = row.get::<_, Box<str>>(5).and_then(|name| Ok((RoomRow::checked(row, &name)?, name))).ok();
-            Ok(Listed { id: row.get(0)?, good })
-        })?;
-        rows.collect::<rusqlite::Result<_>>()?
-    };
-    let mut trimmed = Trimmed { more: rooms.len() == TRIM_ROOMS, ..Trimmed::default() };
-    let (mut through, mut counted) = (progress.through, progress.counted);
-    let mut found = Vec::new();
-    for Listed { id, good } in rooms {
-        let allowed = TRIM_MESSAGES.saturating_sub(trimmed.messages);
-        let is_known = progress.damaged.contains(&id);
-        let done =
-            good.filter(|_| !is_known).map(|(room, name)| delete_of_room(&transaction, room, &name, allowed, cut));
-        match done {
-            Some(Ok(Deleted { messages, is_cut })) => {
-                if messages > 0 {
-                    trimmed.messages += messages;
-                    trimmed.rooms += u64::from(counted != id);
-                    counted = id;
-                }
-                if is_cut {
-                    trimmed.more = true;
-                    break;
-                }
-            }
-            // What is damaged cannot be deleted; the other rooms can.
-            Some(Err(error)) if errors::is_damage(&error) => {
-                trimmed.damaged_rooms += 1;
-                found.push(id);
-            }
-            None => trimmed.damaged_rooms += 1,
-            Some(Err(error)) => return Err(error),
-        }
-        through = id;
-    }
-    if let Err(error) = transaction.commit() {
-        // SQLite may not commit a part in which it has met damage. It is done again, without those rooms.
-        if !errors::is_damage(&error) || found.is_empty() {
-            return Err(error);
-        }
-        progress.damaged.append(&mut found);
-        return Ok(Trimmed { more: true, ..Trimmed::default() });
-    }
-    if !trimmed.more {
-        progress.damaged.clear();
-    }
-    (progress.through, progress.counted) = if trimmed.more { (through, counted) } else { (0, 0) };
-    Ok(trimmed)
-}
-
-/// A room in the table.
-struct Listed {
-    id: i64,
-    /// Its row and its name, if they are not damaged.
-    good: Option<(RoomRow, Box<str>)>,
-}
-
-struct Deleted {
-    messages: u64,
-    /// Only as many as are allowed at once: there may be others behind.
-    is_cut: bool,
-}
-
-/// Looks at no more rows than are `allowed` to be deleted.
-fn delete_of_room(
-    connection: &Connection,
-    mut room: RoomRow,
-    name: &str,
-    allowed: u64,
-    cut: Cut,
-) -> rusqlite::Result<Deleted> {
-    let ids = room.ids(connection)?;
-    let most = ids.start.saturating_add(allowed);
-    let mut end = ids.start;
-    if let Some(messages) = cut.beyond_messages {
-        end = end.max(ids.end.saturating_sub(messages.get()));
-    }
-    if let Some(unix_ms) = cut.said_before_unix_ms {
-        let mut statement = connection.prepare_cached(FIRST_YOUNG)?;
-        let mut rows = statement.query((room.id, clamped(most.min(ids.end)), clamped(unix_ms)))?;
-        end = end.max(rows.next()?.map_or(Ok(most.min(ids.end)), |row| row.get(0))?);
-    }
-    let end = end.min(most);
-    if end > ids.start {
-        connection.prepare_cached(DELETE)?.execute((room.id, clamped(end)))?;
-        room.oldest = Some(end);
-        room.save(connection, name)?;
-    }
-    Ok(Deleted { messages: end.saturating_sub(ids.start), is_cut: end == most && most < ids.end })
 }
 
 #[cfg(test)]

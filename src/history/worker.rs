@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
 use super::batch::Rows;
-use super::database::{Database, Said};
-use super::errors::{ReadError, WriteError};
 use super::retention::{Cut, Look, Trimmed};
+use super::sqlite::database::{Database, Said};
+use super::sqlite::errors::{ReadError, WriteError};
 use super::{Page, PageSize, RoomKey, Stored, Wanted};
 use crate::chat::RoomName;
 

@@ -19,11 +19,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::errors::{Lost, OpenError, ReadError, WriteError};
 use super::file_watch::{FileWatch, Log};
-use super::retention::{self, Cut, Look, Progress, Trimmed};
 use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
-use super::{Page, PageSize, log_end, tourists};
+use super::trimming::{self, Progress};
+use super::{log_end, tourists};
 use crate::chat::Kind;
+use crate::history::retention::{Cut, Look, Trimmed};
+use crate::history::{Page, PageSize};
 
 /// Bytes to which the write-ahead log is cut when it is folded into the file. SQLite does that at 1,000 pages, which
 /// are 4 MB; only a batch that is larger makes it grow further, until the next time.
@@ -221,7 +223,7 @@ impl Database {
     /// [`WriteError`]. Then nothing is deleted.
     pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
         self.is_in_place()?;
-        let trimmed = retention::delete(&mut self.connection, &mut self.trimmed, cut);
+        let trimmed = trimming::delete(&mut self.connection, &mut self.trimmed, cut);
         self.watch.left();
         trimmed.map_err(|error| self.not_written(&error))
     }
@@ -250,7 +252,7 @@ impl Database {
     /// # Errors
     /// [`ReadError`]
     pub fn kept_look(&mut self) -> Result<Option<Look>, ReadError> {
-        retention::kept_look(&self.connection).map_err(|error| self.not_read(&error))
+        trimming::kept_look(&self.connection).map_err(|error| self.not_read(&error))
     }
 
     /// Leaves a look at the clock for the next daemon.
@@ -259,7 +261,7 @@ impl Database {
     /// [`WriteError`]
     pub fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
         self.is_in_place()?;
-        let kept = retention::keep_look(&mut self.connection, look);
+        let kept = trimming::keep_look(&mut self.connection, look);
         self.watch.left();
         kept.map_err(|error| self.not_written(&error))
     }
@@ -362,10 +364,11 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::retention::Retention;
-    use super::super::{Stored, check};
     use super::*;
     use crate::chat::Name;
+    use crate::history::Stored;
+    use crate::history::retention::Retention;
+    use crate::history::sqlite::check;
 
     /// A folder of its own, removed at the end.
     struct Folder(PathBuf);
@@ -577,7 +580,7 @@ mod tests {
     fn a_trim_deletes_and_looks_at_a_bounded_part_and_says_that_there_is_more() {
         let folder = Folder::new();
         let mut database = open(&folder);
-        let names: Vec<String> = (0..retention::TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
+        let names: Vec<String> = (0..trimming::TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
         append(&mut database, &names.iter().map(|name| said(name, "x")).collect::<Vec<_>>());
         assert_eq!(database.trim(beyond(1)), Ok(Trimmed { more: true, ..Trimmed::default() }), "rooms");
         assert_eq!(database.trim(beyond(1)), Ok(Trimmed::default()));
@@ -590,7 +593,7 @@ mod tests {
                 counts.push(database.trim(keep.cut(Some(2_000)).unwrap()).unwrap());
             }
             let total = counts.iter().map(|trimmed| trimmed.messages).sum::<u64>();
-            assert!(counts.iter().all(|trimmed| trimmed.messages <= retention::TRIM_MESSAGES), "{counts:?}");
+            assert!(counts.iter().all(|trimmed| trimmed.messages <= trimming::TRIM_MESSAGES), "{counts:?}");
             assert_eq!(total, if keep == age { names.len() as u64 } else { 2_200 });
         }
     }
@@ -701,7 +704,12 @@ mod tests {
     fn a_daemon_that_is_killed_leaves_its_messages_and_no_lock() {
         let folder = Folder::new();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "history::database::tests::hold_the_file_until_killed"])
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "history::sqlite::database::tests::hold_the_file_until_killed",
+            ])
             .env("ROOMD_TEST_FILE", folder.file())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

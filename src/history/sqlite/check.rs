@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::rows::RoomRow;
 use super::schema::{self, Origin};
-use super::{database, errors, ids, log_end};
+use super::{database, errors, log_end};
+use crate::history::ids;
 
 /// Faults of pages that are named. SQLite stops looking there.
 const MOST_PAGE_FAULTS: u32 = 100;

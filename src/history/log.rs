@@ -24,18 +24,16 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use log::{info, warn};
+use ::log::{info, warn};
 
 use super::batch::Rows;
-use super::database::{Database, Durability};
-use super::errors::{OpenError, ReadError};
 use super::health::{Health, Load};
 use super::retention::{Looks, Retention, Trimmed};
+use super::sqlite::database::{Database, Durability};
+use super::sqlite::errors::{OpenError, ReadError};
 pub use super::worker::Wake;
 use super::worker::{Newest, OPENINGS_AT_ONCE, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
-use super::{
-    Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids, tourists,
-};
+use super::{Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids};
 use crate::chat::{Kind, Name, RoomName};
 use crate::moment::{Moment, Now};
 
@@ -45,6 +43,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// Between two times that the looks at the clock are written down for the next daemon. An orderly end writes them, too; so
 /// this is what a kill costs.
 const KEEP_LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Numbers of tourists that are reserved at once: a thousand who come cost one write.
+const TOURISTS_RESERVED: u64 = 1_000;
 
 /// Damaged messages that are remembered, so that each is logged once.
 const MOST_DAMAGE_KNOWN: usize = 10_000;
@@ -65,7 +66,7 @@ pub struct Terms {
 
 /// See the module. This is the loop's side; it never waits but when it is dropped: then it lets the thread write what
 /// has been appended, for two seconds at most.
-pub struct Sqlite<M> {
+pub struct Log<M> {
     /// Dropped, it tells the thread to end.
     requests: Option<Sender<Request>>,
     replies: Receiver<Reply>,
@@ -187,21 +188,21 @@ struct Settled<M> {
     row: usize,
 }
 
-impl<M> Sqlite<M> {
+impl<M> Log<M> {
     /// Opens the file, or makes it, and starts the thread that owns it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Sqlite<M>, OpenError> {
+    pub fn open(path: &Path, terms: Terms, wake: Wake) -> Result<Log<M>, OpenError> {
         let mut database = Database::open(path, terms.durability)?;
         let path: Box<Path> = database.path().into();
         let given = database.tourists().map_err(|_| OpenError::Corrupt(path.clone()))?;
         let look = database.kept_look().map_err(|_| OpenError::Corrupt(path.clone()))?;
-        let reserved = given.saturating_add(tourists::BLOCK);
+        let reserved = given.saturating_add(TOURISTS_RESERVED);
         // A disk that is full just now is no reason not to begin; the thread tries again.
         let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
         let lost_batches = database.lost_batches();
-        let history = Sqlite::start(database, terms, wake);
+        let history = Log::start(database, terms, wake);
         let mut history = history
             .map_err(|error| OpenError::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
         history.numbers = Numbers { given, reserved, is_reserving: false };
@@ -218,7 +219,7 @@ impl<M> Sqlite<M> {
         Ok(history)
     }
 
-    fn start(store: impl Store, terms: Terms, wake: Wake) -> Result<Sqlite<M>, impl fmt::Display> {
+    fn start(store: impl Store, terms: Terms, wake: Wake) -> Result<Log<M>, impl fmt::Display> {
         let (requests, asked) = mpsc::channel();
         let (sender, replies) = mpsc::channel();
         let (until_closed, ended) = mpsc::channel();
@@ -229,7 +230,7 @@ impl<M> Sqlite<M> {
             let _until_closed = until_closed;
             Writer::new(store, newest, replier).serve(&asked);
         });
-        spawned.map(|_| Sqlite {
+        spawned.map(|_| Log {
             requests: Some(requests),
             replies,
             ended,
@@ -549,7 +550,7 @@ impl<M> Sqlite<M> {
     }
 }
 
-/// What [`Sqlite::next_arrived`] has found, before the text is borrowed from where it lies.
+/// What [`Log::next_arrived`] has found, before the text is borrowed from where it lies.
 enum Returned<M> {
     Opened(Newest),
     Said { row: usize, id: u64 },
@@ -558,7 +559,7 @@ enum Returned<M> {
     Read { wanted: Wanted, page: Option<Page>, reader: M },
 }
 
-impl<M> History<M> for Sqlite<M> {
+impl<M> History<M> for Log<M> {
     fn open(&mut self, room: RoomKey, name: &RoomName) {
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -669,9 +670,9 @@ impl<M> History<M> for Sqlite<M> {
     /// numbers be given twice.
     fn gave_number(&mut self, number: u64) {
         self.numbers.given = self.numbers.given.max(number);
-        let is_low = self.numbers.reserved.saturating_sub(number) < tourists::BLOCK / 2;
+        let is_low = self.numbers.reserved.saturating_sub(number) < TOURISTS_RESERVED / 2;
         if is_low && !self.numbers.is_reserving {
-            self.numbers.is_reserving = self.ask(Request::ReserveTourists(number + tourists::BLOCK));
+            self.numbers.is_reserving = self.ask(Request::ReserveTourists(number + TOURISTS_RESERVED));
         }
     }
 
@@ -686,7 +687,7 @@ impl<M> History<M> for Sqlite<M> {
     }
 }
 
-impl<M> Drop for Sqlite<M> {
+impl<M> Drop for Log<M> {
     fn drop(&mut self) {
         let Batch { rows, .. } = std::mem::take(&mut self.waiting);
         if !rows.is_empty() {
@@ -721,10 +722,10 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::database::Said;
-    use super::super::errors::WriteError;
     use super::super::health::{MOST_ENTRIES, MOST_TEXT_BYTES};
     use super::super::retention::{Cut, Look};
+    use super::super::sqlite::database::Said;
+    use super::super::sqlite::errors::WriteError;
     use super::super::worker::MOST_TRIES;
     use super::*;
 
@@ -840,7 +841,7 @@ mod tests {
 
     /// A history in front of a scripted store, and all that a test needs to pull its strings.
     struct Bench {
-        history: Sqlite<u8>,
+        history: Log<u8>,
         verdicts: Option<Sender<Verdict>>,
         calls: Receiver<Call>,
         wakes: Receiver<()>,
@@ -866,7 +867,7 @@ mod tests {
             let store = Scripted { verdicts: told, calls: tell, rooms: BTreeMap::new() };
             let terms = Terms { durability: Durability::Normal, keep, newest: PAGE };
             let wake = Box::new(move || woken.send(()).unwrap_or_default());
-            let history = Sqlite::start(store, terms, wake).unwrap_or_else(|error| panic!("{error}"));
+            let history = Log::start(store, terms, wake).unwrap_or_else(|error| panic!("{error}"));
             Bench { history, verdicts: Some(verdicts), calls, wakes }
         }
 
@@ -1113,17 +1114,17 @@ mod tests {
     fn numbers_are_reserved_before_they_are_needed_and_an_orderly_end_gives_back_the_rest() {
         let mut bench = Bench::open(KEEP_ALL);
         bench.history.gave_number(1);
-        assert_eq!(bench.call(), Call::Reserve(1 + tourists::BLOCK));
+        assert_eq!(bench.call(), Call::Reserve(1 + TOURISTS_RESERVED));
         bench.wakes.recv_timeout(PATIENCE).unwrap();
         assert_eq!(bench.turn(), []);
-        for number in 2..tourists::BLOCK / 2 {
+        for number in 2..TOURISTS_RESERVED / 2 {
             bench.history.gave_number(number);
         }
-        bench.history.gave_number(tourists::BLOCK);
-        assert_eq!(bench.call(), Call::Reserve(2 * tourists::BLOCK), "not one for each");
+        bench.history.gave_number(TOURISTS_RESERVED);
+        assert_eq!(bench.call(), Call::Reserve(2 * TOURISTS_RESERVED), "not one for each");
         let Bench { history, calls, .. } = bench;
         drop(history);
-        assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::Reserve(tourists::BLOCK)));
+        assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::Reserve(TOURISTS_RESERVED)));
     }
 
     #[test]

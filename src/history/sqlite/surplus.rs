@@ -14,8 +14,9 @@ use std::collections::BinaryHeap;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::errors;
-use super::retention::{Cut, TRIM_MESSAGES, Trimmed};
 use super::rows::{RoomRow, clamped};
+use super::trimming::TRIM_MESSAGES;
+use crate::history::retention::{Cut, Trimmed};
 
 /// Rooms that are weighed at once: [`SAMPLE`] messages are looked at in each.
 const WEIGHED_AT_ONCE: usize = 100;

@@ -1,15 +1,12 @@
 //! The numbers of tourists, which go on after a restart: no two people have one name in the same past.
 //!
-//! A number is not written when it is given, for that would be a write for each who comes. A block is reserved ahead, and
+//! A number is not written when it is given, for that would be a write for each who comes. A block is reserved ahead (see `log`), and
 //! what is left of it after a kill is never given.
 
 use rusqlite::Connection;
 
 use super::counters;
 use crate::chat::Name;
-
-/// So many are reserved at once: a thousand who come cost one write.
-pub(super) const BLOCK: u64 = 1_000;
 
 const COUNTER: &str = "tourists";
 const NAMES: &str = "SELECT name FROM message WHERE name >= 'Tourist ' AND name < 'Tourist!'";

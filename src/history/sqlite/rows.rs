@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
 
 use super::database::Said;
 use super::errors;
-use super::{Page, PageSize, Stored};
 use crate::chat::{Kind, Name};
+use crate::history::{Page, PageSize, Stored};
 
 const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum FROM room WHERE name = ?1";
 const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
