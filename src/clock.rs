@@ -5,16 +5,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::info;
 
+use crate::limits::fixed::COUNTED_OF_A_PAUSE;
 use crate::moment::{Moment, Now};
 
 /// 9999-12-31T23:59:59.999Z. A later year has five digits, which no reader of RFC 3339 takes, and soon leaves the range of
 /// a date in a browser. A wall clock that is further ahead counts as this: it is wrong anyway.
 const LAST_UNIX_MS: u64 = 253_402_300_799_999;
-
-/// Time between two turns that counts besides the time for which the loop meant to wait. What is more was a pause: the
-/// process was stopped, or the machine, or one turn took long. A pause brings no deadline nearer. A second always counts,
-/// so that time goes on however much the loop has to do.
-const COUNTED_OF_A_PAUSE: Duration = Duration::from_secs(1);
 
 /// Both clocks of a turn.
 #[derive(Debug)]

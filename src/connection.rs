@@ -14,25 +14,18 @@
 //! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
 //! delivered: [`depart`](Connection::depart).
 
-use std::time::Duration;
-
 use crate::close_reason::CloseReason;
 use crate::http::response::BodyWanted;
 use crate::http::route::{Endpoint, Route, Site, Verbosity};
 use crate::http::{Head, HeadScanner, Refusal, RequestLine};
 use crate::limits::Limits;
+use crate::limits::fixed::{SLOWEST_FLUSH, SLOWEST_FLUSH_BYTES};
 use crate::moment::Moment;
 use crate::rate_limit::TokenBucket;
 use crate::websocket::close::close_payload;
 use crate::websocket::frame::{Opcode, append_frame};
 use crate::websocket::{Close, CloseCode, Decoder, Input, Received};
 use crate::write_queue::WriteQueue;
-
-/// A closing connection is given so much time, besides `--close-timeout`...
-const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
-
-/// ...for each so many bytes that it is owed when it begins to close: a slow link may have its last megabyte in 16 s.
-const SLOWEST_FLUSH_BYTES: u32 = 64 * 1024;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -761,6 +754,8 @@ fn next_state(state: State, trigger: Trigger) -> State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

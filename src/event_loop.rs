@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::history::sqlite::errors::OpenError;
 use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
+use crate::limits::fixed::{
+    ACCEPT_PAUSE, ACCEPTS_PER_TURN, EVENTS_PER_TURN, LONGEST_WAIT, MAX_LISTENERS, MEMORY_AT_START_BYTES,
+};
 use crate::listener::{ListenError, Listener, Stream};
 use crate::log_buffer::LogBuffer;
 use crate::moment::{Moment, Now};
@@ -26,24 +29,6 @@ use crate::signals::{Request, Signals};
 const SIGNALS: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 const FIRST_LISTENER: usize = usize::MAX - 1 - MAX_LISTENERS;
-const MAX_LISTENERS: usize = 64;
-
-/// Events taken from the kernel in one turn. The others stay in its queue, behind these, so none is forgotten.
-const EVENTS_PER_TURN: usize = 1024;
-
-/// Connections accepted in one turn from one listener, before those that are there have theirs.
-const ACCEPTS_PER_TURN: usize = 256;
-
-/// How long to wait before accepting again when the system has run out of something. A connection that closes ends the
-/// wait as well.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-
-/// The poller takes its timeout as a small number of milliseconds. Waking up once an hour for nothing costs nothing.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-/// Memory that must be there at the start: for the threads, SQLite, and the first connections. Without it the daemon would be
-/// aborted somewhere on the way, without a sentence.
-const MEMORY_AT_START_BYTES: usize = 48 * 1024 * 1024;
 
 /// What ends the daemon against its will.
 #[derive(Debug)]

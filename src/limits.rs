@@ -1,28 +1,23 @@
-//! Every number that bounds something: one home, a unit, a default with its reason.
+//! Every number that limits something: one home, a unit, a default with its reason.
 //!
-//! `config.rs` gives each a flag; `docs/operating.md` lists them with what happens when one is passed.
+//! [`Limits`] has those with a flag: the flags take their defaults from [`Limits::DEFAULT`], and `docs/operating.md` lists
+//! them with what happens when one is passed. [`fixed`] has those without.
+
+pub mod fixed;
 
 use std::time::Duration;
 
 use crate::rate_limit::{ByteRate, Rate};
-use crate::scrollback::ScrollbackLimit;
 use crate::websocket::MessageLimits;
 
-/// Bytes of log lines that wait while nobody reads them: some 10,000 lines, which is what a rush of so many people makes in
-/// a second. As much again may be in the hands of the thread that writes. What comes on top is dropped and counted.
-pub const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
-
-/// How long the end waits for the last lines to be written: a reader that is there takes them at once.
-pub const LOG_AT_THE_END: Duration = Duration::from_secs(1);
-
-/// Bytes that the kernel may hold of what was written to one TCP connection and has not arrived yet, as payload; it reserves
-/// twice that, for its own bookkeeping, and never more than `net.core.wmem_max`. Left alone it would grow with what a
-/// client does not read, to `net.ipv4.tcp_wmem`'s 4 MiB: outside of `--max-memory`, but within the unit's `MemoryMax=`. At a
-/// round trip of 100 ms this much lets through 10 Mbit/s, and more waits for the reader in its queue.
-pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
-
-/// The same for what has come and was not read yet, of one who may not say more for now. One read takes 64 KiB.
-pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// How much of its past a room keeps in memory. The oldest messages go first, whichever of the two is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrollbackLimit {
+    /// Messages; with 0 nothing is kept at all.
+    pub messages: usize,
+    /// Bytes of their frames. The newest message always stays.
+    pub bytes: usize,
+}
 
 /// The limits of a daemon. Shared by all connections, and changed by nothing while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +68,44 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How fast one connection may send. A person types no more than a few lines a second; 50 at once are a pasted page.
+    pub const RATE: Rate = Rate { burst: 50, per_second: 20 };
+
+    /// A page of text each second, and 80 KiB at once: the longest message, after a rest.
+    pub const BYTE_RATE: ByteRate = ByteRate { per_second: 32 * 1024 };
+
+    /// What fits through 1 Mbit/s, which is a bad phone line, beside the headers of TCP.
+    pub const ROOM_BYTE_RATE: ByteRate = ByteRate { per_second: 100 * 1024 };
+
+    /// How fast one connection may change its name or its room.
+    pub const CHANGE_RATE: Rate = Rate { burst: 5, per_second: 1 };
+
+    /// What a daemon has without flags, but for a history in memory.
+    pub const DEFAULT: Limits = Limits {
+        max_connections: 16_384,
+        max_head_bytes: 8 * 1024,
+        handshake_timeout: Duration::from_secs(10),
+        message: MessageLimits { max_message_bytes: 64 * 1024, max_fragments: 1_024 },
+        message_timeout: Duration::from_secs(60),
+        max_queue_bytes: 1024 * 1024,
+        read_budget_bytes: 64 * 1024,
+        write_budget_bytes: 256 * 1024,
+        ping_interval: Duration::from_secs(30),
+        ping_timeout: Duration::from_secs(20),
+        close_timeout: Duration::from_secs(2),
+        rate: Some(Limits::RATE),
+        byte_rate: Some(Limits::BYTE_RATE),
+        room_byte_rate: Some(Limits::ROOM_BYTE_RATE),
+        change_rate: Some(Limits::CHANGE_RATE),
+        max_rooms: 1_024,
+        kept: fixed::IN_MEMORY,
+        kept_by_all_bytes: fixed::IN_MEMORY.bytes,
+        replay_messages: 50,
+        // The real one depends on the machine, and is found out at the start.
+        max_memory_bytes: usize::MAX,
+        presence_members: 100,
+    };
+
     /// Bytes of the past that are sent at once: half of what may wait, for a newcomer must not be too slow before it has
     /// read anything.
     #[must_use]
@@ -112,31 +145,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            max_connections: 16_384,
-            max_head_bytes: 8 * 1024,
-            handshake_timeout: Duration::from_secs(10),
-            message: MessageLimits { max_message_bytes: 64 * 1024, max_fragments: 1_024 },
-            message_timeout: Duration::from_secs(60),
-            max_queue_bytes: 1024 * 1024,
-            read_budget_bytes: 64 * 1024,
-            write_budget_bytes: 256 * 1024,
-            ping_interval: Duration::from_secs(30),
-            ping_timeout: Duration::from_secs(20),
-            close_timeout: Duration::from_secs(2),
-            rate: Some(Rate { burst: 50, per_second: 20 }),
-            // A page of text each second, and 80 KiB at once: the longest message, after a rest.
-            byte_rate: Some(ByteRate { per_second: 32 * 1024 }),
-            // What fits through 1 Mbit/s, which is a bad phone line, beside the headers of TCP.
-            room_byte_rate: Some(ByteRate { per_second: 100 * 1024 }),
-            change_rate: Some(Rate { burst: 5, per_second: 1 }),
-            max_rooms: 1_024,
-            kept: ScrollbackLimit { messages: 1_000, bytes: 4 * 1024 * 1024 },
-            kept_by_all_bytes: 4 * 1024 * 1024,
-            replay_messages: 50,
-            // The real one depends on the machine, and is found out at the start.
-            max_memory_bytes: usize::MAX,
-            presence_members: 100,
-        }
+        Limits::DEFAULT
     }
 }

@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -14,17 +13,8 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Type};
 
 use crate::hub::Socket;
-use crate::limits::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::fixed::{LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
 use crate::listen_address::{ListenAddress, SocketMode};
-
-/// Connections that may wait to be accepted. PHP's `socket_listen` asks for none, and the last of 200 clients who come
-/// at once wait a second for TCP to try again. The kernel lowers this to its own limit, `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
-
-/// How long a peer's machine may leave what we sent without an answer, or its socket full, before the kernel breaks the
-/// connection. It finds the machines that are gone from the network while we do not read from them; two minutes are more
-/// than a Ping and its answer take, which find the others.
-const UNANSWERED: Duration = Duration::from_secs(120);
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -166,13 +156,13 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     socket.set_tcp_nodelay(true)?;
     // This one is inherited, too.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNANSWERED))?;
+    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
     // And so are these, if they are set before it listens. The window that a peer is offered at first follows from them.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
 }
 
@@ -187,7 +177,7 @@ fn bind_unix(path: &Path, mode: Option<SocketMode>) -> io::Result<Listener> {
     if let Some(mode) = mode {
         std::fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
     }
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
 }
 
@@ -299,7 +289,7 @@ mod tests {
         };
         assert!(stream.nodelay()?);
         let socket = socket2::SockRef::from(&stream);
-        assert_eq!(socket.tcp_user_timeout()?, Some(UNANSWERED));
+        assert_eq!(socket.tcp_user_timeout()?, Some(TCP_USER_TIMEOUT));
         // Linux says how much it reserves, which is twice that.
         let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
         assert_eq!(socket.send_buffer_size()?, factor * SEND_BUFFER_BYTES);

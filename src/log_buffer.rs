@@ -15,19 +15,12 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use log::Level;
 
 use crate::clock;
-use crate::limits::{LOG_AT_THE_END, MAX_WAITING_LOG_BYTES};
+use crate::limits::fixed::{EAGER_LOG_BYTES, LOG_AT_THE_END, LOG_RETRY, MAX_WAITING_LOG_BYTES};
 use crate::log_line::LogLine;
-
-/// Bytes after which a turn's lines are written without waiting for its end, and which an empty buffer may keep.
-const EAGER_BYTES: usize = 64 * 1024;
-
-/// How soon a write is tried again that would have blocked: somebody else has made the terminal or the pipe so.
-const RETRY: Duration = Duration::from_millis(20);
 
 /// Lines that wait. Its clones are the same buffer: one for the logger, one for the loop.
 ///
@@ -123,7 +116,7 @@ impl Write for LogBuffer {
         } else {
             lines.dropped += count_of_lines(record);
         }
-        let is_much = lines.waiting.len() > EAGER_BYTES;
+        let is_much = lines.waiting.len() > EAGER_LOG_BYTES;
         drop(lines);
         if is_much {
             self.write_out();
@@ -164,7 +157,7 @@ impl Shared {
             drop(lines);
             output.put(&piece, dropped);
             piece.clear();
-            piece.shrink_to(EAGER_BYTES);
+            piece.shrink_to(EAGER_LOG_BYTES);
         }
     }
 }
@@ -219,7 +212,7 @@ impl<W: Write> Output<W> {
                     bytes = &bytes[count..];
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(LOG_RETRY),
                 Err(_) => break,
             }
         }
@@ -233,6 +226,8 @@ fn count_of_lines(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::sync::mpsc::{self, Receiver, Sender};
 
     use super::*;

@@ -2,18 +2,10 @@
 
 use std::{fmt, fs};
 
-/// Fewer than this are not enough to begin with: some twelve for the daemon itself, what it was started with, and a few
-/// connections.
-const FEWEST: u64 = 32;
-
-/// For what is open for a moment only: a file of `--web`, the directory of the history, what is being accepted.
-const SPARE: u64 = 8;
+use crate::limits::fixed::{LEAST_OPEN_FILES, SPARE_OPEN_FILES, TURNED_AWAY_AT_ONCE};
 
 /// What the daemon has open where that cannot be counted, without the sockets it listens on.
 const USUAL: u64 = 12;
-
-/// Those who are told 503 take one each; see the hub's slots beyond `--max-connections`.
-const TURNED_AWAY: u64 = 64;
 
 /// The limit on open files, raised as far as it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +30,11 @@ impl OpenFiles {
         let raised = rlimit::increase_nofile_limit(u64::MAX);
         let allowed = raised.or_else(|_| rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(soft, _)| soft));
         let allowed = allowed.unwrap_or(u64::MAX);
-        if allowed < FEWEST { Err(TooFew { needed: FEWEST, allowed }) } else { Ok(OpenFiles { allowed }) }
+        if allowed < LEAST_OPEN_FILES {
+            Err(TooFew { needed: LEAST_OPEN_FILES, allowed })
+        } else {
+            Ok(OpenFiles { allowed })
+        }
     }
 
     /// The connections for which there is room now that everything is open which stays open, with `listeners` sockets to
@@ -52,10 +48,10 @@ impl OpenFiles {
 
     fn room_beside(self, open: u64) -> Result<usize, TooFew> {
         let OpenFiles { allowed } = self;
-        let free = allowed.saturating_sub(open + SPARE);
-        // With few, half of them are for those who come in.
-        match free - TURNED_AWAY.min(free / 2) {
-            0 => Err(TooFew { needed: open + SPARE + 1, allowed }),
+        let free = allowed.saturating_sub(open + SPARE_OPEN_FILES);
+        // A client that is told 503 takes a file, too. With few files, half of them are for those who come in.
+        match free - (TURNED_AWAY_AT_ONCE as u64).min(free / 2) {
+            0 => Err(TooFew { needed: open + SPARE_OPEN_FILES + 1, allowed }),
             room => Ok(usize::try_from(room).unwrap_or(usize::MAX)),
         }
     }

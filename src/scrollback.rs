@@ -5,14 +5,7 @@
 
 use std::collections::VecDeque;
 
-/// How much is kept. The oldest go first, whichever of the two is passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScrollbackLimit {
-    /// Messages; with 0 nothing is kept at all.
-    pub messages: usize,
-    /// Bytes of their frames. The newest message always stays.
-    pub bytes: usize,
-}
+use crate::limits::ScrollbackLimit;
 
 /// See the module.
 #[derive(Debug)]

@@ -8,19 +8,14 @@ use std::path::Path;
 use crate::config::{CliExit, Question};
 use crate::history::sqlite::check;
 use crate::http::Refusal;
+use crate::limits::fixed::{MAX_HEX_BYTES, SHOWN_KEY_CHARACTERS};
 use crate::websocket::frame::{Opcode, Sender};
 use crate::websocket::handshake::{self, GUID, Upgrade};
 use crate::websocket::layout::{self, Layout};
 use crate::websocket::{Decoder, Input, MessageLimits, Received};
 
-/// Hex that is read from standard input, in bytes. The shortest frames make some 200 bytes of output out of each.
-const MAX_HEX_BYTES: u64 = 1024 * 1024;
-
 /// The key of the RFC's own example (sections 1.3 and 4.2.2).
 const EXAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-
-/// Characters of a key that is none that are shown.
-const SHOWN_KEY: usize = 64;
 
 /// What is looked at has no limits but the RFC's.
 const NO_LIMITS: MessageLimits = MessageLimits { max_message_bytes: u64::MAX, max_fragments: u32::MAX };
@@ -89,7 +84,7 @@ fn read_hex(arguments: &[String], stdin: impl Read) -> Result<Vec<u8>, String> {
             return Err(format!("{letter:?} is no hex digit"));
         }
         if digits.len() % 2 == 1 {
-            let shown: String = digits.chars().take(SHOWN_KEY).collect();
+            let shown: String = digits.chars().take(SHOWN_KEY_CHARACTERS).collect();
             return Err(format!("a byte has two hex digits, and {shown:?} has an odd number"));
         }
         let values: Vec<u8> = digits.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
@@ -236,8 +231,9 @@ fn handshake(key: Option<&str>) -> Result<Shown, fmt::Error> {
         Some(key) => (key, ""),
         None => (EXAMPLE_KEY, "  (the RFC's example, section 1.3)"),
     };
-    let shown: String = key.chars().take(SHOWN_KEY).flat_map(char::escape_default).take(SHOWN_KEY).collect();
-    let more = if key.chars().nth(SHOWN_KEY).is_some() { "..." } else { "" };
+    let shown: String =
+        key.chars().take(SHOWN_KEY_CHARACTERS).flat_map(char::escape_default).take(SHOWN_KEY_CHARACTERS).collect();
+    let more = if key.chars().nth(SHOWN_KEY_CHARACTERS).is_some() { "..." } else { "" };
     writeln!(out, "key           {shown}{more}{whence}")?;
     match handshake::decode_key(key) {
         Ok(nonce) => {

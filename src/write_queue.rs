@@ -15,10 +15,8 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::limits::fixed::CHUNKS_PER_WRITE;
 use crate::websocket::frame;
-
-/// Chunks handed to the kernel in one call. More would only help a reader that is far behind already.
-const MAX_SLICES: usize = 16;
 
 /// What an entry of the list takes, with the room that a growing list leaves free.
 const CHUNK_COST_BYTES: usize = 64;
@@ -201,7 +199,7 @@ impl WriteQueue {
         if let (1, Some(only)) = (self.chunks.len(), self.chunks.front()) {
             return socket.write(only.unwritten());
         }
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut slices = [IoSlice::new(&[]); CHUNKS_PER_WRITE];
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
             *slice = IoSlice::new(chunk.unwritten());

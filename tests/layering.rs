@@ -15,16 +15,17 @@ use std::path::{Path, PathBuf};
 const MODULES: &[(&str, &[&str])] = &[
     // Pure: bytes and values.
     ("moment.rs", &[]),
-    ("http/", &["http", "websocket", "chat"]),
+    ("http/", &["http", "websocket", "chat", "limits::fixed"]),
     ("websocket/", &["websocket", "http"]),
-    ("chat/", &["chat", "moment"]),
+    ("chat/", &["chat", "limits::fixed", "moment"]),
     ("history/", &["history", "chat", "moment"]),
     ("rate_limit.rs", &["moment"]),
-    ("scrollback.rs", &[]),
-    ("limits.rs", &["rate_limit", "scrollback::ScrollbackLimit", "websocket::MessageLimits"]),
+    ("scrollback.rs", &["limits"]),
+    ("limits.rs", &["limits", "rate_limit", "websocket::MessageLimits"]),
+    ("limits/", &["limits"]),
     ("close_reason.rs", &["http", "websocket"]),
     // One connection, without its socket and without a rule of chat.
-    ("write_queue.rs", &["websocket::frame"]),
+    ("write_queue.rs", &["limits::fixed", "websocket::frame"]),
     ("connection.rs", &["close_reason", "http", "limits", "moment", "rate_limit", "websocket", "write_queue"]),
     // All connections. The layers above are not known here.
     (
@@ -49,9 +50,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("environment.rs", &[]),
     ("log_filter.rs", &[]),
     ("listener.rs", &["hub::Socket", "limits", "listen_address"]),
-    ("clock.rs", &["moment"]),
+    ("clock.rs", &["limits::fixed", "moment"]),
     ("signals.rs", &[]),
-    ("open_files.rs", &[]),
+    ("open_files.rs", &["limits::fixed"]),
     ("log_line.rs", &["clock"]),
     ("log_buffer.rs", &["clock", "limits", "log_line"]),
     ("available_memory.rs", &[]),
@@ -74,18 +75,9 @@ const MODULES: &[(&str, &[&str])] = &[
     // The face.
     (
         "config.rs",
-        &[
-            "environment::UnknownVariable",
-            "history",
-            "http",
-            "limits",
-            "listen_address",
-            "rate_limit",
-            "scrollback::ScrollbackLimit",
-            "websocket",
-        ],
+        &["environment::UnknownVariable", "history", "http", "limits", "listen_address", "rate_limit", "websocket"],
     ),
-    ("show.rs", &["config", "history::sqlite::check", "http::Refusal", "websocket"]),
+    ("show.rs", &["config", "history::sqlite::check", "http::Refusal", "limits::fixed", "websocket"]),
     ("main.rs", &["clock", "config", "event_loop", "log_buffer", "log_filter", "log_line", "show"]),
     ("lib.rs", &[]),
 ];

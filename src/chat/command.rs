@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::text;
+use crate::limits::fixed::MAX_PING_TOKEN_BYTES;
 
 /// What begins a command: the slash, its full-width form, which people type whose keyboard is set for Chinese or
 /// Japanese, and what looks just like a slash. Nobody begins a sentence with one of these, and a command that is not
@@ -62,9 +63,6 @@ pub enum BadCommand {
     /// A private message, as it seems, with another sign for its slash.
     Slip,
 }
-
-/// The longest token of a `/ping`, in bytes: as much as a Ping frame may carry (RFC 6455 section 5.5).
-const MAX_PING_TOKEN_BYTES: usize = 125;
 
 /// A row of the table of commands.
 struct Command {

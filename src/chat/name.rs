@@ -11,13 +11,7 @@ use unicode_security::skeleton;
 
 use super::emoji;
 use super::text::{self, BadCharacter};
-
-/// The longest name: characters, after NFC. At most four bytes each, so 128 bytes.
-pub const MAX_NAME_CHARACTERS: usize = 32;
-
-/// How many characters of a name's compatibility form count when looks are compared. Names as people have them are
-/// shorter; 32 of the longest ligatures would be 576, and five times as dear.
-const MAX_PLAIN_CHARACTERS: usize = 128;
+use crate::limits::fixed::{MAX_NAME_CHARACTERS, MAX_PLAIN_NAME_CHARACTERS};
 
 /// What events by the daemon itself have for a name.
 pub const DAEMON: &str = "roomd";
@@ -222,10 +216,10 @@ fn without_second_dots(characters: impl Iterator<Item = char>) -> impl Iterator<
 /// count as one: `Lan` cannot come while `Ian` is here, which is better than two `Ian`. A skeleton has no joiners and no
 /// selectors, and so no tags; but flags differ by them alone, so tags count as the letters that they spell.
 ///
-/// One character can become eighteen (`ﷺ`): the look is that of the first [`MAX_PLAIN_CHARACTERS`] of them.
+/// One character can become eighteen (`ﷺ`): the look is that of the first [`MAX_PLAIN_NAME_CHARACTERS`] of them.
 fn look(text: &str) -> String {
     let spelt = text.chars().map(|character| emoji::spelt_by_tag(character).unwrap_or(character));
-    let plain: String = without_second_dots(spelt.nfkd().take(MAX_PLAIN_CHARACTERS)).collect();
+    let plain: String = without_second_dots(spelt.nfkd().take(MAX_PLAIN_NAME_CHARACTERS)).collect();
     let first: String = skeleton(&plain).collect();
     let small: String = skeleton(&fold(&first)).collect();
     without_second_dots(small.chars()).map(|character| if character == 'i' { 'l' } else { character }).collect()

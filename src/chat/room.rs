@@ -1,7 +1,5 @@
 //! Who is in a room, and when their coming and going is news.
 
-use std::time::Duration;
-
 use serde_json::value::RawValue;
 use slab::Slab;
 
@@ -9,13 +7,8 @@ use super::event::json_names;
 use super::name::Name;
 use super::room_name::RoomName;
 use super::roster::{Roster, Unavailable};
+use crate::limits::fixed::{MAX_USERS_LISTED, ONLINE_EVERY};
 use crate::moment::Moment;
-
-/// Names in a welcome: enough for a roster at a glance, few enough that ten thousand welcomes stay cheap.
-pub const MAX_USERS_LISTED: usize = 100;
-
-/// How often a large room hears how many it is.
-const ONLINE_EVERY: Duration = Duration::from_secs(1);
 
 /// A member's place in the room, from joining to leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,6 +212,8 @@ impl Listed {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(millis: u64) -> Moment {

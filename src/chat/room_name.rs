@@ -6,9 +6,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use super::text::{self, BadCharacter};
-
-/// The longest name of a room: bytes of UTF-8, after NFC.
-pub const MAX_ROOM_NAME_BYTES: usize = 64;
+use crate::limits::fixed::MAX_ROOM_NAME_BYTES;
 
 /// A room's name. Case counts: it is a part of an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

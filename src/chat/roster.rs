@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 
 use super::name::{self, Name, NameKey};
 use super::text;
+use crate::limits::fixed::MAX_NAME_CHARACTERS;
 
 /// The chosen names of a room. `H` says whose they are.
 ///
@@ -105,7 +106,7 @@ impl<H: Copy + Eq> Roster<H> {
     /// Who has the chosen name that is meant by `name_text`: case, and white space around it, do not count.
     #[must_use]
     pub fn holder(&self, name_text: &str) -> Option<H> {
-        let text = text::composed(name_text.trim(), name::MAX_NAME_CHARACTERS)?;
+        let text = text::composed(name_text.trim(), MAX_NAME_CHARACTERS)?;
         self.held.get(name::fold(&text).as_str()).map(|held| held.holder)
     }
 }

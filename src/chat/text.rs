@@ -9,9 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::{emoji, unseen};
-
-/// Nonspacing marks on one letter (UTS 39 section 5.4). Hebrew with vowels and accents needs three, Vietnamese two.
-const MOST_MARKS: usize = 4;
+use crate::limits::fixed::MAX_MARKS_ON_A_LETTER;
 
 /// Why a character may not stand in a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +81,7 @@ fn check_marks(text: &str) -> Result<(), BadCharacter> {
     for character in text.nfd() {
         if character.general_category() != GeneralCategory::NonspacingMark {
             (marks, last) = (0, None);
-        } else if marks == MOST_MARKS || last == Some(character) {
+        } else if marks == MAX_MARKS_ON_A_LETTER || last == Some(character) {
             return Err(BadCharacter::PiledMarks);
         } else {
             (marks, last) = (marks + 1, Some(character));

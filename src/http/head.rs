@@ -8,9 +8,7 @@ use std::fmt;
 
 use super::refusal::Refusal;
 use super::response::BodyWanted;
-
-/// Header lines in one request. Browsers send about 15; proxies add a few.
-const MAX_HEADERS: usize = 64;
+use crate::limits::fixed::{LOGGED_METHOD_CHARACTERS, LOGGED_PATH_CHARACTERS, MAX_HEADERS};
 
 /// Finds the end of the head, the empty line.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,12 +101,6 @@ pub struct Head<'b> {
 /// a line of a log should be. Not the query, which holds names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLine(Box<str>);
-
-/// Characters of a path that are logged; the longest room with percent signs has 195.
-const LOGGED_PATH_CHARACTERS: usize = 200;
-
-/// Characters of a method that are logged. The longest that is registered has 17.
-const LOGGED_METHOD_CHARACTERS: usize = 20;
 
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,6 @@
 //! allocated, and on the hot path nothing is.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use log::warn;
 
@@ -19,20 +18,11 @@ use super::{Hub, PeerId, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::history::Reach;
+use crate::limits::fixed::{RETRY_AFTER_BYTES, STALLED_LOOK_EVERY, TURN_AWAY_FOR};
 use crate::moment::Moment;
 
 /// Says how many bytes of memory are in use.
 pub type Gauge = Box<dyn Fn() -> usize>;
-
-/// Between two looks for clients that take nothing of what waits for them: several round trips on a bad line.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// So long newcomers are turned away, after the budget was reached.
-const TURN_AWAY_FOR: Duration = Duration::from_secs(1);
-
-/// When closing everybody who owes something was not enough, it is tried again when so much more is in use: to look
-/// through all connections once for each MiB is no burden, to do it each turn would be one.
-const RETRY_AFTER_BYTES: usize = 1024 * 1024;
 
 /// How much is in use, and what was done about it.
 pub(super) struct Memory {
@@ -88,7 +78,7 @@ impl<S: Socket> Hub<S> {
     /// From half of the budget on: those who have not taken anything between two looks are known to stall. They go first
     /// when the time comes, so that nobody who reads is closed for those who do not.
     fn mark_stalled(&mut self, now: Moment) {
-        if now < self.memory.looked_at + LOOK_EVERY {
+        if now < self.memory.looked_at + STALLED_LOOK_EVERY {
             return;
         }
         self.memory.looked_at = now;
@@ -102,7 +92,7 @@ impl<S: Socket> Hub<S> {
     fn close_debtors(&mut self, in_use_before: usize, now: Moment) {
         let most = self.limits.max_memory_bytes;
         let enough = most / 4 * 3;
-        if self.log.reach() == Reach::Older {
+        if self.history.reach() == Reach::Older {
             self.rooms.shorten_tails(&self.limits);
         }
         let mut debtors: Vec<(bool, Reverse<usize>, PeerId)> = Vec::new();

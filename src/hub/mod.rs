@@ -1,9 +1,9 @@
 //! The hub: every connection with its socket, the rooms they are in, and the turn that moves all of them on.
 //!
 //! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
-//! `rooms` who hears what, `share` how much a room may say, `log_port` what goes to the log and comes back, `membership` how
-//! members come and go, `commands` what becomes of a command, `pages` what the history is asked for, `memory` what all
-//! may hold together, `trace` all of it frame by frame in the log.
+//! `rooms` who hears what, `share` how much a room may say, `presence` how members come and go, `speech` what becomes of
+//! a line of text, `pages` what the history is asked for, `memory` what all may hold together, `wire` all of it frame by
+//! frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -29,7 +29,6 @@ use std::time::Duration;
 use log::{Level, debug, info, log};
 use slab::Slab;
 
-use self::log_port::LogPort;
 use self::membership::{Leaver, NOWHERE};
 pub use self::memory::Gauge;
 use self::memory::Memory;
@@ -41,16 +40,18 @@ use crate::chat::event::message_bytes;
 use crate::chat::{Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Due, Incoming, Phase, State};
-use crate::history::{Condition, Entry, History, Outcome, Stored, Wanted};
+use crate::history::{Condition, Entry, History, Outcome, Pressure, Stored, Wanted};
 use crate::http::Refusal;
 use crate::http::route::{Endpoint, Health, Site, Verbosity};
 use crate::limits::Limits;
+use crate::limits::fixed::{
+    FLUSH_BYTES_PER_TURN, FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE, TURNED_AWAY_AT_ONCE,
+};
 use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
 use crate::write_queue::Flushed;
 
 mod commands;
-mod log_port;
 mod membership;
 mod memory;
 mod pages;
@@ -59,35 +60,12 @@ mod share;
 mod slot;
 mod trace;
 
-/// What one turn takes in from all connections together: bytes read, and for each message its text and
-/// [`MESSAGE_INTAKE_BYTES`]. It bounds how long the turn takes and how large its chunk becomes: about six times this, if
-/// every character has to be escaped. Those left over come first in the next turn.
-const INTAKE_BYTES_PER_TURN: usize = 1024 * 1024;
-
 /// What an event adds to its text: the keys, the name, the numbers. Without it, messages of one letter would make a chunk
 /// of twenty times the bytes that were read.
 const MESSAGE_INTAKE_BYTES: usize = 128;
 
-/// A message counts once more for every so many members of its room, in what a turn takes in and in what it takes back from
-/// the history: so 1 MiB comes to about 256 MiB written, in which time the calls to write cost no more than the copying
-/// if there are 10,000 members. Without it, 1 MiB for those was 10 GB copied into their sockets. That took 6 seconds, in
-/// which the loop saw no signal and served nobody else.
-const MEMBERS_PER_INTAKE: usize = 256;
-
-/// What one turn writes out of the queues of all connections together, counting [`FLUSH_CALL_BYTES`] for each. The others
-/// have theirs in the next turn, before those who had some in this one.
-const FLUSH_BYTES_PER_TURN: usize = 64 * 1024 * 1024;
-
 /// What a flush counts besides its bytes: a call of the system takes about as long as copying so many.
 const FLUSH_CALL_BYTES: usize = 4 * 1024;
-
-/// Frames taken from one connection in one turn, before the others have theirs. A turn lasts as long as writing what it
-/// took in, so this bounds how long one who floods a room makes the next speaker wait: 16 short messages are 2 KiB for
-/// each member, and writing 2 KiB takes hardly longer than writing one message. Ten who send ten at a time are not held up.
-const FRAMES_PER_TURN: usize = 16;
-
-/// Slots kept beyond `--max-connections` for those who are told that the daemon is full.
-const TURNED_AWAY_AT_ONCE: usize = 64;
 
 /// What the hub needs of a socket besides reading and writing. None of it ever blocks.
 pub trait Socket: Read + Write {
@@ -166,11 +144,13 @@ pub struct Hub<S> {
     slots: Slab<Slot<S>>,
     next_serial: u32,
     rooms: Rooms,
-    log: LogPort,
+    history: Box<dyn History<PeerId>>,
     /// Parts of the past that were asked of the history, or are to be.
     page_requests: PageRequests,
     /// How much memory is in use, and what to do about it.
     memory: Memory,
+    /// Visitors without a name of their own so far; the newest is called after it.
+    tourists: u64,
     /// The one buffer that all connections read into.
     scratch: Vec<u8>,
 
@@ -201,6 +181,8 @@ pub struct Hub<S> {
     /// All that had arrived by then has been read once, but for those who are not read on purpose. No deadline after it
     /// has passed yet.
     read_until: Moment,
+    /// Something was appended to the history that has not been asked back.
+    is_to_commit: bool,
     /// Deadlines. An entry may be out of date: the connection's own deadline decides when its time comes.
     timers: BinaryHeap<Reverse<(Moment, PeerId)>>,
     /// Who leaves its room now is told that the daemon ends.
@@ -221,7 +203,8 @@ impl<S: Socket> Hub<S> {
             slots: Slab::new(),
             next_serial: 1,
             rooms: Rooms::new(),
-            log: LogPort::new(history),
+            tourists: history.tourists(),
+            history,
             page_requests: PageRequests::default(),
             memory: Memory::unmeasured(),
             scratch: vec![0; limits.read_budget_bytes],
@@ -237,6 +220,7 @@ impl<S: Socket> Hub<S> {
             intake_bytes: 0,
             round: Round { until: Moment::START, left: 0 },
             read_until: Moment::START,
+            is_to_commit: false,
             timers: BinaryHeap::new(),
             is_shutting_down: false,
             endings: BTreeMap::new(),
@@ -356,7 +340,7 @@ impl<S: Socket> Hub<S> {
     /// Whether another turn is needed although nothing may happen in between.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.log.is_to_commit() || !self.to_read.is_empty() || !self.to_flush.is_empty() || !self.to_reap.is_empty()
+        self.is_to_commit || !self.to_read.is_empty() || !self.to_flush.is_empty() || !self.to_reap.is_empty()
     }
 
     /// When the next turn is needed at the latest.
@@ -364,7 +348,10 @@ impl<S: Socket> Hub<S> {
     pub fn deadline(&self) -> Moment {
         let next_timer = self.timers.peek().map_or(Moment::NEVER, |Reverse((moment, _))| *moment);
         // While the history has fallen behind nobody speaks, whatever is left of a share.
-        let next_in_line = if self.log.is_behind() { Moment::NEVER } else { self.rooms.lines_deadline(&self.limits) };
+        let next_in_line = match self.history.pressure() {
+            Pressure::Low => self.rooms.lines_deadline(&self.limits),
+            Pressure::High => Moment::NEVER,
+        };
         next_timer.min(self.rooms.deadline()).min(next_in_line)
     }
 
@@ -398,7 +385,7 @@ impl<S: Socket> Hub<S> {
     /// The time for goodbyes was over so long ago: to cut off ten thousand takes a moment, and the history is to make up for
     /// it when it is dropped.
     pub fn is_late(&mut self, late: Duration) {
-        self.log.is_late(late);
+        self.history.is_late(late);
     }
 
     /// The time that closing connections have.
@@ -453,7 +440,7 @@ impl<S: Socket> Hub<S> {
     fn read(&mut self, now: Now) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intake_bytes = 0;
-        let is_behind = self.log.is_behind();
+        let pressure = self.history.pressure();
         // Those who are not done go to the back of the list and have their next turn in the next turn.
         for _ in 0..self.to_read.len() {
             if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
@@ -462,7 +449,7 @@ impl<S: Socket> Hub<S> {
             let Some(id) = self.to_read.pop_front() else { break };
             self.round.left = self.round.left.saturating_sub(1);
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            if is_behind && matches!(slot.membership, Membership::Seated(_)) {
+            if pressure == Pressure::High && matches!(slot.membership, Membership::Seated(_)) {
                 self.held_up.push(id);
                 continue;
             }
@@ -479,7 +466,7 @@ impl<S: Socket> Hub<S> {
             self.read_from(id, &mut scratch, now);
             self.reschedule(id);
         }
-        if !is_behind {
+        if pressure == Pressure::Low {
             self.read_from_lines(&mut scratch, now);
         }
         self.scratch = scratch;
@@ -613,7 +600,8 @@ impl<S: Socket> Hub<S> {
                         if let Some((kind, text)) = said {
                             self.intake_bytes += delivery_cost(text, room.online());
                             let entry = Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text };
-                            self.log.append(slot.room, entry);
+                            self.history.append(slot.room, entry);
+                            self.is_to_commit = true;
                             if self.limits.rate.is_some() || self.limits.room_byte_rate.is_some() {
                                 bytes = message_bytes(room.name(), name, text);
                                 is_share_spent = share.charge(id, bytes, &self.limits, now.moment);
@@ -642,9 +630,10 @@ impl<S: Socket> Hub<S> {
 
     /// Takes from the history what has happened and encodes it, once, in that order.
     fn commit(&mut self, now: Now) {
-        self.log.begin_commit(now);
+        self.is_to_commit = false;
+        self.history.tick(now);
         let mut delivered_bytes = 0;
-        while let Some((room, outcome)) = self.log.next() {
+        while let Some((room, outcome)) = self.history.next() {
             match outcome {
                 Outcome::Said(message) => {
                     let members = self.rooms.get(room).map_or(0, |state| state.room.online());
@@ -652,7 +641,7 @@ impl<S: Socket> Hub<S> {
                     self.rooms.say(room, message, &self.limits, now.moment);
                     // A disk gives back at once what many turns have taken in. The rest is for the next turns.
                     if delivered_bytes >= INTAKE_BYTES_PER_TURN {
-                        self.log.put_off();
+                        self.is_to_commit = true;
                         break;
                     }
                 }
@@ -673,7 +662,7 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
-        self.site.health = match self.log.condition() {
+        self.site.health = match self.history.condition() {
             Condition::Good => Health::Good,
             Condition::Damaged => Health::PastIsDamaged,
             Condition::CannotKeep => Health::CannotKeep,
@@ -684,7 +673,7 @@ impl<S: Socket> Hub<S> {
         self.ask_for_pages();
         self.rooms.tell_counts(now.moment);
         // Who is leaving says nothing more, and is not held up; who is gone is forgotten.
-        let is_behind = self.log.is_behind();
+        let is_behind = self.history.pressure() == Pressure::High;
         self.held_up.retain(|id| {
             let Some(slot) = slot_of(&mut self.slots, *id) else { return false };
             let is_held_up = is_behind && matches!(slot.membership, Membership::Seated(_));
@@ -778,7 +767,7 @@ impl<S: Socket> Hub<S> {
     /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.
     fn end_failing(&mut self) {
         for id in std::mem::take(&mut self.failing) {
-            let is_behind = self.log.is_behind();
+            let is_behind = self.history.pressure() == Pressure::High;
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             let is_held_up = slot.is_in_line || is_behind && matches!(slot.membership, Membership::Seated(_));
             if slot.connection.has_failed() && (is_held_up || !slot.has_bytes() || !slot.wants_bytes(&self.limits)) {
@@ -851,7 +840,7 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
-        let is_held_up = self.log.is_behind();
+        let is_held_up = self.history.pressure() == Pressure::High;
         for (moment, id) in due {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if slot.armed == moment {

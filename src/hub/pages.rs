@@ -12,13 +12,7 @@ use super::slot::{Membership, slot_of};
 use super::{Hub, PeerId, Socket};
 use crate::history::{PageSize, RoomKey, Wanted};
 use crate::limits::Limits;
-
-/// Messages in one answer to `/history`.
-const PAGE_MESSAGES: usize = 50;
-
-/// Pages, or pieces of pages, that the history is asked for at a time, and so the most that come back in one turn. While the
-/// loop encodes one, the history reads the next.
-const PAGES_AT_ONCE: usize = 2;
+use crate::limits::fixed::{PAGE_MESSAGES, PAGES_AT_ONCE};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -71,7 +65,8 @@ impl<S: Socket> Hub<S> {
                 _ => continue,
             }
             self.page_requests.under_way.push(slot.room);
-            self.log.read(slot.room, wanted, page_size(wanted, &self.limits), id);
+            self.history.read(slot.room, wanted, page_size(wanted, &self.limits), id);
+            self.is_to_commit = true;
         }
     }
 
@@ -85,7 +80,7 @@ impl<S: Socket> Hub<S> {
     /// Nobody is in that room any more: what the history had under way of it does not come back.
     pub(super) fn forget(&mut self, room: RoomKey) {
         self.page_requests.under_way.retain(|under_way| *under_way != room);
-        self.log.forget(room);
+        self.history.forget(room);
     }
 }
 

@@ -11,17 +11,12 @@ use crate::chat::event::LEAST_MESSAGE_BYTES;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
 use crate::http::route::Verbosity;
-use crate::limits::Limits;
+use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
+use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
-use crate::scrollback::{Scrollback, ScrollbackLimit};
+use crate::scrollback::Scrollback;
 use crate::websocket::frame;
 use crate::write_queue::TurnChunk;
-
-/// Buffers that wait for the next rooms in which something is said.
-const SPARE_BUFFERS: usize = 8;
-
-/// Bytes of its scrollback that a room keeps when memory runs out: a screen of usual messages.
-const SCREEN_BYTES: usize = 16 * 1024;
 
 /// See the module.
 pub(super) struct Rooms {

@@ -9,14 +9,12 @@ use super::PeerId;
 use super::rooms::Rooms;
 use super::slot::{Slot, slot_of};
 use crate::connection::{Phase, State};
+use crate::limits::fixed::SHOWN_PAYLOAD_BYTES;
 use crate::websocket::frame::{FrameHeader, split_first_of_ours};
 use crate::websocket::layout::{self, Layout};
 
 /// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
 const TARGET: &str = "roomd::wire";
-
-/// Bytes of a payload that are shown.
-const SHOWN_PAYLOAD_BYTES: usize = 64;
 
 /// Draws frames. There is one only if the log asks for it: who has none pays nothing.
 ///

@@ -25,10 +25,9 @@ use roomd::http::response::BodyWanted;
 use roomd::http::route::{EchoService, Endpoint, Health, Site, Verbosity, Visit};
 use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
-use roomd::limits::Limits;
+use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::{ByteRate, Rate};
-use roomd::scrollback::ScrollbackLimit;
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 use serde_json::Value;
 

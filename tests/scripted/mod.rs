@@ -15,10 +15,9 @@ use roomd::history::memory::Memory;
 use roomd::http::route::{EchoService, Health, Site};
 use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
-use roomd::limits::Limits;
+use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};
 use roomd::rate_limit::{ByteRate, Rate};
-use roomd::scrollback::ScrollbackLimit;
 
 /// What a browser sends to become a member: headers of the size and in the order of one of 2025.
 const BROWSER_HEAD: &str = "GET / HTTP/1.1\r\n\

@@ -1,0 +1,197 @@
+//! The limits without a flag: each is a number that no operator has a reason to change, or one that a protocol promises.
+//!
+//! An estimate of a cost stands beside the code that counts with it, and a number that an RFC fixes stands in the module
+//! of its protocol. The parts are in the order in which bytes travel.
+
+use std::time::Duration;
+
+use super::ScrollbackLimit;
+
+// ---- Accepting --------------------------------------------------------------------------------------------------------
+
+/// Addresses that one daemon listens on.
+pub const MAX_LISTENERS: usize = 64;
+
+/// Connections that may wait to be accepted. PHP's `socket_listen` asks for none, and the last of 200 clients who come
+/// at once wait a second for TCP to try again. The kernel lowers this to its own limit, `net.core.somaxconn`.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Events taken from the kernel in one turn. The others stay in its queue, behind these, so none is forgotten.
+pub const EVENTS_PER_TURN: usize = 1024;
+
+/// Connections accepted in one turn from one listener, before the open connections have their turn.
+pub const ACCEPTS_PER_TURN: usize = 256;
+
+/// How long to wait before accepting again when the system has run out of something. A connection that closes ends the
+/// wait as well.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest wait for an event. The poller takes its timeout as a small number of milliseconds, and to wake up once an
+/// hour costs nothing.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Time between two turns that counts besides the time for which the loop meant to wait. What is more was a pause: the
+/// process was stopped, or the machine, or one turn took long. A pause brings no deadline nearer. A second always counts,
+/// so that time goes on however much the loop has to do.
+pub const COUNTED_OF_A_PAUSE: Duration = Duration::from_secs(1);
+
+/// Slots beyond `--max-connections` for clients that are told 503. Each takes an open file, too.
+pub const TURNED_AWAY_AT_ONCE: usize = 64;
+
+/// The fewest open files that are enough to begin with: some twelve for the daemon itself, what it was started with, and
+/// a few connections.
+pub const LEAST_OPEN_FILES: u64 = 32;
+
+/// Open files left for what is open for a moment only: a file of `--web`, the directory of the history, a connection that
+/// is being accepted.
+pub const SPARE_OPEN_FILES: u64 = 8;
+
+/// Memory that must be there at the start: for the threads, SQLite, and the first connections. Without it the daemon would
+/// be aborted later, without a sentence.
+pub const MEMORY_AT_START_BYTES: usize = 48 * 1024 * 1024;
+
+/// The least `--max-memory`. With less, every client would be refused: the daemon by itself takes a part of it.
+pub const LEAST_MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+// ---- Sockets ----------------------------------------------------------------------------------------------------------
+
+/// Bytes that the kernel may hold of what was written to one TCP connection and has not arrived yet, as payload; it reserves
+/// twice that, for its own bookkeeping, and never more than `net.core.wmem_max`. Without this limit it would grow with what
+/// a client does not read, to `net.ipv4.tcp_wmem`'s 4 MiB: outside of `--max-memory`, but within the unit's `MemoryMax=`. At
+/// a round trip of 100 ms this much lets through 10 Mbit/s, and more waits for the reader in its queue.
+pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// The same for what has come and was not read yet, of a client that is throttled. One read takes 64 KiB.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a peer's machine may leave what we sent without an answer, or its socket full, before the kernel breaks the
+/// connection. It finds the machines that have left the network while we do not read from them; two minutes are more than
+/// a Ping and its answer take, which find the others.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Chunks handed to the kernel in one call. More would only help a reader that is far behind already.
+pub const CHUNKS_PER_WRITE: usize = 16;
+
+// ---- Requests and connections -----------------------------------------------------------------------------------------
+
+/// Header lines in one request. Browsers send about 15; proxies add a few.
+pub const MAX_HEADERS: usize = 64;
+
+/// Characters of a path that are logged; the longest room with percent signs has 195.
+pub const LOGGED_PATH_CHARACTERS: usize = 200;
+
+/// Characters of a method that are logged. The longest that is registered has 17.
+pub const LOGGED_METHOD_CHARACTERS: usize = 20;
+
+/// Time that a closing connection has, besides `--close-timeout`, for each [`SLOWEST_FLUSH_BYTES`] that wait for it when it
+/// begins to close: a slow link may have its last megabyte in 16 s.
+pub const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
+
+/// See [`SLOWEST_FLUSH`].
+pub const SLOWEST_FLUSH_BYTES: u32 = 64 * 1024;
+
+// ---- A turn of the loop -----------------------------------------------------------------------------------------------
+
+/// What one turn takes in from all connections together: bytes read, and for each message its text and what an event adds
+/// to it. It limits how long the turn takes and how large its chunk becomes: about six times this, if every character has
+/// to be escaped. Connections that were not read come first in the next turn.
+pub const INTAKE_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// A message counts once more for every so many members of its room, in what a turn takes in and in what it takes back from
+/// the history: so 1 MiB comes to about 256 MiB written, in which time the calls to write cost no more than the copying
+/// if there are 10,000 members. Without it, 1 MiB for those was 10 GB copied into their sockets. That took 6 seconds, in
+/// which the loop saw no signal and served no other room.
+pub const MEMBERS_PER_INTAKE: usize = 256;
+
+/// What one turn writes out of the queues of all connections together, each call counted as some bytes more. The others
+/// come first in the next turn.
+pub const FLUSH_BYTES_PER_TURN: usize = 64 * 1024 * 1024;
+
+/// Frames taken from one connection in one turn, before the others have theirs. A turn lasts as long as writing what it
+/// took in, so this limits how long a client that floods a room makes the next speaker wait: 16 short messages are 2 KiB
+/// for each member, and writing 2 KiB takes hardly longer than writing one message. Ten who send ten at a time are not held up.
+pub const FRAMES_PER_TURN: usize = 16;
+
+/// Buffers that wait for the next rooms in which something is said.
+pub const SPARE_BUFFERS: usize = 8;
+
+// ---- Rooms, names, messages: docs/protocol.md promises these -----------------------------------------------------------
+
+/// The longest name: characters, after NFC. At most four bytes each, so 128 bytes.
+pub const MAX_NAME_CHARACTERS: usize = 32;
+
+/// Characters of a name's compatibility form that count when looks are compared. Names as people have them are shorter; 32
+/// of the longest ligatures would be 576, and take five times as long.
+pub const MAX_PLAIN_NAME_CHARACTERS: usize = 128;
+
+/// Nonspacing marks on one letter (UTS 39 section 5.4). Hebrew with vowels and accents needs three, Vietnamese two.
+pub const MAX_MARKS_ON_A_LETTER: usize = 4;
+
+/// The longest name of a room: bytes of UTF-8, after NFC.
+pub const MAX_ROOM_NAME_BYTES: usize = 64;
+
+/// The longest token of a `/ping`, in bytes: as much as a Ping frame may carry (RFC 6455 section 5.5).
+pub const MAX_PING_TOKEN_BYTES: usize = 125;
+
+/// Names in a welcome: enough to see who is there, few enough that ten thousand welcomes stay cheap.
+pub const MAX_USERS_LISTED: usize = 100;
+
+/// How often a large room hears how many members it has.
+pub const ONLINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Messages in one answer to `/history`.
+pub const PAGE_MESSAGES: usize = 50;
+
+/// Pages, or pieces of pages, that the history is asked for at a time, and so the most that come back in one turn. While the
+/// loop encodes one, the history reads the next.
+pub const PAGES_AT_ONCE: usize = 2;
+
+// ---- Memory -----------------------------------------------------------------------------------------------------------
+
+/// What `--history memory` keeps, in one room or in all together.
+pub const IN_MEMORY: ScrollbackLimit = ScrollbackLimit { messages: 1_000, bytes: 4 * 1024 * 1024 };
+
+/// What a room keeps in memory though a file has it: enough for newcomers and for those who come back after a short break,
+/// so that few have to wait for the disk.
+pub const BESIDE_A_FILE: ScrollbackLimit = ScrollbackLimit { messages: 256, bytes: 256 * 1024 };
+
+/// The same of all rooms together: what 64 rooms need in which much is said. With more such rooms, each keeps less.
+pub const BESIDE_A_FILE_ALL_BYTES: usize = 64 * BESIDE_A_FILE.bytes;
+
+/// Bytes of its scrollback that a room keeps when memory runs out: a screen of usual messages.
+pub const SCREEN_BYTES: usize = 16 * 1024;
+
+/// Between two looks for clients that take nothing of what waits for them: several round trips on a bad line.
+pub const STALLED_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long newcomers are turned away after `--max-memory` was reached.
+pub const TURN_AWAY_FOR: Duration = Duration::from_secs(1);
+
+/// When closing every client for whom much waits was not enough, it is tried again when so much more is in use: to look
+/// through all connections once for each MiB costs little, to do it each turn would cost much.
+pub const RETRY_AFTER_BYTES: usize = 1024 * 1024;
+
+// ---- The log of the daemon, and what is shown to people ----------------------------------------------------------------
+
+/// Bytes of log lines that wait while nothing reads them: some 10,000 lines, which is what a rush of so many people makes in
+/// a second. As much again may be in the hands of the thread that writes. What comes on top is dropped and counted.
+pub const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
+
+/// Bytes after which a turn's lines are written without waiting for its end, and which an empty buffer may keep.
+pub const EAGER_LOG_BYTES: usize = 64 * 1024;
+
+/// How soon a write to the log is tried again that would have blocked: another process has made the terminal or the pipe so.
+pub const LOG_RETRY: Duration = Duration::from_millis(20);
+
+/// How long the end waits for the last lines to be written: a reader that is there takes them at once.
+pub const LOG_AT_THE_END: Duration = Duration::from_secs(1);
+
+/// Hex that `roomd decode` reads from standard input, in bytes. The shortest frames make some 200 bytes of output out of
+/// each.
+pub const MAX_HEX_BYTES: u64 = 1024 * 1024;
+
+/// Characters that `roomd handshake` shows of something that is no key.
+pub const SHOWN_KEY_CHARACTERS: usize = 64;
+
+/// Bytes of a payload that a frame in the log shows.
+pub const SHOWN_PAYLOAD_BYTES: usize = 64;
