@@ -68,8 +68,7 @@ impl<S: Socket> Hub<S> {
         let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
         state.room.plan_rename(seat, name);
         slot.membership = Membership::Waiting(seat);
-        self.history.append(slot.room, Entry::Renamed(id));
-        self.is_to_commit = true;
+        self.log.append(slot.room, Entry::Renamed(id));
         Ok(())
     }
 
@@ -154,15 +153,14 @@ impl<S: Socket> Hub<S> {
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
         let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
-        if !more && self.history.reach() == Reach::Older && newest_first.len() < size.messages {
+        if !more && self.log.reach() == Reach::Older && newest_first.len() < size.messages {
             slot.membership = Membership::Waiting(seat);
             self.page_requests.push(id, Wanted::Before(before));
-            // Asked for at the end of the turn; and nothing else may happen in this one.
-            self.is_to_commit = true;
+            // It is asked for at the end of this turn's commit.
             return Ok(());
         }
         // A full page may end just where the scrollback does: that there is nothing more, the next page says.
-        let more = more || self.history.reach() == Reach::Older;
+        let more = more || self.log.reach() == Reach::Older;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
         self.answer(id, Event::History { before, messages: &messages, count, more });

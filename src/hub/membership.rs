@@ -71,8 +71,7 @@ impl<S: Socket> Hub<S> {
             self.forget(room);
         }
         if is_new {
-            self.history.open(key, name);
-            self.is_to_commit = true;
+            self.log.open(key, name);
         }
         Ok(key)
     }
@@ -94,18 +93,13 @@ impl<S: Socket> Hub<S> {
             }
             Ok(()) => Some(name),
         });
-        let name = claimed.unwrap_or_else(|| {
-            self.tourists += 1;
-            self.history.gave_number(self.tourists);
-            Name::tourist(self.tourists)
-        });
+        let name = claimed.unwrap_or_else(|| self.log.name_tourist());
         if let Some(slot) = slot_of(&mut self.slots, id) {
             slot.room = room;
             slot.membership = Membership::Joining;
             slot.arrival =
                 Some(Box::new(Arrival::Joining(Newcomer { name: name.clone(), since, missed: Vec::new(), problems })));
-            self.history.append(room, Entry::Came(id));
-            self.is_to_commit = true;
+            self.log.append(room, Entry::Came(id));
         }
         name
     }
@@ -145,7 +139,7 @@ impl<S: Socket> Hub<S> {
         let Some(Arrival::Joining(Newcomer { since, .. })) = slot.arrival.as_deref() else { return };
         let (room, since) = (slot.room, *since);
         let Some(state) = self.rooms.get(room) else { return };
-        match (state.past(since, self.history.reach(), &self.limits), since) {
+        match (state.past(since, self.log.reach(), &self.limits), since) {
             (Past::Older, Some(since)) => self.page_requests.push(id, Wanted::After(since)),
             (past, _) => self.seat(id, past, now),
         }
@@ -283,8 +277,7 @@ impl<S: Socket> Hub<S> {
             }
             Membership::None | Membership::Leaving(_) | Membership::JoinCancelled => return,
         };
-        self.history.append(slot.room, Entry::Went(id));
-        self.is_to_commit = true;
+        self.log.append(slot.room, Entry::Went(id));
     }
 
     /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
@@ -386,7 +379,7 @@ impl<S: Socket> Hub<S> {
 
     /// A room has one visitor less. If it was the last, the history may forget the room.
     pub(super) fn leave_empty(&mut self, room: RoomKey) {
-        if self.rooms.leave(room, self.history.reach()) {
+        if self.rooms.leave(room, self.log.reach()) {
             self.forget(room);
         }
     }

@@ -92,7 +92,7 @@ impl<S: Socket> Hub<S> {
     fn close_debtors(&mut self, in_use_before: usize, now: Moment) {
         let most = self.limits.max_memory_bytes;
         let enough = most / 4 * 3;
-        if self.history.reach() == Reach::Older {
+        if self.log.reach() == Reach::Older {
             self.rooms.shorten_tails(&self.limits);
         }
         let mut debtors: Vec<(bool, Reverse<usize>, PeerId)> = Vec::new();

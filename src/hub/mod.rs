@@ -1,9 +1,9 @@
 //! The hub: every connection with its socket, the rooms they are in, and the turn that moves all of them on.
 //!
 //! Reading order: this file has the turn and what it does with sockets; `slot` is one connection's place in it,
-//! `rooms` who hears what, `share` how much a room may say, `presence` how members come and go, `speech` what becomes of
-//! a line of text, `pages` what the history is asked for, `memory` what all may hold together, `wire` all of it frame by
-//! frame in the log.
+//! `rooms` who hears what, `share` how much a room may say, `log_port` what goes to the log and comes back, `membership` how
+//! members come and go, `commands` what becomes of a command, `pages` what the history is asked for, `memory` what all
+//! may hold together, `trace` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -29,6 +29,7 @@ use std::time::Duration;
 use log::{Level, debug, info, log};
 use slab::Slab;
 
+use self::log_port::LogPort;
 use self::membership::{Leaver, NOWHERE};
 pub use self::memory::Gauge;
 use self::memory::Memory;
@@ -40,7 +41,7 @@ use crate::chat::event::message_bytes;
 use crate::chat::{Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Due, Incoming, Phase, State};
-use crate::history::{Condition, Entry, History, Outcome, Pressure, Stored, Wanted};
+use crate::history::{Condition, Entry, History, Outcome, Stored, Wanted};
 use crate::http::Refusal;
 use crate::http::route::{Endpoint, Health, Site, Verbosity};
 use crate::limits::Limits;
@@ -52,6 +53,7 @@ use crate::websocket::{Input, Violation};
 use crate::write_queue::Flushed;
 
 mod commands;
+mod log_port;
 mod membership;
 mod memory;
 mod pages;
@@ -144,13 +146,11 @@ pub struct Hub<S> {
     slots: Slab<Slot<S>>,
     next_serial: u32,
     rooms: Rooms,
-    history: Box<dyn History<PeerId>>,
+    log: LogPort,
     /// Parts of the past that were asked of the history, or are to be.
     page_requests: PageRequests,
     /// How much memory is in use, and what to do about it.
     memory: Memory,
-    /// Visitors without a name of their own so far; the newest is called after it.
-    tourists: u64,
     /// The one buffer that all connections read into.
     scratch: Vec<u8>,
 
@@ -181,8 +181,6 @@ pub struct Hub<S> {
     /// All that had arrived by then has been read once, but for those who are not read on purpose. No deadline after it
     /// has passed yet.
     read_until: Moment,
-    /// Something was appended to the history that has not been asked back.
-    is_to_commit: bool,
     /// Deadlines. An entry may be out of date: the connection's own deadline decides when its time comes.
     timers: BinaryHeap<Reverse<(Moment, PeerId)>>,
     /// Who leaves its room now is told that the daemon ends.
@@ -203,8 +201,7 @@ impl<S: Socket> Hub<S> {
             slots: Slab::new(),
             next_serial: 1,
             rooms: Rooms::new(),
-            tourists: history.tourists(),
-            history,
+            log: LogPort::new(history),
             page_requests: PageRequests::default(),
             memory: Memory::unmeasured(),
             scratch: vec![0; limits.read_budget_bytes],
@@ -220,7 +217,6 @@ impl<S: Socket> Hub<S> {
             intake_bytes: 0,
             round: Round { until: Moment::START, left: 0 },
             read_until: Moment::START,
-            is_to_commit: false,
             timers: BinaryHeap::new(),
             is_shutting_down: false,
             endings: BTreeMap::new(),
@@ -340,7 +336,7 @@ impl<S: Socket> Hub<S> {
     /// Whether another turn is needed although nothing may happen in between.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.is_to_commit || !self.to_read.is_empty() || !self.to_flush.is_empty() || !self.to_reap.is_empty()
+        self.log.is_to_commit() || !self.to_read.is_empty() || !self.to_flush.is_empty() || !self.to_reap.is_empty()
     }
 
     /// When the next turn is needed at the latest.
@@ -348,10 +344,7 @@ impl<S: Socket> Hub<S> {
     pub fn deadline(&self) -> Moment {
         let next_timer = self.timers.peek().map_or(Moment::NEVER, |Reverse((moment, _))| *moment);
         // While the history has fallen behind nobody speaks, whatever is left of a share.
-        let next_in_line = match self.history.pressure() {
-            Pressure::Low => self.rooms.lines_deadline(&self.limits),
-            Pressure::High => Moment::NEVER,
-        };
+        let next_in_line = if self.log.is_behind() { Moment::NEVER } else { self.rooms.lines_deadline(&self.limits) };
         next_timer.min(self.rooms.deadline()).min(next_in_line)
     }
 
@@ -385,7 +378,7 @@ impl<S: Socket> Hub<S> {
     /// The time for goodbyes was over so long ago: to cut off ten thousand takes a moment, and the history is to make up for
     /// it when it is dropped.
     pub fn is_late(&mut self, late: Duration) {
-        self.history.is_late(late);
+        self.log.is_late(late);
     }
 
     /// The time that closing connections have.
@@ -440,7 +433,7 @@ impl<S: Socket> Hub<S> {
     fn read(&mut self, now: Now) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intake_bytes = 0;
-        let pressure = self.history.pressure();
+        let is_behind = self.log.is_behind();
         // Those who are not done go to the back of the list and have their next turn in the next turn.
         for _ in 0..self.to_read.len() {
             if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
@@ -449,7 +442,7 @@ impl<S: Socket> Hub<S> {
             let Some(id) = self.to_read.pop_front() else { break };
             self.round.left = self.round.left.saturating_sub(1);
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
-            if pressure == Pressure::High && matches!(slot.membership, Membership::Seated(_)) {
+            if is_behind && matches!(slot.membership, Membership::Seated(_)) {
                 self.held_up.push(id);
                 continue;
             }
@@ -466,7 +459,7 @@ impl<S: Socket> Hub<S> {
             self.read_from(id, &mut scratch, now);
             self.reschedule(id);
         }
-        if pressure == Pressure::Low {
+        if !is_behind {
             self.read_from_lines(&mut scratch, now);
         }
         self.scratch = scratch;
@@ -600,8 +593,7 @@ impl<S: Socket> Hub<S> {
                         if let Some((kind, text)) = said {
                             self.intake_bytes += delivery_cost(text, room.online());
                             let entry = Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text };
-                            self.history.append(slot.room, entry);
-                            self.is_to_commit = true;
+                            self.log.append(slot.room, entry);
                             if self.limits.rate.is_some() || self.limits.room_byte_rate.is_some() {
                                 bytes = message_bytes(room.name(), name, text);
                                 is_share_spent = share.charge(id, bytes, &self.limits, now.moment);
@@ -630,10 +622,9 @@ impl<S: Socket> Hub<S> {
 
     /// Takes from the history what has happened and encodes it, once, in that order.
     fn commit(&mut self, now: Now) {
-        self.is_to_commit = false;
-        self.history.tick(now);
+        self.log.begin_commit(now);
         let mut delivered_bytes = 0;
-        while let Some((room, outcome)) = self.history.next() {
+        while let Some((room, outcome)) = self.log.next() {
             match outcome {
                 Outcome::Said(message) => {
                     let members = self.rooms.get(room).map_or(0, |state| state.room.online());
@@ -641,7 +632,7 @@ impl<S: Socket> Hub<S> {
                     self.rooms.say(room, message, &self.limits, now.moment);
                     // A disk gives back at once what many turns have taken in. The rest is for the next turns.
                     if delivered_bytes >= INTAKE_BYTES_PER_TURN {
-                        self.is_to_commit = true;
+                        self.log.put_off();
                         break;
                     }
                 }
@@ -662,7 +653,7 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
-        self.site.health = match self.history.condition() {
+        self.site.health = match self.log.condition() {
             Condition::Good => Health::Good,
             Condition::Damaged => Health::PastIsDamaged,
             Condition::CannotKeep => Health::CannotKeep,
@@ -673,7 +664,7 @@ impl<S: Socket> Hub<S> {
         self.ask_for_pages();
         self.rooms.tell_counts(now.moment);
         // Who is leaving says nothing more, and is not held up; who is gone is forgotten.
-        let is_behind = self.history.pressure() == Pressure::High;
+        let is_behind = self.log.is_behind();
         self.held_up.retain(|id| {
             let Some(slot) = slot_of(&mut self.slots, *id) else { return false };
             let is_held_up = is_behind && matches!(slot.membership, Membership::Seated(_));
@@ -767,7 +758,7 @@ impl<S: Socket> Hub<S> {
     /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.
     fn end_failing(&mut self) {
         for id in std::mem::take(&mut self.failing) {
-            let is_behind = self.history.pressure() == Pressure::High;
+            let is_behind = self.log.is_behind();
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             let is_held_up = slot.is_in_line || is_behind && matches!(slot.membership, Membership::Seated(_));
             if slot.connection.has_failed() && (is_held_up || !slot.has_bytes() || !slot.wants_bytes(&self.limits)) {
@@ -840,7 +831,7 @@ impl<S: Socket> Hub<S> {
                 }
             }
         }
-        let is_held_up = self.history.pressure() == Pressure::High;
+        let is_held_up = self.log.is_behind();
         for (moment, id) in due {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             if slot.armed == moment {

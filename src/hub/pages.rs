@@ -65,8 +65,7 @@ impl<S: Socket> Hub<S> {
                 _ => continue,
             }
             self.page_requests.under_way.push(slot.room);
-            self.history.read(slot.room, wanted, page_size(wanted, &self.limits), id);
-            self.is_to_commit = true;
+            self.log.read(slot.room, wanted, page_size(wanted, &self.limits), id);
         }
     }
 
@@ -80,7 +79,7 @@ impl<S: Socket> Hub<S> {
     /// Nobody is in that room any more: what the history had under way of it does not come back.
     pub(super) fn forget(&mut self, room: RoomKey) {
         self.page_requests.under_way.retain(|under_way| *under_way != room);
-        self.history.forget(room);
+        self.log.forget(room);
     }
 }
 
