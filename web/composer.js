@@ -1,21 +1,16 @@
 // The box one types in, and the suggestions over it: commands after a slash, names on Tab.
 
+import { commandParts, COMMANDS, isComplete } from './commands.js';
 import { keepDraft, recallDraft } from './drafts.js';
+import { create, elements } from './elements.js';
 import { commandOf, folded, hueOf, lastWordAt, quoted, recipientBegun, withoutRecipient } from './text.js';
-import { commandParts, create } from './timeline.js';
 import { put, putText } from './words.js';
 
-const MAX_MESSAGE_BYTES = 65_536; // the server's own limit: beyond it, it would close the connection instead of answering
+const USUAL_MESSAGE_BYTES = 65_536; // what a server takes unless it says otherwise
 const MAX_SUGGESTIONS = 8;
 const KEEP_MS = 300; // a draft is stored this long after a key at the latest
 
-// The commands in the order of the help. One that takes `words` waits for them when it is chosen.
-export const COMMANDS = ['nick', 'join', 'msg', 'me', 'who', 'ping', 'help'];
-const WITHOUT_WORDS = ['who', 'ping', 'help'];
-
-const page = Object.fromEntries(
-  ['composer', 'text', 'hint', 'suggestions'].map((id) => [id, document.getElementById(id)]),
-);
+const page = elements('composer', 'text', 'hint', 'suggestions');
 const encoder = new TextEncoder();
 
 // What is suggested now: each choice is { text: what the box holds then, show: nodes }. Nothing chosen yet is -1.
@@ -23,6 +18,7 @@ const offer = { choices: [], at: -1 };
 // For which room the box is typed in; null while the way to another one is asked for: then for the one where we arrive.
 const draft = { room: null, timer: 0 };
 let hooks = {};
+let mostBytes = USUAL_MESSAGE_BYTES; // of a message: for a longer one, the server would close the connection
 
 // `submit(text)` is called with what is to be sent; `names()` gives the names to suggest.
 export function prepareComposer({ submit, names, room }) {
@@ -52,6 +48,24 @@ export function prepareComposer({ submit, names, room }) {
 
   // With a mouse there is a keyboard beside it. On a phone the focus would throw the keyboard over the room.
   if (matchMedia('(pointer: fine)').matches) page.text.focus();
+}
+
+// The server's own limit, as the welcome tells it; an older server tells none. What waits in the box may be too long for it.
+export function limitMessages(bytes) {
+  mostBytes = Number.isSafeInteger(bytes) && bytes > 0 ? bytes : USUAL_MESSAGE_BYTES;
+  if (tooLong()) sayTooLong();
+}
+
+export function focusBox() {
+  page.text.focus();
+}
+
+export function disableBox() {
+  page.text.disabled = true;
+}
+
+export function isBoxEmpty() {
+  return page.text.value === '';
 }
 
 export function emptyBox() {
@@ -98,20 +112,26 @@ export function hint(key = '', values = {}) {
   else if (page.hint.textContent) putText(page.hint, '');
 }
 
-// The limit is in bytes, since that is what travels: 65,536 Latin letters, but 21,845 Chinese characters.
-function sayTooLong() {
+// How many bytes are in the box, if they are more than can be sent; else 0. The limit is in bytes, since that is what travels:
+// 65,536 Latin letters, but 21,845 Chinese characters.
+function tooLong() {
   const text = page.text.value;
-  // No UTF-16 unit needs more than three bytes: no need to count.
-  const bytes = text.length * 3 <= MAX_MESSAGE_BYTES ? 0 : encoder.encode(text).length;
-  if (bytes <= MAX_MESSAGE_BYTES) hint();
-  else hint('too-long', { bytes, most: MAX_MESSAGE_BYTES });
-  return bytes > MAX_MESSAGE_BYTES;
+  if (text.length * 3 <= mostBytes) return 0; // no UTF-16 unit needs more than three bytes: no need to count
+  const bytes = encoder.encode(text).length;
+  return bytes > mostBytes ? bytes : 0;
+}
+
+function sayTooLong() {
+  const bytes = tooLong();
+  if (bytes > 0) hint('too-long', { bytes, most: mostBytes });
+  else hint();
 }
 
 function send() {
   closeSuggestions();
-  if (page.text.value.trim() === '' || sayTooLong()) return;
-  hooks.submit(page.text.value);
+  if (page.text.value.trim() === '') return;
+  sayTooLong();
+  if (!tooLong()) hooks.submit(page.text.value);
 }
 
 function setBox(text) {
@@ -194,7 +214,7 @@ function chooseByKey({ key, shiftKey, ctrlKey, altKey, metaKey }) {
   } else if (key === 'Tab') {
     accept(offer.at);
   } else if (key === 'Enter') {
-    if (WITHOUT_WORDS.includes(page.text.value.slice(1))) return false; // nothing to add: it is sent
+    if (isComplete(page.text.value.slice(1))) return false; // nothing to add: it is sent
     accept(offer.at);
   } else if (key === 'Escape') {
     closeSuggestions();
@@ -212,7 +232,7 @@ function suggest() {
   if (command) {
     const known = COMMANDS.filter((one) => one.startsWith(command[1]));
     return open(known.map((one) => ({
-      text: `/${one}${WITHOUT_WORDS.includes(one) ? '' : ' '}`,
+      text: `/${one}${isComplete(one) ? '' : ' '}`,
       show: commandParts(one),
     })));
   }

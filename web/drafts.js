@@ -4,7 +4,7 @@
 // said stays on a shared machine when the tab is closed.
 
 const KEY = 'roomd.drafts';
-const MAX_CHARS = 200_000; // of one draft: three times what can be sent; a longer one is not kept
+const MAX_CHARS = 200_000; // of one draft: three times what can usually be sent; a longer one is not kept
 const MAX_DRAFTS = 20; // the one touched longest ago goes first. Together at most 4 million, of 5 that a browser grants
 
 // Room -> text, touched last at the end. (A Map, since a room may be called "__proto__".)

@@ -1,7 +1,8 @@
 // The link to the server: one WebSocket at a time, another one when it is gone, and the words about it in the header.
 //
-// It knows nothing of what is said. chat.js gives it an address and gets what comes in.
+// It knows nothing of what is said. chat.js gives it its address and takes what comes in to events.js.
 
+import { elements } from './elements.js';
 import { after, cancel } from './timers.js';
 import { findTrouble } from './trouble.js';
 import { put, putText } from './words.js';
@@ -25,9 +26,7 @@ const WAKING_PONG_MS = 10_000; // somebody has come back to the page, or the mac
 const FRESH_MS = 2_000; // what was heard or asked so lately need not be asked
 const LATE_MS = 5_000; // a timer that comes so late: the machine has slept, or the browser has slowed a hidden page down
 
-const page = Object.fromEntries(
-  ['status', 'status-what', 'status-more', 'retry', 'alarm', 'send'].map((id) => [id, document.getElementById(id)]),
-);
+const page = elements('status', 'status-what', 'status-more', 'retry', 'alarm', 'send');
 
 // `socket` is the only one that counts: events of any other come too late and are ignored. `deadAt` is when it counts as dead
 // unless something comes; `asked` the questions that have not been answered; `trouble` why it could not be opened.

@@ -1,7 +1,7 @@
 // Notifications of the browser, for what is meant for one: off until asked for, and never more than a few at once.
 
 import { fileUrl } from './address.js';
-import { keep, recall } from './memory.js';
+import { keep, recall } from './storage.js';
 import { clipped } from './text.js';
 import { words } from './words.js';
 

@@ -1,19 +1,19 @@
 // Who is here: the number in the header, and the names in the panel while the room is small enough to list them.
 
-import { keep, recall } from './memory.js';
+import { create, elements } from './elements.js';
+import { keep, recall } from './storage.js';
 import { hueOf } from './text.js';
-import { create } from './timeline.js';
 import { put } from './words.js';
 
-const LARGE_ROOM = 100; // from so many on the server tells how many come and go, and no longer who
+const MOST_LISTED = 100; // names in a list that the server gives: it is cut there
+const USUAL_LARGE = 100; // from so many on a server tells how many come and go, and no longer who, unless it says otherwise
 const MAX_SPEAKERS = 50; // names suggested besides those in the list: who spoke last
 
-const page = Object.fromEntries(
-  ['people', 'people-open', 'people-close', 'people-note', 'names', 'status-more'].map((id) => [id, document.getElementById(id)]),
-);
+const page = elements('people', 'people-open', 'people-close', 'people-note', 'names', 'status-more');
 const wide = matchMedia('(min-width: 56rem)'); // as in style.css: there the panel is a column, below it lies over the room
 const speakers = new Set(); // newest last
-const here = { names: new Set(), online: 0, me: '', isStale: false };
+// `isStale`: the names are not all, or no longer those who are here. `large` is from how many people on none is told of another.
+const here = { names: new Set(), online: 0, me: '', isStale: false, large: USUAL_LARGE };
 let timer = 0;
 let hooks = {};
 
@@ -38,32 +38,45 @@ export function preparePeople({ pickName, askWho }) {
   showPanel(wide.matches && recall('people') !== 'closed');
 }
 
+// The server's own limit, as the welcome tells it; an older server tells none. 0: people are never told of each other.
+export function limitPeople(members) {
+  here.large = Number.isSafeInteger(members) && members >= 0 ? members : USUAL_LARGE;
+}
+
 // The list as the server gave it, the first hundred.
 export function setPeople(users, online, me) {
   here.names = new Set(Array.isArray(users) ? users.filter((name) => typeof name === 'string') : []);
   here.me = me;
-  here.isStale = false;
+  here.isStale = here.names.size === MOST_LISTED && online > MOST_LISTED;
   setOnline(online);
 }
 
-export function setOnline(online) {
-  if (!Number.isSafeInteger(online) || online < 0) return;
-  here.online = online;
-  put(page['status-more'], 'people', { n: online });
-  // The room was too large to be told who came and went; when it is small again, it has to be asked.
-  if (online >= LARGE_ROOM) here.isStale = true;
-  else if (here.isStale) hooks.askWho();
-  soon();
+// Somebody has come or gone, and the server tells how many are here, not who: the list is stale, whatever the number is.
+export function countPeople(online) {
+  here.isStale = true;
+  setOnline(online);
+  refresh(); // a count comes late: meanwhile the room may have become small
 }
 
+// Somebody has come, of whom the server tells the name: so the room is small enough for it.
 export function addPerson(name, online) {
   here.names.add(name);
   setOnline(online);
+  refresh();
 }
 
 export function removePerson(name, online) {
   here.names.delete(name);
   setOnline(online);
+  refresh();
+}
+
+export function setOnline(online) {
+  if (!Number.isSafeInteger(online) || online < 0) return;
+  here.online = online;
+  if (online >= here.large) here.isStale = true; // from now on nobody is told of a new name either
+  put(page['status-more'], 'people', { n: online });
+  soon();
 }
 
 export function renamePerson(from, name) {
@@ -85,9 +98,14 @@ export function forgetSpeakers() {
 
 // Everybody one could mean, those who spoke last first.
 export function namesToSuggest() {
-  const isHere = (name) => here.names.has(name) || here.online >= LARGE_ROOM;
+  const isHere = (name) => here.names.has(name) || here.isStale;
   const spoke = [...speakers].reverse().filter(isHere);
   return [...new Set([...spoke, ...here.names])].filter((name) => name !== here.me);
+}
+
+// The room was too large to be told who came and went. When it is small again, it has to be asked.
+function refresh() {
+  if (here.isStale && here.online < here.large && here.online <= MOST_LISTED) hooks.askWho();
 }
 
 // When many come at once, the list is written once.
@@ -99,7 +117,7 @@ function soon() {
 }
 
 function showNames() {
-  const large = here.online >= LARGE_ROOM;
+  const large = here.isStale;
   put(page['people-note'], large ? 'roster-large' : 'roster-hint', { n: here.online });
   page.names.hidden = large;
   const focused = document.activeElement.closest?.('#names button')?.dataset.name;

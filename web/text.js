@@ -2,7 +2,7 @@
 //
 // Nothing here touches the screen, so each function can be tried alone. The texts are what others said or what somebody
 // pasted: any signs in any order, 64 KiB and more. So each function takes time in proportion to the length of its text, and
-// tests/page_text.rs holds it to that. A pattern must not begin again at every sign (`\s+"?[^"]*$` does, on spaces and
+// tests/page/texts.rs holds it to that. A pattern must not begin again at every sign (`\s+"?[^"]*$` does, on spaces and
 // quotes); where that is hard to see, the text is walked by hand.
 
 const MAX_LINKS = 200; // of one message: 64 KiB have room for 7,000, and each is an element on the screen

@@ -2,6 +2,8 @@
 //
 // What others wrote reaches the page only through textContent. No function here takes HTML, so there is nothing to escape.
 
+import { commandParts } from './commands.js';
+import { create, elements } from './elements.js';
 import { hueOf, isLong, pieces } from './text.js';
 import { clock, day, exact, put } from './words.js';
 
@@ -13,7 +15,7 @@ const NEAR_TOP_PX = 300; // this close to the top, older messages are fetched: t
 const READ_OUT_MS = 300; // a screen reader looks at what was added some time later than it was
 const FLUSH_MS = 16; // lines are put on the screen in batches, about once per frame
 
-const page = Object.fromEntries(['view', 'log', 'newer', 'older'].map((id) => [id, document.getElementById(id)]));
+const page = elements('view', 'log', 'newer', 'older');
 const lineOf = new WeakMap(); // <li> -> the line it shows
 
 // `pending` lines are not in the document yet; `tail` is the newest group and day in it.
@@ -287,17 +289,6 @@ function helpElement({ rows }) {
   return item;
 }
 
-// "/nick NAME" and what it does: in the help and in the list of suggestions.
-export function commandParts(command) {
-  const code = create('code', '', `/${command} `);
-  const args = create('bdi', 'args');
-  const does = create('div', 'does');
-  put(args, `args-${command}`);
-  put(does, `does-${command}`);
-  code.append(args);
-  return [code, does];
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Texts.
 
@@ -328,13 +319,6 @@ function unfoldButton(text) {
     if (!text.classList.contains('folded')) screen.follow = false; // whoever unfolds a text wants to read its beginning
   });
   return button;
-}
-
-export function create(tag, className, text = '') {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 //
 // What is on the screen is said again when the language changes, so each element is told a key and not a sentence.
 
-import { keep, recall } from './memory.js';
+import { keep, recall } from './storage.js';
 
 // key: [English, Chinese]. `{x}` is filled in; where a sentence has a "|", its first half is for exactly one `{n}`.
 const TABLE = {

@@ -1,0 +1,23 @@
+// What the page knows of the room, and of itself in it. Other modules read and write it; nothing is shown here.
+
+import { roomFromAddress } from './address.js';
+import { keep, recall } from './storage.js';
+
+// The room as far as the page has seen it. `last` is the newest id at our welcome: up to it messages are the past, beyond it
+// news. `first` is `last` at our first welcome here. `newest` is the newest id that has come, `spoken` whether any message has.
+// `note` is to be said when the past is on the screen.
+export const room = { name: roomFromAddress(), welcomed: false, last: 0, first: 0, newest: 0, spoken: false, note: '' };
+
+// Our name, and all that we have had in this room. `wanted` is a name that somebody chose; others are given anew each time.
+// `asking`: the connection has asked for the wanted name and has not got it yet.
+export const me = { name: '', all: new Set(), wanted: recall('name'), asking: false };
+
+// The name that this and the next visit ask for; '' for none.
+export function wantName(name) {
+  me.wanted = name;
+  keep('name', name);
+}
+
+export function isOurs(name) {
+  return me.all.has(name);
+}
