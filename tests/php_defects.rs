@@ -13,7 +13,7 @@
 //! - d19, the tutorial's page passes what it is sent to `eval` and `innerHTML`. Both servers pass `<img onerror=..>` on
 //!   as it was said, and that is right; the fault is in the page, which is not kept. That roomd's page runs none of it
 //!   is tested in a browser: `what_people_write_is_shown_as_they_wrote_it_and_never_runs` and
-//!   `a_hostile_server_cannot_make_the_page_run_anything_through_any_field` in `tests/page.rs`.
+//!   `a_hostile_server_cannot_make_the_page_run_anything_through_any_field` in `tests/page/hostile.rs`.
 
 mod support;
 

@@ -469,7 +469,7 @@ fn row_32_a_peer_that_vanishes_is_counted_as_such_and_told_nothing() {
 
 #[test]
 fn row_33_the_page_waits_longer_each_time_and_by_chance() {
-    // Driven in a browser by tests/page.rs; here only that the page served is one that does.
+    // Driven in a browser by tests/page/; here only that the page served is one that does.
     let daemon = Daemon::start(&[]);
     let script = answer(&daemon, "GET /link.js HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(script.contains("Math.random()"), "waits are jittered");

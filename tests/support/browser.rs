@@ -220,6 +220,7 @@ impl Tab {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Tab" => (9, ""),
+            "Backspace" => (8, ""),
             "Escape" => (27, ""),
             "PageUp" => (33, ""),
             "End" => (35, ""),

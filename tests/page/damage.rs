@@ -1,16 +1,11 @@
-//! What the page shows of a message that the server's disk has damaged, in a headless Chromium.
-
-#[path = "support/browser.rs"]
-mod browser;
-mod support;
+//! What the page shows of a message that the server's disk has damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use browser::{Browser, Tab, quoted};
-use support::Daemon;
-
-const IN_ROOM: &str = "document.body.dataset.state === 'open' && document.querySelector('#me').textContent !== ''";
+use crate::browser::Browser;
+use crate::person::{IN_ROOM, choose_language, keep_picture};
+use crate::support::Daemon;
 
 /// Each message: its name, whether a time stands beside it, whether its name is a button, and its text.
 const SHOWN: &str = "[...document.querySelectorAll('#log .message')].map((item) => [
@@ -57,13 +52,6 @@ fn start(file: &Path) -> Daemon {
     Daemon::start(&["--history", file.to_str().unwrap(), "--no-rate-limit"])
 }
 
-fn choose_language(tab: &mut Tab, language: &str) {
-    tab.evaluate(&format!(
-        "(() => {{ const list = document.querySelector('#language'); list.value = {}; list.dispatchEvent(new Event('change')) }})()",
-        quoted(language)
-    ));
-}
-
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn a_damaged_message_is_shown_as_such_in_the_reader_s_language_and_never_as_of_1970() {
@@ -81,7 +69,7 @@ fn a_damaged_message_is_shown_as_such_in_the_reader_s_language_and_never_as_of_1
         choose_language(&mut tab, language);
         let expected = format!("Ann|true|true|a first one\nroomd|true|false|{sentence}\nAnn|true|true|a last one");
         assert_eq!(tab.text(SHOWN), expected);
-        keep(&mut tab, &format!("damaged-{language}"));
+        keep_picture(&mut tab, &format!("damaged-{language}"));
     }
     assert_eq!(tab.text("String(document.querySelectorAll('#log .damaged').length)"), "1");
     assert_eq!(tab.text("String(document.querySelectorAll('#log .mention').length)"), "0");
@@ -93,7 +81,7 @@ fn a_damaged_message_is_shown_as_such_in_the_reader_s_language_and_never_as_of_1
         choose_language(&mut tab, language);
         assert_eq!(tab.text(SHOWN), format!("roomd|false|false|{sentence}"));
         assert_eq!(tab.text("String(document.querySelectorAll('#log .day').length)"), "0", "no day of 1970");
-        keep(&mut tab, &format!("damaged-without-time-{language}"));
+        keep_picture(&mut tab, &format!("damaged-without-time-{language}"));
     }
     tab.evaluate("document.querySelector('#text').focus()");
     tab.type_text("it goes on");
@@ -101,11 +89,4 @@ fn a_damaged_message_is_shown_as_such_in_the_reader_s_language_and_never_as_of_1
     tab.wait_for("document.querySelectorAll('#log .message').length === 2");
     assert_eq!(tab.text("String(document.querySelectorAll('#log .day').length)"), "1", "what is said now has its day");
     assert_eq!(tab.complaints(), [""; 0]);
-}
-
-/// For people to look at: target/screenshots.
-fn keep(tab: &mut Tab, name: &str) {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join(format!("{name}.png")), tab.screenshot()).unwrap();
 }

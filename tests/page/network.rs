@@ -1,37 +1,14 @@
-//! The way between the page and the daemon, in a real browser: proxies in front, a network that falls silent, and what the
-//! page says when it cannot connect.
-
-#[path = "support/browser.rs"]
-mod browser;
-#[path = "support/proxy.rs"]
-mod proxy;
-mod support;
+//! Between the page and the daemon: proxies in front, a network that falls silent, and what the page says when it cannot
+//! connect.
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use browser::{Browser, Tab, quoted};
-use proxy::{Proxy, Verdict, without_path};
-use support::Daemon;
-
-const IS_OPEN: &str = "document.body.dataset.state === 'open' && document.querySelector('#me').textContent !== ''";
-
-fn wait_for_text(tab: &mut Tab, selector: &str, text: &str) {
-    tab.wait_for(&format!("document.querySelector({}).textContent.includes({})", quoted(selector), quoted(text)));
-}
-
-fn say(tab: &mut Tab, text: &str) {
-    tab.click("#text");
-    tab.type_text(text);
-    tab.press("Enter");
-}
-
-/// What is on the screen of what was said, in its order.
-fn texts(tab: &mut Tab) -> Vec<String> {
-    let texts = tab.evaluate("[...document.querySelectorAll('.message .text')].map((text) => text.textContent)");
-    serde_json::from_value(texts).unwrap()
-}
+use crate::browser::{Browser, quoted};
+use crate::person::{IN_ROOM, say, texts, wait_for_text};
+use crate::proxy::{Proxy, Verdict, answer, without_path};
+use crate::support::Daemon;
 
 // ---- Under a path of a proxy's ---------------------------------------------------------------------------------------
 
@@ -44,7 +21,7 @@ fn under_a_path_of_a_proxy_the_page_its_rooms_and_its_history_simply_work() {
         let proxy = Proxy::start(&daemon.address, without_path(path));
         let root = format!("http://{}{path}", proxy.address);
         let mut tab = browser.open(&format!("{root}/"));
-        tab.wait_for(IS_OPEN);
+        tab.wait_for(IN_ROOM);
         assert_eq!(tab.text("document.querySelector('#room').textContent"), "lobby", "{path}");
 
         // A name that an address has to escape, and that looks like an escape itself.
@@ -58,7 +35,7 @@ fn under_a_path_of_a_proxy_the_page_its_rooms_and_its_history_simply_work() {
 
         // The same room by its address: one level deeper than the lobby, so all files lie elsewhere, seen from there.
         let mut visitor = browser.open(&room);
-        visitor.wait_for(IS_OPEN);
+        visitor.wait_for(IN_ROOM);
         wait_for_text(&mut visitor, "#log", &said);
         assert_eq!(
             visitor.text("document.querySelector('#example').textContent"),
@@ -105,7 +82,7 @@ fn one_who_only_reads_has_every_message_again_soon_after_the_network_fell_silent
     let proxy = Proxy::start(&daemon.address, |head| Verdict::Forward(head.to_owned()));
     let mut browser = Browser::start();
     let mut tab = browser.open_with(&format!("http://{}/", proxy.address), &format!("{FAST}{COUNTING}"));
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
     let mut other = daemon.open("/?quiet=1");
     let mut said = |text: &str| {
         other.send_text(text);
@@ -135,7 +112,7 @@ fn the_signs_of_life_of_a_silent_room_are_neither_seen_nor_heard() {
     let older = COUNTING.replace("super.send(text)", "super.send(text.replace(/^.ping/, '/nothing'))");
     let mut tabs = [COUNTING, &older].map(|counting| {
         let mut tab = browser.open_with(&format!("http://{}/", daemon.address), &format!("{FAST}{counting}"));
-        tab.wait_for(IS_OPEN);
+        tab.wait_for(IN_ROOM);
         tab
     });
     for tab in &mut tabs {
@@ -170,7 +147,7 @@ fn whatever_brings_somebody_back_to_the_page_makes_it_ask_at_once_but_not_twice(
     let mut browser = Browser::start();
     let clock = "{ const now = Date.now; window.ahead = 0; Date.now = () => now() + ahead; }";
     let mut tab = browser.open_with(&format!("http://{}/", daemon.address), &format!("{clock}{COUNTING}"));
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
     let events = [
         "document, 'visibilitychange'",
         "window, 'online'",
@@ -201,11 +178,12 @@ fn a_machine_that_slept_before_the_answer_could_come_is_given_time_to_hear_it() 
         "super(url); super.addEventListener('message', (event) => pings === 1 && event.stopImmediatePropagation());",
     );
     let mut tab = browser.open_with(&format!("http://{}/", daemon.address), &format!("{FAST}{clock}{deaf}"));
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
     let mut other = daemon.open("/?quiet=1");
     let asked = "ahead += 5000, window.dispatchEvent(new Event('focus')), ahead += 3600000, pings";
     assert_eq!(tab.evaluate(asked), 1);
-    tab.wait_for("pings === 2");
+    // Or more: it asks again whenever nothing has come for a while.
+    tab.wait_for("pings >= 2");
     other.send_text("good morning");
     wait_for_text(&mut tab, "#log", "good morning");
     assert_eq!(tab.evaluate("sockets.length"), 1, "the connection was good");
@@ -240,7 +218,7 @@ fn behind(obstacle: &Mutex<Obstacle>, head: &str) -> Verdict {
         Obstacle::NoUpgrade => {
             Verdict::Forward(head.replace("\r\nUpgrade: websocket", "").replace("Upgrade\r\n", "close\r\n"))
         }
-        Obstacle::Says(status) => Verdict::Answer(proxy::answer(status, "a proxy's own words")),
+        Obstacle::Says(status) => Verdict::Answer(answer(status, "a proxy's own words")),
     }
 }
 
@@ -314,7 +292,7 @@ fn the_page_says_what_keeps_it_out_and_what_can_be_done_and_comes_in_when_it_is_
 
         // What can be done has been done.
         *obstacle.lock().unwrap() = Obstacle::None;
-        tab.wait_for(IS_OPEN);
+        tab.wait_for(IN_ROOM);
         assert_eq!(tab.evaluate("document.querySelector('#alarm').hidden"), true, "{alarm}");
     }
 }
@@ -325,13 +303,13 @@ fn cookies_that_have_become_too_many_are_named_when_the_page_cannot_come_back() 
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = browser.open_with(&format!("http://{}/", daemon.address), COUNTING);
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
     tab.evaluate("[1, 2, 3, 4].forEach((n) => (document.cookie = `big${n}=${'x'.repeat(4000)}`)), sockets[0].close()");
     wait_for_text(&mut tab, "#alarm", "Delete the cookies of 127.0.0.1");
     wait_for_text(&mut tab, "#status", "The request is too large.");
     tab.evaluate("[1, 2, 3, 4].forEach((n) => (document.cookie = `big${n}=; max-age=0`))");
     tab.click("#retry");
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
 }
 
 #[test]
@@ -340,7 +318,7 @@ fn a_server_that_is_gone_is_named_as_such_and_a_device_that_is_offline_as_well()
     let mut daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = browser.open_with(&format!("http://{}/", daemon.address), FAST);
-    tab.wait_for(IS_OPEN);
+    tab.wait_for(IN_ROOM);
     // What the header says in between is soon over.
     tab.evaluate(
         "window.said = []; new MutationObserver(() => said.push(document.querySelector('#status-what').textContent))
