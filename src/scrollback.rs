@@ -86,6 +86,22 @@ impl Scrollback {
         })
     }
 
+    /// Of the newest `messages` the oldest, as many whole frames as fit in `most_bytes`, and how many they are: one, if
+    /// there is one, however long.
+    #[must_use]
+    pub fn oldest_of_newest(&self, messages: usize, most_bytes: usize) -> (&[u8], usize) {
+        let newest = self.newest(messages, usize::MAX);
+        let (mut end, mut count) = (0, 0);
+        for len in self.lens.iter().skip(self.lens.len().saturating_sub(messages)) {
+            if count > 0 && end + len > most_bytes {
+                break;
+            }
+            end += len;
+            count += 1;
+        }
+        (&newest[..end], count)
+    }
+
     /// The newest messages, oldest first: `most_messages` of them, or as many whole frames as fit in `most_bytes`.
     #[must_use]
     pub fn newest(&self, most_messages: usize, most_bytes: usize) -> &[u8] {
@@ -120,6 +136,17 @@ mod tests {
         assert_eq!(scrollback.newest(9, 100), b"abbccc");
         assert_eq!(scrollback.newest(9, 4), b"ccc", "half a frame is of no use");
         assert_eq!(scrollback.newest(0, 100), b"");
+    }
+
+    #[test]
+    fn a_piece_of_the_newest_begins_with_the_oldest_of_them_and_has_one_at_least() {
+        let scrollback = scrollback_of(ScrollbackLimit { messages: 10, bytes: 100 }, &["a", "bb", "ccc", "d"]);
+        for (messages, most_bytes, expected) in
+            [(3, 5, ("bbccc", 2)), (3, 4, ("bb", 1)), (3, 0, ("bb", 1)), (9, 99, ("abbcccd", 4)), (0, 99, ("", 0))]
+        {
+            let (bytes, count) = scrollback.oldest_of_newest(messages, most_bytes);
+            assert_eq!((bytes, count), (expected.0.as_bytes(), expected.1), "{messages} {most_bytes}");
+        }
     }
 
     #[test]

@@ -707,6 +707,21 @@ fn who_comes_back_too_late_is_told_to_start_afresh() {
     }
 }
 
+/// A room's memory holds more than is sent at once.
+#[test]
+fn a_long_past_that_is_kept_in_memory_comes_whole() {
+    let daemon = Daemon::start(&["--no-rate-limit"]);
+    let mut speaker = come_as(&daemon, "r", "Ann");
+    let mut said = Vec::new();
+    for nth in 0..40 {
+        speaker.send_text(&format!("{nth} {}", "x".repeat(60_000)));
+        said.push(next_is(&mut speaker, "message"));
+    }
+    let (mut member, _) = come(&daemon, &format!("/r/r?since={}&name=Bea", id_of(&said[0]) - 1));
+    assert_eq!((0..40).map(|_| next(&mut member)).collect::<Vec<_>>(), said);
+    assert_eq!(next_is(&mut member, "users")["users"], json!(["Ann", "Bea"]));
+}
+
 /// However far the room has come in this life, and in the one before.
 #[test]
 fn who_comes_back_from_another_life_of_the_daemon_is_told_so() {

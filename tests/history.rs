@@ -120,6 +120,57 @@ fn older_messages_than_the_daemon_has_in_memory_are_read_from_the_file() {
     assert_eq!(past(&daemon, "since=10"), expected);
 }
 
+/// What a client hears of messages from `after` on: their ids rise by one, and nothing else comes between them.
+fn hear_up_to(client: &mut Raw, after: u64, last: u64) {
+    for id in after + 1..=last {
+        let event = client.frame().json();
+        assert_eq!((&event["type"], id_of(&event)), (&"message".into(), id));
+    }
+}
+
+/// So much does not fit into any queue, nor into all buffers of the kernel.
+#[test]
+fn a_past_of_any_length_is_sent_as_it_is_read_while_the_room_goes_on() {
+    let folder = Folder::new("long");
+    let file = folder.file("room.db");
+    let daemon = Daemon::start(&["--history", &file, "--no-rate-limit", "--max-queue", "65536"]);
+    let mut speaker = daemon.open("/?quiet=1");
+    let mut witness = daemon.open("/?quiet=1");
+    let mut say = |count: u64| {
+        let mut last = 0;
+        for _ in 0..count / 100 {
+            for _ in 0..100 {
+                speaker.send_text(&"some words ".repeat(20));
+            }
+            for _ in 0..100 {
+                last = id_of(&witness.event("message"));
+                speaker.event("message");
+            }
+        }
+        last
+    };
+    let first = say(100) - 99;
+    let long_ago = say(14_900);
+    // One reads nothing for now, and has something to say; the other reads at once.
+    let mut slow = daemon.open("/?since=0&name=Slow");
+    slow.send_text("at last");
+    slow.send_text("/ping 7");
+    let mut quick = daemon.open(&format!("/?quiet=1&since={first}"));
+    hear_up_to(&mut quick, first, long_ago);
+    drop(quick);
+    // Ten times what may wait for a reader is said meanwhile.
+    let last = say(3_000);
+    let welcome = slow.frame().json();
+    assert_eq!((&welcome["type"], &welcome["name"]), (&"welcome".into(), &"Slow".into()));
+    hear_up_to(&mut slow, first - 1, last);
+    let users = slow.event("users");
+    assert_eq!((&users["online"], &users["users"][2]), (&3.into(), &"Slow".into()), "now it is in");
+    // What it had to say comes behind all that it missed.
+    assert_eq!(slow.event("pong")["token"], "7");
+    assert_eq!(id_of(&slow.event("message")), last + 1);
+    assert_eq!(witness.event("message")["mess"], "at last");
+}
+
 #[test]
 fn the_last_words_before_a_signal_are_kept() {
     let folder = Folder::new("last-words");

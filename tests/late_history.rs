@@ -39,6 +39,15 @@ impl Late {
         self.answer_with(&Page::default());
     }
 
+    /// To each who asked for what comes after a message, this is found.
+    fn answer_each(&self, page: impl Fn(u64) -> Page) {
+        let Queues { ready, asked, .. } = &mut *self.0.borrow_mut();
+        for (room, reader, wanted) in asked.drain(..) {
+            let Wanted::After(after) = wanted else { continue };
+            ready.push_back((room, Outcome::Read { reader, wanted, page: Some(page(after)) }));
+        }
+    }
+
     /// The same, but this is what was found.
     fn answer_with(&self, page: &Page) {
         let Queues { ready, asked, .. } = &mut *self.0.borrow_mut();
@@ -258,43 +267,94 @@ fn a_page_is_asked_for_as_large_as_it_may_be_sent_and_says_that_there_are_more()
     assert_eq!(Limits::default().page_bytes(), 128 * 1024);
 }
 
-/// So many short messages cannot fit: the disk is not even asked, and the newcomer does not wait for it.
+/// The next piece is asked for when most of the last has been read: so no more than two wait for one who reads slowly.
 #[test]
-fn a_past_that_is_far_too_long_is_a_reset_at_once() {
+fn a_past_longer_than_any_queue_comes_in_pieces_as_it_is_read() {
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 10_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
-    let (_, reader) = clocked.come("/?since=20");
-    assert_eq!((reader.events("reset").len(), late.0.borrow().asked.len()), (1, 0), "{}", reader.heard());
-    let (_, reader) = clocked.come("/?since=30");
-    assert_eq!((reader.events("reset").len(), late.0.borrow().asked.len()), (0, 1), "{}", reader.heard());
+    let (id, reader) = clocked.come("/?since=20");
+    assert_eq!(late.0.borrow().sizes[0].bytes, 625, "an eighth of half of what may wait");
+    reader.is_full.set(true);
+    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true });
+    for _ in 0..9 {
+        clocked.pass(Duration::ZERO);
+    }
+    assert_eq!(late.0.borrow().asked, [], "it has not read that");
+    reader.is_full.set(false);
+    clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
+    clocked.pass(Duration::ZERO);
+    clocked.pass(Duration::ZERO);
+    assert_eq!(late.0.borrow().asked.iter().map(|asked| asked.2).collect::<Vec<_>>(), [Wanted::After(40)]);
+    assert!(reader.events("users").is_empty(), "it is not in yet");
+    late.answer_with(&Page { messages: (41..=100).map(message).collect(), more: false });
+    clocked.pass(Duration::ZERO);
+    assert_eq!((ids(&reader), reader.events("reset").len()), ((21..=100).collect(), 0));
+    let heard = reader.heard();
+    assert!(heard.find("welcome") < heard.find("\"id\":21,"), "{heard}");
+    assert!(
+        heard.find("\"id\":100,") < heard.find("\"users\",") && reader.events("users")[0]["online"] == 1,
+        "{heard}"
+    );
 }
 
 #[test]
-fn a_long_past_is_asked_for_in_pieces_and_reaches_the_newcomer_whole() {
+fn those_who_have_a_long_past_to_come_are_served_in_turn_and_two_at_a_time() {
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 100_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
-    let wires: Vec<(PeerId, Wire)> = (0..3).map(|_| clocked.come("/?since=40")).collect();
-    assert_eq!(late.0.borrow().sizes[0].bytes, 6_250, "an eighth of what may be sent at once");
-    let asked = || late.0.borrow().asked.iter().map(|(_, id, wanted)| (*id, *wanted)).collect::<Vec<_>>();
-    late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true });
-    clocked.pass(Duration::ZERO);
-    // Those who have a part of it come first, so that no more than two parts wait here.
-    let mut begun = asked();
-    begun.sort_by_key(|(id, _)| *id);
-    assert_eq!(begun, [(wires[0].0, Wanted::After(60)), (wires[1].0, Wanted::After(60))]);
-    assert!(wires[0].1.events("welcome").is_empty());
-    late.answer_with(&Page { messages: (61..=100).map(message).collect(), more: false });
-    clocked.pass(Duration::ZERO);
-    for (_, wire) in &wires[..2] {
-        let ids: Vec<u64> = wire.events("message").iter().filter_map(|message| message["id"].as_u64()).collect();
-        assert_eq!((ids, wire.events("reset").len()), ((41..=100).collect(), 0));
+    let wires: Vec<Wire> = (0..3).map(|_| clocked.come("/?since=40").1).collect();
+    assert_eq!(late.0.borrow().sizes[0].bytes, 6_250);
+    let mut most_ahead = 0;
+    for _ in 0..30 {
+        assert!(late.0.borrow().asked.len() <= 2);
+        late.answer_each(|after| Page { messages: (after + 1..=after + 20).map(message).collect(), more: after < 80 });
+        clocked.pass(Duration::ZERO);
+        let counts: Vec<usize> = wires.iter().map(|wire| ids(wire).len()).collect();
+        most_ahead = most_ahead.max(counts.iter().max().unwrap() - counts.iter().min().unwrap());
     }
-    assert_eq!(asked(), [(wires[2].0, Wanted::After(40))]);
+    for wire in &wires {
+        assert_eq!((ids(wire), wire.events("reset").len()), ((41..=100).collect(), 0));
+    }
+    assert_eq!(most_ahead, 20, "nobody is more than a piece ahead of the others");
+}
+
+#[test]
+fn what_is_gone_in_the_middle_of_a_long_past_is_a_reset_just_there() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 100_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let (_, reader) = clocked.come("/?since=40");
     late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true });
+    clocked.pass(Duration::ZERO);
     clocked.pass(Duration::ZERO);
     late.answer_with(&Page { messages: (62..=100).map(message).collect(), more: false });
     clocked.pass(Duration::ZERO);
-    assert_eq!(wires[2].1.events("reset").len(), 1, "a piece that does not join on to the one before");
+    assert_eq!(ids(&reader), (41..=60).collect::<Vec<u64>>());
+    let reset = &reader.events("reset")[0];
+    assert_eq!((&reset["reason"], &reset["last"]), (&"gone".into(), &100.into()));
+    assert_eq!(reset["mess"], "some messages after message 60 are no longer kept; starting afresh");
+    let heard = reader.heard();
+    assert!(heard.find("\"id\":60,") < heard.find("\"reset\"") && heard.find("\"reset\"") < heard.find("\"users\","));
+}
+
+/// It waits for nobody but itself, though it has sent something that is not looked at.
+#[test]
+fn who_does_not_read_the_past_that_it_asked_for_is_closed_in_the_time_that_a_silent_peer_has() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 10_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let (id, reader) = clocked.come("/?since=20");
+    reader.is_full.set(true);
+    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true });
+    clocked.say(id, &reader, &masked_frame(0x81, b"unread"));
+    clocked.pass(limits.ping_interval);
+    clocked.pass(limits.ping_timeout);
+    reader.is_full.set(false);
+    clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
+    clocked.pass(Duration::ZERO);
+    assert!(reader.heard().contains("no sign of life"), "{}", reader.heard());
+}
+
+/// The messages that were heard.
+fn ids(wire: &Wire) -> Vec<u64> {
+    wire.events("message").iter().filter_map(|message| message["id"].as_u64()).collect()
 }
 
 #[test]

@@ -43,6 +43,15 @@ pub struct Message<'a> {
     pub text: &'a str,
 }
 
+/// Limits that a client has to know, since its operator may have changed them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Told {
+    /// Bytes of the longest message.
+    pub message_bytes: u64,
+    /// From so many members on, a room is told a count instead of each coming and going.
+    pub presence_members: usize,
+}
+
 /// An event, borrowed from whoever knows it, for as long as it takes to write it down.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
@@ -95,6 +104,8 @@ pub enum Event<'a> {
         users: &'a RawValue,
         /// The id of the newest message; 0 before the first.
         last: u64,
+        /// What holds in this daemon.
+        limits: Told,
     },
     /// Who is here.
     Users {
@@ -125,13 +136,41 @@ pub enum Event<'a> {
     Reset {
         /// The id of the newest message; 0 before the first.
         last: u64,
+        /// Everything up to this message the client has.
+        since: u64,
+        /// Why it is not sent what came after that.
+        reason: ResetReason,
     },
     /// Something could not be done, and why; to the one who tried.
     Error(Problem),
 }
 
+/// Why a stream does not go on where the client was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetReason {
+    /// Some of what came after it is no longer kept.
+    Gone,
+    /// The room has no such message.
+    Unknown,
+    /// What came after it cannot be read now.
+    Unreadable,
+}
+
+impl ResetReason {
+    fn sentence(self, since: u64) -> String {
+        match self {
+            ResetReason::Gone => format!("some messages after message {since} are no longer kept; starting afresh"),
+            ResetReason::Unknown => format!("this room has no message {since}; starting afresh"),
+            ResetReason::Unreadable => {
+                format!("the messages after message {since} cannot be read now; starting afresh")
+            }
+        }
+    }
+}
+
 /// What no message is shorter than when it is sent: its keys, and one byte for each of its values.
-pub const LEAST_MESSAGE_BYTES: usize = 66;
+const LEAST_MESSAGE_BYTES: usize = 66;
 
 /// Digits of an id and of a time, beyond the one of each that the shortest message has.
 const NUMBERS_BYTES: usize = 15 + 12;
@@ -185,13 +224,24 @@ enum EventJson<'a> {
     Leave { room: &'a str, online: usize, name: &'a Name, mess: &'a str },
     Online { room: &'a str, online: usize, name: &'a str, mess: &'a str },
     Rename { room: &'a str, from: &'a Name, name: &'a Name, mess: &'a str },
-    Welcome { room: &'a str, online: usize, users: &'a RawValue, last: u64, name: &'a Name, mess: &'a str },
+    Welcome(WelcomeJson<'a>),
     Users { room: &'a str, online: usize, users: &'a RawValue, name: &'a str, mess: &'a str },
     Help { name: &'a str, mess: &'a str },
     Pong { token: &'a str, name: &'a str, mess: &'a str },
     History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
-    Reset { room: &'a str, last: u64, name: &'a str, mess: &'a str },
+    Reset { room: &'a str, last: u64, reason: ResetReason, name: &'a str, mess: &'a str },
     Error { code: &'a str, name: &'a str, mess: &'a str },
+}
+
+#[derive(Serialize)]
+struct WelcomeJson<'a> {
+    room: &'a str,
+    online: usize,
+    users: &'a RawValue,
+    last: u64,
+    limits: Told,
+    name: &'a Name,
+    mess: &'a str,
 }
 
 /// The wire form of a message that cannot be read any more. To a client that does not know of `damaged` it is a message
@@ -208,7 +258,7 @@ struct DamagedMessage<'a> {
 }
 
 /// What a welcome takes beside the names, if its own name and its room's are of the usual length.
-const WELCOME_BESIDE_USERS_BYTES: usize = 256;
+const WELCOME_BESIDE_USERS_BYTES: usize = 320;
 
 impl Event<'_> {
     /// Appends the event of `room` to `out` as one JSON object.
@@ -235,9 +285,9 @@ impl Event<'_> {
                 sentence = format!("was {from} until now").into();
                 EventJson::Rename { room, from, name: to, mess: &sentence }
             }
-            Event::Welcome { name, online, users, last } => {
+            Event::Welcome { name, online, users, last, limits } => {
                 sentence = format!("welcome to {room}, {online} online").into();
-                EventJson::Welcome { room, online, users, last, name, mess: &sentence }
+                EventJson::Welcome(WelcomeJson { room, online, users, last, limits, name, mess: &sentence })
             }
             Event::Users { online, users } => {
                 sentence = format!("{online} online").into();
@@ -258,12 +308,10 @@ impl Event<'_> {
                 .into();
                 EventJson::History { room, before, more, messages, name: room, mess: &sentence }
             }
-            Event::Reset { last } => EventJson::Reset {
-                room,
-                last,
-                name: room,
-                mess: "some messages are no longer kept, or are too much to be sent at once; starting afresh",
-            },
+            Event::Reset { last, since, reason } => {
+                sentence = reason.sentence(since).into();
+                EventJson::Reset { room, last, reason, name: room, mess: &sentence }
+            }
             Event::Error(problem) => {
                 sentence = problem.sentence();
                 EventJson::Error { code: problem.code(), name: DAEMON, mess: &sentence }
@@ -363,8 +411,14 @@ mod tests {
                 r#"{"type":"rename","room":"lobby","from":"Tourist 5","name":"王小明","mess":"was Tourist 5 until now"}"#,
             ),
             (
-                Event::Welcome { name, online: 2, users, last: 16 },
-                r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
+                Event::Welcome {
+                    name,
+                    online: 2,
+                    users,
+                    last: 16,
+                    limits: Told { message_bytes: 65_536, presence_members: 100 },
+                },
+                r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"limits":{"message_bytes":65536,"presence_members":100},"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
             ),
             (
                 Event::Users { online: 2, users },
@@ -380,8 +434,8 @@ mod tests {
                 r#"{"type":"pong","token":"a \"7\"","name":"roomd","mess":"pong a \"7\""}"#,
             ),
             (
-                Event::Reset { last: 16 },
-                r#"{"type":"reset","room":"lobby","last":16,"name":"lobby","mess":"some messages are no longer kept, or are too much to be sent at once; starting afresh"}"#,
+                Event::Reset { last: 16, since: 2, reason: ResetReason::Gone },
+                r#"{"type":"reset","room":"lobby","last":16,"reason":"gone","name":"lobby","mess":"some messages after message 2 are no longer kept; starting afresh"}"#,
             ),
             (
                 Event::Error(Problem::NoSuchName),

@@ -123,7 +123,7 @@ impl<S: Socket> Hub<S> {
         if !slot.connection.may_be_sent_to() {
             return Err(Problem::NoSuchName);
         }
-        let sent = slot.catch_up(self.limits.private_queue_bytes(), &self.limits, now);
+        let sent = slot.drain_to(self.limits.private_queue_bytes(), &self.limits, now);
         if matches!(sent, Sent::AsFarAsPossible) {
             slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
         }
@@ -136,7 +136,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
+    pub(super) fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
         let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
         let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
         let (room, online) = (state.room.name().clone(), state.room.online());

@@ -2,23 +2,22 @@
 //! back, so that it has its place among the messages.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use log::info;
 
-use super::rooms::{Opened, Past, RoomState, TooManyRooms, append_event};
+use super::rooms::{Opened, Past, TooManyRooms, append_event};
 use super::slot::{Arrival, Departed, Membership, Newcomer, slot_of};
 use super::{Hub, PeerId, Socket};
 use crate::chat::command::message_id;
+use crate::chat::event::ResetReason;
 use crate::chat::problem::Problem;
 use crate::chat::room::News;
 use crate::chat::roster::Unavailable;
 use crate::chat::{Event, Name, RoomName};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::history::{Entry, Page, RoomKey, Stored, Wanted};
+use crate::history::{Entry, RoomKey};
 use crate::http::route::{Verbosity, Visit};
-use crate::limits::Limits;
 use crate::moment::Moment;
 
 /// In no room.
@@ -98,7 +97,7 @@ impl<S: Socket> Hub<S> {
             slot.room = room;
             slot.membership = Membership::Joining;
             slot.arrival =
-                Some(Box::new(Arrival::Joining(Newcomer { name: name.clone(), since, missed: Vec::new(), problems })));
+                Some(Box::new(Arrival::Joining(Newcomer { name: name.clone(), since, catch_up: None, problems })));
             self.log.append(room, Entry::Came(id));
         }
         name
@@ -128,96 +127,63 @@ impl<S: Socket> Hub<S> {
         self.leave_room(id, now);
     }
 
-    /// A coming has come back from the history: the newcomer takes its seat, at once or when the history has found what
-    /// it missed.
-    pub(super) fn enter(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        // One that is gone already is waited for at the door: its going comes next.
-        if slot.membership != Membership::Joining {
-            return;
-        }
-        let Some(Arrival::Joining(Newcomer { since, .. })) = slot.arrival.as_deref() else { return };
-        let (room, since) = (slot.room, *since);
-        let Some(state) = self.rooms.get(room) else { return };
-        match (state.past(since, self.log.reach(), &self.limits), since) {
-            (Past::Older, Some(since)) => self.page_requests.push(id, Wanted::After(since)),
-            (past, _) => self.seat(id, past, now),
-        }
-    }
-
-    /// A piece of what a newcomer missed has been found, or not: the messages after `after`.
-    pub(super) fn enter_with(&mut self, id: PeerId, after: u64, page: Option<Page>, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        // As in `enter`: one that is gone already takes no seat.
-        if slot.membership != Membership::Joining {
-            return;
-        }
-        let Some(Arrival::Joining(Newcomer { missed, .. })) = slot.arrival.as_deref_mut() else { return };
-        let Some(state) = self.rooms.get(slot.room) else { return };
-        match page.map_or(Piece::Unusable, |page| add_piece(missed, &page, after, state, &self.limits)) {
-            Piece::Last => {
-                let missed = Rc::from(std::mem::take(missed));
-                self.seat(id, Past::Missed(missed), now);
-            }
-            Piece::GoesOn { reached } => self.page_requests.go_on(id, Wanted::After(reached)),
-            Piece::Unusable => self.seat(id, Past::Afresh, now),
-        }
-    }
-
-    /// A newcomer takes a seat. It is sent the welcome and the past now, and of this turn's chunk what comes after.
-    fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
+    /// A newcomer takes a seat. It is sent the rest of the past now, and of this turn's chunk what comes after.
+    pub(super) fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         let Some(Arrival::Joining(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
-        let Newcomer { name, mut problems, .. } = newcomer;
-        let Some(state) = self.rooms.stir(slot.room) else { return };
+        let Newcomer { name, since, catch_up, mut problems } = newcomer;
+        let room = slot.room;
+        let Some(state) = self.rooms.stir(room) else { return };
         let (seat, news) = state.room.join(name.clone(), id, now);
-        let online = state.room.online();
         slot.membership = Membership::Seated(seat);
         if news == News::Told {
-            append_event(&mut state.everything.bytes, Event::Join { name: &name, online }, state.room.name());
+            let event = Event::Join { name: &name, online: state.room.online() };
+            append_event(&mut state.everything.bytes, event, state.room.name());
         }
         if slot.connection.verbosity == Verbosity::MessagesOnly {
             state.quiet_members += 1;
         }
         slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
-
-        if slot.connection.may_be_sent_to() {
-            let queue = &mut slot.connection.queue;
-            let room = state.room.name().clone();
-            let last = state.last_id();
-            if slot.connection.verbosity == Verbosity::Everything {
-                let users = state.room.users();
-                queue.append_own(|out| append_event(out, Event::Welcome { name: &name, online, users, last }, &room));
-            }
-            if matches!(past, Past::AfreshFromTheFuture) {
+        let is_full = slot.connection.verbosity == Verbosity::Everything;
+        if catch_up.is_none() {
+            self.greet(id);
+        }
+        if let Past::Afresh(reason) = past {
+            if reason == ResetReason::Unknown {
                 problems.push(Problem::SinceInFuture);
             }
-            if matches!(past, Past::Afresh | Past::AfreshFromTheFuture) {
-                queue.append_own(|out| append_event(out, Event::Reset { last }, &room));
-            }
-            let frames = match (past, slot.connection.verbosity) {
-                (Past::Missed(frames), _) => Some(frames),
-                (_, Verbosity::Everything) => Some(state.newest(&self.limits)),
-                (_, Verbosity::MessagesOnly) => None,
-            };
-            if let Some(frames) = frames {
-                let len = frames.len();
-                if let Some(trace) = &self.trace {
-                    // What is in front of it comes first here as well.
-                    queue.show_own(|frames| trace.sends(id, frames));
-                    trace.sends(id, &frames);
-                }
-                queue.push_shared(frames, 0..len);
-            }
-            for problem in problems {
-                queue.append_own(|out| append_event(out, Event::Error(problem), &room));
-            }
+            let reached = catch_up.map(|catch_up| catch_up.reached).or(since).unwrap_or_default();
+            self.tell(id, |last| Event::Reset { last, since: reached, reason });
         }
-        let room = slot.room;
+        let frames = match past {
+            Past::Missed(frames) => Some(frames),
+            _ if is_full => self.rooms.get_mut(room).map(|state| state.newest(&self.limits)),
+            _ => None,
+        };
+        if let Some(frames) = frames {
+            self.send_past(id, frames);
+        }
+        // Who came and went while it caught up, it has not been told.
+        if catch_up.is_some() && is_full {
+            let _ = self.list_users(id);
+        }
+        for problem in problems {
+            self.tell(id, |_| Event::Error(problem));
+        }
         if news == News::Counted {
             self.rooms.owes_count(room);
         }
         self.reschedule(id);
+    }
+
+    /// Queues an event for one member alone, which may need the id of the room's newest message.
+    fn tell<'a>(&mut self, id: PeerId, event: impl FnOnce(u64) -> Event<'a>) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(state) = self.rooms.get(slot.room) else { return };
+        if slot.connection.may_be_sent_to() {
+            let event = event(state.last_id());
+            slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
+        }
     }
 
     /// A new name has come back from the history.
@@ -385,48 +351,21 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// What became of a piece of what a newcomer missed.
-enum Piece {
-    /// With it, the newcomer has everything up to the newest message.
-    Last,
-    /// More is to be asked for, after that message.
-    GoesOn { reached: u64 },
-    /// Something is gone, or it is more than is sent at once.
-    Unusable,
-}
-
-/// Adds a page to what has been found before it, up to `after`.
-fn add_piece(missed: &mut Vec<u8>, page: &Page, after: u64, state: &RoomState, limits: &Limits) -> Piece {
-    let is_unbroken = page.messages.iter().zip(after + 1..).all(|(message, id)| message.id == id);
-    if !is_unbroken {
-        return Piece::Unusable;
-    }
-    for message in &page.messages {
-        append_event(missed, Event::Message(Stored::as_message(message)), state.room.name());
-    }
-    if missed.len() > limits.past_bytes() {
-        return Piece::Unusable;
-    }
-    match page.messages.last() {
-        Some(last) if page.more => Piece::GoesOn { reached: last.id },
-        last if last.map_or(after, |last| last.id) == state.last_id() && !page.more => Piece::Last,
-        _ => Piece::Unusable,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
     use std::io::{self, ErrorKind, Read, Write};
+    use std::rc::Rc;
 
     use super::super::Readiness;
     use super::*;
     use crate::history::memory::Memory;
-    use crate::history::{History, Outcome, PageSize, Pressure, Reach};
+    use crate::history::{History, Outcome, PageSize, Pressure, Reach, Wanted};
     use crate::http::origin::OriginPolicy;
     use crate::http::page::Pages;
     use crate::http::route::{EchoService, Health, Site};
+    use crate::limits::Limits;
     use crate::moment::Now;
 
     /// A history that has read nothing and lets nobody go until it is told to.

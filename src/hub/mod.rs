@@ -336,7 +336,11 @@ impl<S: Socket> Hub<S> {
     /// Whether another turn is needed although nothing may happen in between.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.log.is_to_commit() || !self.to_read.is_empty() || !self.to_flush.is_empty() || !self.to_reap.is_empty()
+        self.log.is_to_commit()
+            || self.page_requests.has_work()
+            || !self.to_read.is_empty()
+            || !self.to_flush.is_empty()
+            || !self.to_reap.is_empty()
     }
 
     /// When the next turn is needed at the latest.
@@ -661,7 +665,7 @@ impl<S: Socket> Hub<S> {
         for room in self.rooms.forget_surplus(&self.limits) {
             self.forget(room);
         }
-        self.ask_for_pages();
+        self.ask_for_pages(now.moment);
         self.rooms.tell_counts(now.moment);
         // Who is leaving says nothing more, and is not held up; who is gone is forgotten.
         let is_behind = self.log.is_behind();
@@ -736,6 +740,13 @@ impl<S: Socket> Hub<S> {
                 }
             }
             connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
+            if connection.queue.len() <= self.limits.piece_bytes()
+                && let Some(catch_up) = slot.catch_up()
+                && std::mem::take(&mut catch_up.is_reading)
+            {
+                self.page_requests.has_read(id);
+            }
+            let connection = &mut slot.connection;
             match flushed {
                 Ok(Flushed::Everything) => {
                     connection.is_page_queued = false;
@@ -839,7 +850,8 @@ impl<S: Socket> Hub<S> {
             }
             // What we do not read, for the history has to come first or it is too much, may well be a sign of life.
             if slot.has_bytes() {
-                if slot.waits_for_history() || slot.is_in_line || (is_held_up && slot.is_to_read) {
+                let reads_its_past = slot.catch_up().is_some_and(|catch_up| catch_up.is_reading);
+                if (slot.waits_for_history() && !reads_its_past) || slot.is_in_line || (is_held_up && slot.is_to_read) {
                     slot.connection.kept_waiting_for_history(&self.limits, due_by, now);
                 } else if slot.connection.is_resting() || slot.is_to_read {
                     slot.connection.kept_waiting(&self.limits, due_by, now);

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use super::PeerId;
 use super::share::Share;
-use crate::chat::event::LEAST_MESSAGE_BYTES;
+use crate::chat::event::ResetReason;
 use crate::chat::{Event, Message, Room, RoomName};
 use crate::history::{PageSize, Reach, RoomKey};
 use crate::http::route::Verbosity;
@@ -61,14 +61,14 @@ pub(super) struct RoomState {
 pub(super) enum Past {
     /// The newest messages.
     Newest,
-    /// These frames, which are just what it missed.
+    /// These frames, which are all that it missed, or the end of it.
     Missed(Rc<[u8]>),
+    /// What it missed is long. This is the next piece of it, up to the message `reached`.
+    Piece { frames: Rc<[u8]>, reached: u64 },
     /// What it missed is not in the scrollback: the history is to be asked.
     Older,
-    /// It has seen something else than this room: it is to forget that, and is sent the newest.
-    Afresh,
-    /// The same, for it names a message that has not been said.
-    AfreshFromTheFuture,
+    /// What it has does not join on to what it could be sent: it is to forget that, and is sent the newest.
+    Afresh(ResetReason),
 }
 
 /// There are as many rooms as there may be, and none is empty.
@@ -385,25 +385,22 @@ impl RoomState {
         self.visitors
     }
 
-    /// What somebody is to be sent who has all up to `since`, or who has nothing.
-    pub(super) fn past(&self, since: Option<u64>, reach: Reach, limits: &Limits) -> Past {
-        let Some(since) = since else { return Past::Newest };
-        let Some(missed) = self.last_id.checked_sub(since) else { return Past::AfreshFromTheFuture };
+    /// What somebody is to be sent next who has everything up to the message `after`.
+    pub(super) fn missed(&self, after: u64, reach: Reach, limits: &Limits) -> Past {
+        let Some(missed) = self.last_id.checked_sub(after) else { return Past::Afresh(ResetReason::Unknown) };
         // Ids rise by one, so so many are missing, and the newest of them is the newest that there is.
         match usize::try_from(missed) {
             Ok(missed) if missed <= self.scrollback.len() => {
-                let bytes = self.scrollback.newest(missed, usize::MAX);
-                if bytes.len() <= limits.past_bytes() { Past::Missed(Rc::from(bytes)) } else { Past::Afresh }
+                let all = self.scrollback.newest(missed, usize::MAX);
+                if all.len() <= limits.past_bytes() {
+                    return Past::Missed(Rc::from(all));
+                }
+                let (frames, count) = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
+                Past::Piece { frames: Rc::from(frames), reached: after + count as u64 }
             }
-            Ok(missed) if reach == Reach::Older && self.least_bytes(missed) <= limits.past_bytes() => Past::Older,
-            _ => Past::Afresh,
+            _ if reach == Reach::Older => Past::Older,
+            _ => Past::Afresh(ResetReason::Gone),
         }
-    }
-
-    /// What the newest so many messages take at least. So a past that is far too long is not even read.
-    fn least_bytes(&self, messages: usize) -> usize {
-        let older = messages.saturating_sub(self.scrollback.len());
-        self.scrollback.bytes().saturating_add(older.saturating_mul(LEAST_MESSAGE_BYTES))
     }
 
     /// The newest messages as frames.

@@ -65,10 +65,19 @@ pub(super) struct Newcomer {
     pub(super) name: Name,
     /// The last message that it has, if it came back.
     pub(super) since: Option<u64>,
-    /// What it missed, as frames, as far as the history has given it: a long past comes in pieces.
-    pub(super) missed: Vec<u8>,
+    /// How far it has come in a past that is too long to be sent at once.
+    pub(super) catch_up: Option<CatchUp>,
     /// What it is told once it is in.
     pub(super) problems: Vec<Problem>,
+}
+
+/// A newcomer that is sent a long past in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CatchUp {
+    /// It has been sent everything up to this message.
+    pub(super) reached: u64,
+    /// The last piece waits for it to be read; the next one is looked for after that.
+    pub(super) is_reading: bool,
 }
 
 /// A connection's way through a room. Each step is announced through the history, and taken when it comes back.
@@ -136,11 +145,19 @@ impl<S: Socket> Slot<S> {
         }
     }
 
+    /// It reads a piece of a long past, and gets the next when it has. If anything holds that up, it is this client.
+    pub(super) fn catch_up(&mut self) -> Option<&mut CatchUp> {
+        match self.arrival.as_deref_mut() {
+            Some(Arrival::Joining(newcomer)) if self.membership == Membership::Joining => newcomer.catch_up.as_mut(),
+            _ => None,
+        }
+    }
+
     /// Sees to it that no more than `most_bytes` wait for this member, before something is added to it.
     ///
     /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
     /// is about what it owes, not about what comes: one large turn makes nobody slow.
-    pub(super) fn catch_up(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
+    pub(super) fn drain_to(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
         let queue = &mut self.connection.queue;
         if queue.cost() > most_bytes && !self.connection.is_blocked {
             match queue.flush_to(&mut self.socket, usize::MAX) {
@@ -166,7 +183,7 @@ impl<S: Socket> Slot<S> {
             return Sent::AsFarAsPossible;
         }
         if !self.connection.queue.is_empty() {
-            match self.catch_up(limits.max_queue_bytes, limits, now) {
+            match self.drain_to(limits.max_queue_bytes, limits, now) {
                 Sent::AsFarAsPossible => {}
                 hindered => return hindered,
             }

@@ -146,6 +146,10 @@ pub const PAGE_MESSAGES: usize = 50;
 /// loop encodes one, the history reads the next.
 pub const PAGES_AT_ONCE: usize = 2;
 
+/// Newcomers who are sent the next piece of a long past in one turn, when it is in memory. Copying so much takes half a
+/// millisecond.
+pub const PIECES_PER_TURN: usize = 16;
+
 // ---- Memory -----------------------------------------------------------------------------------------------------------
 
 /// What `--history memory` keeps, in one room or in all together.

@@ -37,6 +37,12 @@ pub(crate) struct Session {
     pub(crate) room: String,
     pub(crate) last: u64,
     pub(crate) is_reset: bool,
+    /// It was welcome before it was in: a long past came first.
+    pub(crate) is_catch_up: bool,
+    /// Until it is told who is there now.
+    is_catching_up: bool,
+    /// Messages that it had heard when it was told to start afresh.
+    pub(crate) heard_before_reset: usize,
     pub(crate) messages: Vec<Heed>,
     /// Who is there, where each is told of each.
     members: Vec<String>,
@@ -109,9 +115,16 @@ impl Heard {
                 session.messages.push(heed);
             }
             "reset" => {
-                assert!(session.messages.is_empty() && !session.is_reset, "a reset comes before the past: {text}");
-                assert!(self.is_quiet || event["last"].as_u64() == Some(session.last), "{text}");
+                let last = event["last"].as_u64().expect("a number");
+                let is_first = self.is_quiet || session.is_catching_up || session.messages.is_empty();
+                assert!(
+                    is_first && !session.is_reset,
+                    "a reset comes before the past, or in the middle of a long one: {text}"
+                );
+                assert!(self.is_quiet || last == session.last || session.is_catching_up, "{text}");
+                assert!(["gone", "unknown", "unreadable"].contains(&&*word("reason")), "{text}");
                 session.is_reset = true;
+                session.heard_before_reset = session.messages.len();
             }
             "private" => {
                 let to = word("to");
@@ -134,6 +147,7 @@ impl Heard {
                 }
             }
             "join" | "leave" => {
+                assert!(!session.is_catching_up, "client {}: not in yet: {text}", self.number);
                 assert!(!self.is_quiet && !is_own, "client {}: not for it: {text}", self.number);
                 if self.presence == Presence::Told {
                     if kind == "join" {
@@ -145,6 +159,12 @@ impl Heard {
                 }
             }
             "online" => assert!(!self.is_quiet && self.presence == Presence::Counted, "{text}"),
+            "users" if session.is_catching_up => {
+                let users = names(&event["users"]);
+                assert!(self.name.as_ref().is_some_and(|name| users.contains(name)), "now it is in: {text}");
+                assert_eq!(event["online"].as_u64(), Some(users.len() as u64), "{text}");
+                (session.is_catching_up, session.members) = (false, users);
+            }
             "users" => {
                 self.answers += 1;
                 let users = names(&event["users"]);
@@ -183,11 +203,13 @@ impl Heard {
             ..Session::default()
         };
         let users = names(&event["users"]);
-        assert_eq!(event["online"].as_u64(), Some(users.len() as u64));
+        session.is_catch_up = !users.contains(&name);
+        session.is_catching_up = session.is_catch_up;
+        let online = users.len() + usize::from(session.is_catch_up);
+        assert_eq!(event["online"].as_u64(), Some(online as u64));
         for user in users {
             session.comes(user, "the welcome");
         }
-        assert!(session.members.contains(&name), "who is welcome is there");
         self.names.push(name.clone());
         self.name = Some(name);
         self.sessions.push(session);

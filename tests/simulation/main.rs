@@ -471,6 +471,9 @@ fn run(seed: u64) -> BTreeSet<String> {
         if client.heard.sessions.iter().any(|session| session.is_reset) {
             reached.insert("reset".to_owned());
         }
+        for session in client.heard.sessions.iter().filter(|session| session.is_catch_up) {
+            reached.insert(if session.is_reset { "a reset amid a long past" } else { "a long past" }.to_owned());
+        }
         if client.kind == Kind::Full && client.heard.sessions.len() > 1 {
             reached.insert("a move".to_owned());
         }
@@ -543,10 +546,12 @@ const ERRORS: &[&str] = &[
 /// See `Record::met`, and `run`.
 const OTHER_PLACES: &[&str] = &[
     "a history that has fallen behind",
+    "a long past",
     "a move",
     "a page after",
     "a page before",
     "a page for one who is gone",
+    "a reset amid a long past",
     "a room begun anew",
     "a room forgotten",
     "a room forgotten before it was opened",

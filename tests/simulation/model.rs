@@ -48,9 +48,14 @@ impl Model<'_> {
         let sessions = &client.heard.sessions;
         assert!(sessions.len() <= visits.len(), "client {who}: a welcome to a room that it never came to");
         for (nth, (session, visit)) in sessions.iter().zip(visits).enumerate() {
+            let since = if nth == 0 { client.wish.since.as_deref().and_then(|since| since.parse().ok()) } else { None };
+            if session.is_catch_up {
+                let has_all = nth + 1 < sessions.len() || has_heard_all(client);
+                self.check_catch_up(client, visit, since.expect("a long past, and it has not asked for one"), has_all);
+                continue;
+            }
             let last = self.list(visit).id(visit.seated);
             assert_eq!((&session.room, session.last), (&visit.room, last), "client {who}: its welcome");
-            let since = if nth == 0 { client.wish.since.as_deref().and_then(|since| since.parse().ok()) } else { None };
             let (past, present) = session.messages.split_at(session.messages.partition_point(|m| m.id <= session.last));
             let has_all = nth + 1 < sessions.len() || has_heard_all(client);
             if session.is_reset {
@@ -68,13 +73,45 @@ impl Model<'_> {
         assert!(!client.is_open() || sessions.len() == visits.len(), "client {who}: a welcome is missing");
     }
 
+    /// A long past goes over into the present without a gap, unless something in the middle of it could not be had.
+    fn check_catch_up(&self, client: &Client, visit: &Visit, since: u64, has_all: bool) {
+        let (list, session) = (self.list(visit), &client.heard.sessions[0]);
+        let who = client.number;
+        assert_eq!(session.room, visit.room, "client {who}: its welcome");
+        let lasts = list.id(visit.came)..=list.id(visit.went.unwrap_or(list.messages.len()));
+        assert!(lasts.contains(&session.last), "client {who}: {} is not in {lasts:?}", session.last);
+        let end = visit.went.unwrap_or(list.messages.len());
+        let place = list.place(since, end).unwrap_or_else(|| panic!("client {who}: {since} is taken for an id"));
+        if !session.is_reset {
+            return self.check_slice(client, visit, &session.messages, place + 1..=end, has_all);
+        }
+        let (before, behind) = session.messages.split_at(session.heard_before_reset);
+        self.check_slice(client, visit, before, place + 1..=end, false);
+        let first = behind.first().and_then(|first| list.place(first.id, end)).unwrap_or(end + 1);
+        self.check_slice(client, visit, behind, first..=end, has_all);
+        let may_be_gone = !self.is_late || self.is_forgetful || visit.page.as_ref().is_some_and(|page| page.is_none());
+        assert!(may_be_gone, "client {who}: a reset for no reason: {visit:?}");
+    }
+
     /// It cannot know when it changes rooms; so all that it hears is the slices of all its visits, one behind another.
     fn check_quiet(&self, client: &Client, visits: &[Visit]) {
-        let Session { is_reset, messages, .. } = &client.heard.sessions[0];
+        let Session { is_reset, messages, heard_before_reset, .. } = &client.heard.sessions[0];
         let since: Option<u64> = client.wish.since.as_deref().and_then(|since| since.parse().ok());
-        let mut rest = &messages[..];
+        let (before, mut rest) = messages.split_at(*heard_before_reset);
+        if let (Some(since), Some(visit)) = (since.filter(|_| !before.is_empty()), visits.first()) {
+            self.check_slice(client, visit, before, self.missed(client, visit, since, true), false);
+        }
         for (nth, visit) in visits.iter().enumerate() {
-            let present = self.present(visit);
+            let mut present = self.present(visit);
+            // When it has joined the present, it knows itself if it was told to start afresh in the middle of a long past.
+            if nth == 0
+                && *is_reset
+                && let Some(first) = rest.first()
+                && let Some(place) = self.list(visit).place(first.id, *present.end())
+                && first.room == visit.room
+            {
+                present = place.max(*present.start())..=*present.end();
+            }
             let expected = match since {
                 Some(since) if nth == 0 && !is_reset => {
                     let is_in = has_heard_all(client) || !messages.is_empty();
@@ -170,13 +207,10 @@ impl Model<'_> {
         fitting.count()
     }
 
-    /// A reset is for those whose messages cannot be had, or are too much.
+    /// A reset is for those whose messages cannot be had.
     fn check_reset(&self, client: &Client, visit: &Visit, since: u64) {
         let Some(place) = self.list(visit).place(since, visit.seated) else { return };
         let first = place + 1;
-        let missed: usize = (first..=visit.seated).map(|place| self.frame_bytes(visit, place)).sum();
-        let longer = if self.has_damage(&visit.room) { DAMAGED.len() * (visit.seated - place) } else { 0 };
-        let is_too_much = missed + longer > self.limits.past_bytes();
         let is_not_kept = if self.is_late {
             match &visit.page {
                 None => false,
@@ -185,7 +219,7 @@ impl Model<'_> {
         } else {
             visit.seated - place > self.kept(visit)
         };
-        assert!(is_too_much || is_not_kept, "client {}: a reset for no reason: {visit:?}", client.number);
+        assert!(is_not_kept, "client {}: a reset for no reason: {visit:?}", client.number);
     }
 
     fn frame_bytes(&self, visit: &Visit, place: usize) -> usize {

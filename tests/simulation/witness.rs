@@ -69,7 +69,9 @@ pub(crate) struct Visit {
     pub(crate) list: usize,
     /// The messages of the list that the room does not know of itself, for they were said before it was opened.
     pub(crate) unknown: usize,
-    /// So many had been said when it took its seat, and when it left.
+    /// So many had been said when it came.
+    pub(crate) came: usize,
+    /// And when it took its seat, as far as that can be seen here, and when it left.
     pub(crate) seated: usize,
     pub(crate) went: Option<usize>,
     /// What the history found for it, if it was asked: nothing, or the ids.
@@ -175,6 +177,7 @@ impl Record {
                 room: opening.name.clone(),
                 list: opening.list,
                 unknown: opening.unknown,
+                came: said,
                 seated: said,
                 went: None,
                 page: None,
