@@ -12,7 +12,6 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::available_memory::AvailableMemory;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::history::sqlite::errors::OpenError;
 use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
@@ -23,6 +22,7 @@ use crate::listener::{ListenError, Listener, Stream};
 use crate::log_buffer::LogBuffer;
 use crate::moment::{Moment, Now};
 use crate::open_files::{OpenFiles, TooFew};
+use crate::settings::Settings;
 use crate::signals::{Request, Signals};
 
 /// Tokens from the top of the number space: a slot's number is far below.
@@ -54,8 +54,8 @@ pub enum FatalError {
 ///
 /// # Errors
 /// [`FatalError`]. Nothing that a peer does is an error here.
-pub fn run(config: &Config, log: &LogBuffer, memory_in_use: Gauge) -> Result<(), FatalError> {
-    let mut event_loop = EventLoop::new(config, memory_in_use)?;
+pub fn run(settings: Settings, log: &LogBuffer, memory_in_use: Gauge) -> Result<(), FatalError> {
+    let mut event_loop = EventLoop::new(settings, memory_in_use)?;
     event_loop.serve(log)?;
     let hub = &event_loop.hub;
     let endings: Vec<String> = hub.endings().iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -126,7 +126,7 @@ impl Reports {
 }
 
 impl EventLoop {
-    fn new(config: &Config, memory_in_use: Gauge) -> Result<EventLoop, FatalError> {
+    fn new(settings: Settings, memory_in_use: Gauge) -> Result<EventLoop, FatalError> {
         let files = OpenFiles::raise_limit().map_err(FatalError::TooFewFiles)?;
         Vec::<u8>::new().try_reserve_exact(MEMORY_AT_START_BYTES).map_err(|_| FatalError::TooLittleMemory)?;
         let mut signals = Signals::listen().map_err(|error| FatalError::System("cannot listen for signals", error))?;
@@ -136,7 +136,7 @@ impl EventLoop {
             .map_err(|error| FatalError::System("cannot listen for signals", error))?;
 
         let mut listeners = Vec::new();
-        for address in config.listen() {
+        for address in &settings.listen {
             listeners.extend(Listener::bind(address).map_err(FatalError::Listen)?);
         }
         if listeners.len() > MAX_LISTENERS {
@@ -147,9 +147,9 @@ impl EventLoop {
         // If it cannot, the loop looks after the history when something else wakes it.
         let wake = Box::new(move || waker.wake().unwrap_or_default());
         // Behind the addresses: a daemon that is one too many makes no file.
-        let history = config.history(wake).map_err(FatalError::History)?;
+        let history = settings.history.open(wake).map_err(FatalError::History)?;
         // Only now is there anything to log: a daemon that cannot run says why, and nothing else.
-        let limits = within_memory(within(files, config.limits(), listeners.len()).map_err(FatalError::TooFewFiles)?);
+        let limits = within_memory(within(files, settings.limits, listeners.len()).map_err(FatalError::TooFewFiles)?);
         signals.are_read();
         for (nth, listener) in listeners.iter_mut().enumerate() {
             poll.registry()
@@ -162,7 +162,7 @@ impl EventLoop {
             poll,
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
-            hub: Hub::new(limits, config.site(), history).measured_by(memory_in_use),
+            hub: Hub::new(limits, settings.site, history).measured_by(memory_in_use),
             clock: Clock::start(),
             accept_pause: None,
             is_exhaustion_logged: false,

@@ -22,8 +22,8 @@
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`scrollback`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`close_reason`], [`moment`], [`clock`], [`listener`], [`signals`],
-//!    [`open_files`], [`available_memory`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`config`],
-//!    [`listen_address`].
+//!    [`open_files`], [`available_memory`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`flags`],
+//!    [`settings`], [`listen_address`].
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
@@ -38,10 +38,10 @@ pub mod available_memory;
 pub mod chat;
 pub mod clock;
 pub mod close_reason;
-pub mod config;
 pub mod connection;
 pub mod environment;
 pub mod event_loop;
+pub mod flags;
 pub mod history;
 pub mod http;
 pub mod hub;
@@ -55,6 +55,7 @@ pub mod moment;
 pub mod open_files;
 pub mod rate_limit;
 pub mod scrollback;
+pub mod settings;
 pub mod show;
 pub mod signals;
 pub mod websocket;

@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use cap::Cap;
 use log::{Level, warn};
 use roomd::clock;
-use roomd::config::{CliExit, Config};
 use roomd::event_loop;
+use roomd::flags::{CliExit, Flags};
 use roomd::log_buffer::{LogBuffer, LogWriter};
 use roomd::log_filter::LogFilter;
 use roomd::log_line::LogLine;
+use roomd::settings::Settings;
 use roomd::show::{self, Verdict};
 use tikv_jemallocator::Jemalloc;
 
@@ -27,19 +28,23 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Cap<Jemalloc> = Cap::new(Jemalloc, usize::MAX);
 
 fn main() -> ExitCode {
-    let config = match Config::read(std::env::args_os(), std::env::vars_os()) {
-        Ok(config) => config,
-        Err(stop) => return end(stop),
+    let flags = match Flags::read(std::env::args_os(), std::env::vars_os()) {
+        Ok(flags) => flags,
+        Err(exit) => return end(exit),
     };
-    if let Some(question) = config.question() {
-        return match show::show(question, std::io::stdin().lock()) {
+    if let Some(subcommand) = &flags.subcommand {
+        return match show::show(subcommand, std::io::stdin().lock()) {
             Ok(shown) => {
                 print(&shown.text);
                 if shown.verdict == Verdict::Fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
-            Err(stop) => end(stop),
+            Err(exit) => end(exit),
         };
     }
+    let settings = match Settings::from_flags(flags) {
+        Ok(settings) => settings,
+        Err(exit) => return end(exit),
+    };
     // When it is dropped, also by a panic, what waits is written; but nobody waits for that for ever.
     let writer = match LogWriter::start(std::io::stderr()) {
         Ok(writer) => writer,
@@ -56,10 +61,10 @@ fn main() -> ExitCode {
     for fault in filter.faults() {
         warn!("{fault}");
     }
-    for variable in config.unknown_variables() {
+    for variable in &settings.unknown_variables {
         warn!("{variable}");
     }
-    match event_loop::run(&config, &log, Box::new(|| ALLOCATOR.allocated())) {
+    match event_loop::run(settings, &log, Box::new(|| ALLOCATOR.allocated())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
             let _ = log.write_all(format!("roomd: {fatal}\n").as_bytes());
@@ -84,8 +89,8 @@ fn log_panics_to(log: LogBuffer) {
     }));
 }
 
-fn end(stop: CliExit) -> ExitCode {
-    match stop {
+fn end(exit: CliExit) -> ExitCode {
+    match exit {
         CliExit::Asked(text) => {
             print(&text);
             ExitCode::SUCCESS

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::Read;
 use std::path::Path;
 
-use crate::config::{CliExit, Question};
+use crate::flags::{CliExit, Subcommand};
 use crate::history::sqlite::check;
 use crate::http::Refusal;
 use crate::limits::fixed::{MAX_HEX_BYTES, SHOWN_KEY_CHARACTERS};
@@ -42,15 +42,15 @@ pub enum Verdict {
 ///
 /// # Errors
 /// [`CliExit::Wrong`] when it is not hex, or there is none; when the file of a history cannot be checked.
-pub fn show(question: &Question, stdin: impl Read) -> Result<Shown, CliExit> {
-    let shown = match question {
-        Question::Check { file } => return history(file),
-        Question::Decode { hex } => {
+pub fn show(subcommand: &Subcommand, stdin: impl Read) -> Result<Shown, CliExit> {
+    let shown = match subcommand {
+        Subcommand::Check { file } => return history(file),
+        Subcommand::Decode { hex } => {
             let bytes =
                 read_hex(hex, stdin).map_err(|fault| CliExit::Wrong(format!("{fault}; see roomd decode --help")))?;
             frames(&bytes)
         }
-        Question::Handshake { key } => handshake(key.as_deref()),
+        Subcommand::Handshake { key } => handshake(key.as_deref()),
     };
     // Nothing can fail that writes to a string.
     shown.map_err(|fmt::Error| CliExit::Wrong("this cannot be shown".into()))

@@ -61,7 +61,6 @@ const MODULES: &[(&str, &[&str])] = &[
         &[
             "available_memory",
             "clock",
-            "config",
             "history::sqlite::errors::OpenError",
             "hub",
             "limits",
@@ -69,16 +68,30 @@ const MODULES: &[(&str, &[&str])] = &[
             "log_buffer",
             "moment",
             "open_files",
+            "settings",
             "signals",
         ],
     ),
     // The face.
     (
-        "config.rs",
-        &["environment::UnknownVariable", "history", "http", "limits", "listen_address", "rate_limit", "websocket"],
+        "flags.rs",
+        &["environment::UnknownVariable", "http::origin::AllowedOrigin", "limits", "listen_address::ListenAddresses"],
     ),
-    ("show.rs", &["config", "history::sqlite::check", "http::Refusal", "limits::fixed", "websocket"]),
-    ("main.rs", &["clock", "config", "event_loop", "log_buffer", "log_filter", "log_line", "show"]),
+    (
+        "settings.rs",
+        &[
+            "environment::UnknownVariable",
+            "flags",
+            "history",
+            "http",
+            "limits",
+            "listen_address",
+            "rate_limit",
+            "websocket",
+        ],
+    ),
+    ("show.rs", &["flags", "history::sqlite::check", "http::Refusal", "limits::fixed", "websocket"]),
+    ("main.rs", &["clock", "event_loop", "flags", "log_buffer", "log_filter", "log_line", "settings", "show"]),
     ("lib.rs", &[]),
 ];
 
@@ -111,9 +124,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("env_logger", &["main.rs"]),
-    ("clap", &["config.rs"]),
+    ("clap", &["flags.rs"]),
     ("strsim", &["environment.rs"]),
-    ("humantime", &["clock.rs", "config.rs"]),
+    ("humantime", &["clock.rs", "flags.rs"]),
     ("slab", &["hub/", "chat/"]),
     ("httparse", &["http/"]),
     ("form_urlencoded", &["http/"]),
@@ -682,7 +695,7 @@ fn a_module_is_found_however_it_is_written() {
     assert_eq!(faults("chat/mod.rs", "use super::websocket;").len(), 1);
     assert_eq!(faults("write_queue.rs", "use crate::websocket::frame;").len(), 0);
     assert_eq!(faults("write_queue.rs", "use crate::websocket::frames;").len(), 1);
-    assert_eq!(faults("main.rs", "use roomd::{config::Config, hub::Hub};").len(), 1);
+    assert_eq!(faults("main.rs", "use roomd::{flags::Flags, hub::Hub};").len(), 1);
     let message = &faults("chat/room.rs", "\n\nuse crate::http::Head;")[0];
     assert!(message.starts_with("src/chat/room.rs:3: http::Head"), "{message}");
 }

@@ -12,6 +12,7 @@ mod health;
 mod ids;
 pub mod log;
 pub mod memory;
+pub mod plan;
 pub mod retention;
 pub mod sqlite;
 mod worker;

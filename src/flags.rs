@@ -1,28 +1,19 @@
-//! Flags and environment into a configuration that is known to make sense.
+//! What can be said on the command line and in the environment: each flag with its default and its help.
+//!
+//! Here each value is parsed by itself. What they mean together is in `settings.rs`.
 
 use std::ffi::OsString;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use crate::environment::UnknownVariable;
-use crate::history::log::{Log, Terms, Wake};
-use crate::history::memory::Memory;
-use crate::history::retention::Retention;
-use crate::history::sqlite::database::Durability;
-use crate::history::sqlite::errors::OpenError;
-use crate::history::{History, PageSize};
-use crate::http::origin::{AllowedOrigin, OriginPolicy};
-use crate::http::page::Pages;
-use crate::http::route::{EchoService, Health, Site};
-use crate::limits::fixed::{BESIDE_A_FILE, BESIDE_A_FILE_ALL_BYTES, IN_MEMORY, LEAST_MEMORY_BYTES};
-use crate::limits::{Limits, ScrollbackLimit};
-use crate::listen_address::{ListenAddress, ListenAddresses};
-use crate::rate_limit::{ByteRate, Rate};
-use crate::websocket::MessageLimits;
+use crate::http::origin::AllowedOrigin;
+use crate::limits::Limits;
+use crate::limits::fixed::LEAST_MEMORY_BYTES;
+use crate::listen_address::ListenAddresses;
 
 /// A chat room: open the page in two browser tabs, or connect with any WebSocket client, and talk.
 ///
@@ -49,183 +40,185 @@ use crate::websocket::MessageLimits;
         RUST_LOG=info,roomd::wire=trace shows every frame, bit by bit, with what is said in it.\n\
         Durations are written like 500ms, 10s or 2m. Sizes are bytes."
 )]
-pub struct Config {
+pub struct Flags {
+    #[allow(missing_docs, reason = "a comment would be help text")]
     #[command(subcommand)]
-    question: Option<Question>,
+    pub subcommand: Option<Subcommand>,
 
     /// Where to listen: ADDRESS:PORT, [IPV6]:PORT or unix:PATH; may be given more than once. Port 0 takes a free port.
     /// unix:PATH,mode=0660 makes the socket file with these permissions, whatever the umask is
     #[arg(long, env = "ROOMD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
-    listen: Vec<ListenAddresses>,
+    pub(crate) listen: Vec<ListenAddresses>,
 
     /// Let the pages of this site connect as well, e.g. https://chat.example.com, or https://*.example.com for all its
     /// sub-domains; "null" for files, "*" for all. May be given more than once. Programs that are no browsers send no origin and are always let in
     #[arg(long, env = "ROOMD_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    origin: Vec<AllowedOrigin>,
+    pub(crate) origin: Vec<AllowedOrigin>,
 
     /// Serve the page's files from this directory instead of from the binary, to edit them
     #[arg(long, env = "ROOMD_WEB", value_name = "DIR", value_parser = directory)]
-    web: Option<PathBuf>,
+    pub(crate) web: Option<PathBuf>,
 
     /// Serve /echo, where every message comes back as it is: for conformance suites and raw speed tests, and exempt
     /// from the rate limit
     #[arg(long, env = "ROOMD_ECHO", value_parser = FalseyValueParser::new())]
-    echo: bool,
+    pub(crate) echo: bool,
 
     /// Where messages are kept: a PATH, for a database in that file; "memory", until the daemon ends; "off", nowhere.
     /// [default: roomd.db, or history.db in the directory that systemd provides]
     #[arg(long, env = "ROOMD_HISTORY", value_name = "PATH|memory|off", value_parser = history_place,
         help_heading = "History")]
-    history: Option<HistoryPlace>,
+    pub(crate) history: Option<HistoryPlace>,
 
     /// What outlives a loss of power; for --history PATH [default: normal]
     #[arg(long, env = "ROOMD_SYNC", value_name = "HOW", value_enum, help_heading = "History")]
-    sync: Option<Sync>,
+    pub(crate) sync: Option<Sync>,
 
     /// Messages of a room that are kept; older ones go [default: all; with --history memory: 1000]
     #[arg(long, env = "ROOMD_KEEP_MESSAGES", value_name = "COUNT", value_parser = count, help_heading = "History")]
-    keep_messages: Option<usize>,
+    pub(crate) keep_messages: Option<usize>,
 
     /// Days for which messages are kept; for --history PATH [default: for ever]
     #[arg(long, env = "ROOMD_KEEP_DAYS", value_name = "DAYS", value_parser = count_u32, help_heading = "History")]
-    keep_days: Option<u32>,
+    pub(crate) keep_days: Option<u32>,
 
     /// Bytes that are kept. In a file: of the file, all rooms together; the room that takes most loses its oldest messages
     /// [default: all]. With --history memory: of messages, as they are sent [default: 4194304]
     #[arg(long, env = "ROOMD_KEEP_BYTES", value_name = "BYTES", value_parser = count, help_heading = "History")]
-    keep_bytes: Option<usize>,
+    pub(crate) keep_bytes: Option<usize>,
 
     /// Rooms of which messages are kept; what was said in those silent longest goes; for --history PATH [default: all]
     #[arg(long, env = "ROOMD_MAX_ROOMS_KEPT", value_name = "COUNT", value_parser = count, help_heading = "History")]
-    max_rooms_kept: Option<usize>,
+    pub(crate) max_rooms_kept: Option<usize>,
 
     /// Messages of the past that a newcomer is sent: so many, or as many as fit in half of --max-queue
     #[arg(long, env = "ROOMD_REPLAY", value_name = "COUNT", default_value_t = Limits::DEFAULT.replay_messages, value_parser = count_or_none, help_heading = "History")]
-    replay: usize,
+    pub(crate) replay: usize,
 
     /// Connections at once. More are answered 503, or wait until there is room to do so
     #[arg(long, env = "ROOMD_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = Limits::DEFAULT.max_connections, value_parser = count,
         help_heading = "Limits")]
-    max_connections: usize,
+    pub(crate) max_connections: usize,
 
     /// Bytes of a request head; a longer one is answered 431
     #[arg(long, env = "ROOMD_MAX_HEAD", value_name = "BYTES", default_value_t = Limits::DEFAULT.max_head_bytes, value_parser = count,
         help_heading = "Limits")]
-    max_head: usize,
+    pub(crate) max_head: usize,
 
     /// Time from connecting to the end of the request head; then 408
     #[arg(long, env = "ROOMD_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.handshake_timeout.into(), value_parser = duration,
         help_heading = "Limits")]
-    handshake_timeout: humantime::Duration,
+    pub(crate) handshake_timeout: humantime::Duration,
 
     /// Bytes of one message; a longer one closes the connection with 1009
     #[arg(long, env = "ROOMD_MAX_MESSAGE", value_name = "BYTES", default_value_t = Limits::DEFAULT.message.max_message_bytes, value_parser = count_u64,
         help_heading = "Limits")]
-    max_message: u64,
+    pub(crate) max_message: u64,
 
     /// Frames in which one message may come; more close the connection with 1009
     #[arg(long, env = "ROOMD_MAX_FRAGMENTS", value_name = "COUNT", default_value_t = Limits::DEFAULT.message.max_fragments, value_parser = count_u32,
         help_heading = "Limits")]
-    max_fragments: u32,
+    pub(crate) max_fragments: u32,
 
     /// Time for one message to arrive, from its first byte to its last; then 1008
     #[arg(long, env = "ROOMD_MESSAGE_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.message_timeout.into(), value_parser = duration,
         help_heading = "Limits")]
-    message_timeout: humantime::Duration,
+    pub(crate) message_timeout: humantime::Duration,
 
     /// Bytes that may wait for one reader; who owes more when more comes is closed with 1008
     #[arg(long, env = "ROOMD_MAX_QUEUE", value_name = "BYTES", default_value_t = Limits::DEFAULT.max_queue_bytes, value_parser = count,
         help_heading = "Limits")]
-    max_queue: usize,
+    pub(crate) max_queue: usize,
 
     /// Bytes read from one connection before the others have their turn; a client that leaves as many bytes of answers
     /// unread is not read until it takes some
     #[arg(long, env = "ROOMD_READ_BUDGET", value_name = "BYTES", default_value_t = Limits::DEFAULT.read_budget_bytes, value_parser = count,
         help_heading = "Limits")]
-    read_budget: usize,
+    pub(crate) read_budget: usize,
 
     /// Bytes written to one connection before the others have their turn
     #[arg(long, env = "ROOMD_WRITE_BUDGET", value_name = "BYTES", default_value_t = Limits::DEFAULT.write_budget_bytes, value_parser = count,
         help_heading = "Limits")]
-    write_budget: usize,
+    pub(crate) write_budget: usize,
 
     /// Silence after which a client is pinged
     #[arg(long, env = "ROOMD_PING_INTERVAL", value_name = "TIME", default_value_t = Limits::DEFAULT.ping_interval.into(), value_parser = duration,
         help_heading = "Limits")]
-    ping_interval: humantime::Duration,
+    pub(crate) ping_interval: humantime::Duration,
 
     /// Silence after that ping; then 1008
     #[arg(long, env = "ROOMD_PING_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.ping_timeout.into(), value_parser = duration,
         help_heading = "Limits")]
-    ping_timeout: humantime::Duration,
+    pub(crate) ping_timeout: humantime::Duration,
 
     /// Time for a closing connection to finish, and for all of them when the daemon goes down
     #[arg(long, env = "ROOMD_CLOSE_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.close_timeout.into(), value_parser = duration,
         help_heading = "Limits")]
-    close_timeout: humantime::Duration,
+    pub(crate) close_timeout: humantime::Duration,
 
     /// Frames one client may send at once; then it is read more slowly, and nothing is lost
     #[arg(long, env = "ROOMD_RATE_BURST", value_name = "COUNT", default_value_t = Limits::RATE.burst, value_parser = count_u32,
         help_heading = "Limits")]
-    rate_burst: u32,
+    pub(crate) rate_burst: u32,
 
     /// Frames a second one client may send in the long run
     #[arg(long, env = "ROOMD_RATE", value_name = "COUNT", default_value_t = Limits::RATE.per_second, value_parser = count_u32,
         help_heading = "Limits")]
-    rate: u32,
+    pub(crate) rate: u32,
 
     /// Bytes a second one client may cause to be sent in the long run, each counted once however many hear it; at once,
     /// as many as in the time in which --rate-burst comes back
     #[arg(long, env = "ROOMD_BYTE_RATE", value_name = "BYTES", default_value_t = Limits::BYTE_RATE.per_second, value_parser = count_u32,
         help_heading = "Limits")]
-    byte_rate: u32,
+    pub(crate) byte_rate: u32,
 
     /// Bytes a second all that is said in one room may come to in the long run; those who say more take turns, and who
     /// says least comes first. At once, an eighth of --max-queue
     #[arg(long, env = "ROOMD_ROOM_BYTE_RATE", value_name = "BYTES", default_value_t = Limits::ROOM_BYTE_RATE.per_second, value_parser = count_u32,
         help_heading = "Limits")]
-    room_byte_rate: u32,
+    pub(crate) room_byte_rate: u32,
 
     /// New names and rooms one client may take at once; more are refused, and the client is told to slow down
     #[arg(long, env = "ROOMD_CHANGE_BURST", value_name = "COUNT", default_value_t = Limits::CHANGE_RATE.burst, value_parser = count_u32,
         help_heading = "Limits")]
-    change_burst: u32,
+    pub(crate) change_burst: u32,
 
     /// New names and rooms a second one client may take in the long run
     #[arg(long, env = "ROOMD_CHANGE_RATE", value_name = "COUNT", default_value_t = Limits::CHANGE_RATE.per_second, value_parser = count_u32,
         help_heading = "Limits")]
-    change_rate: u32,
+    pub(crate) change_rate: u32,
 
     /// Rooms at once. Somebody who wants one more is told to try again later
     #[arg(long, env = "ROOMD_MAX_ROOMS", value_name = "COUNT", default_value_t = Limits::DEFAULT.max_rooms, value_parser = count,
         help_heading = "Limits")]
-    max_rooms: usize,
+    pub(crate) max_rooms: usize,
 
     /// Bytes of memory that all connections together may have in use. When it is more, those for whom most is waiting are
     /// closed, and newcomers are answered 503 [default: half of what the machine or its control group has]
     #[arg(long, env = "ROOMD_MAX_MEMORY", value_name = "BYTES", value_parser = memory, help_heading = "Limits")]
-    max_memory: Option<usize>,
+    pub(crate) max_memory: Option<usize>,
 
     /// Read every client as fast as it sends, and let it change its name as often, for load tests
     #[arg(long, env = "ROOMD_NO_RATE_LIMIT", value_parser = FalseyValueParser::new(), help_heading = "Limits")]
-    no_rate_limit: bool,
+    pub(crate) no_rate_limit: bool,
 
     /// From so many members on, a room hears a count once a second instead of every coming and going
     #[arg(long, env = "ROOMD_PRESENCE_MEMBERS", value_name = "COUNT", default_value_t = Limits::DEFAULT.presence_members, help_heading = "Limits", value_parser = count_or_none)]
-    presence_members: usize,
+    pub(crate) presence_members: usize,
 
     /// Not for people: systemd sets the variable for a unit with StateDirectory=
     #[arg(long, env = "STATE_DIRECTORY", hide = true, default_value = "")]
-    state_directory: String,
+    pub(crate) state_directory: String,
 
+    /// Variables that were meant for roomd, and that it does not know.
     #[arg(skip)]
-    unknown_variables: Vec<UnknownVariable>,
+    pub unknown_variables: Vec<UnknownVariable>,
 }
 
-/// What roomd can be asked instead of serving.
+/// What roomd can do instead of serving.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "these comments are the help text, too")]
-#[derive(Debug, Clone, Subcommand)]
-pub enum Question {
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Subcommand {
     /// Show the WebSocket frames in some bytes, bit by bit, and what is wrong with them.
     ///
     /// Masked frames are taken for a client's, unmasked ones for a server's; both may be mixed, as in a capture. The
@@ -283,7 +276,7 @@ pub enum Question {
 
 /// Where messages are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum HistoryPlace {
+pub(crate) enum HistoryPlace {
     /// The newest messages, until the daemon ends.
     Memory,
     /// Nowhere: newcomers see what is said from then on.
@@ -294,7 +287,7 @@ enum HistoryPlace {
 
 /// What outlives a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sync {
+pub(crate) enum Sync {
     /// All but the last moments
     Normal,
     /// Everything: each batch of messages waits for the disk
@@ -314,7 +307,7 @@ pub enum CliExit {
     Wrong(String),
 }
 
-impl Config {
+impl Flags {
     /// Reads flags, then the environment for those not given. `environment` is that of this process, from which the values
     /// themselves are read: a variable that is set to nothing, as in a file for systemd, is as one that is not set.
     ///
@@ -323,8 +316,8 @@ impl Config {
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Config, CliExit> {
-        let mut command = Config::command();
+    ) -> Result<Flags, CliExit> {
+        let mut command = Flags::command();
         let variables = command.get_arguments().filter_map(Arg::get_env);
         let known: Vec<String> = variables.map(|name| name.to_string_lossy().into_owned()).collect();
         let mut unknown = Vec::new();
@@ -336,121 +329,16 @@ impl Config {
             }
         }
         let matches = command.try_get_matches_from_mut(arguments);
-        let config = matches.and_then(|matches| Config::from_arg_matches(&matches)).map_err(|error| {
+        let flags = matches.and_then(|matches| Flags::from_arg_matches(&matches)).map_err(|error| {
             let error = error.format(&mut command);
             let text = error.render().to_string();
             if error.use_stderr() { CliExit::Wrong(first_sentence(&text)) } else { CliExit::Asked(text) }
         })?;
-        let config = Config { unknown_variables: unknown, ..config };
-        match config.misplaced() {
-            Some(sentence) => Err(CliExit::Wrong(first_sentence(sentence))),
-            None => Ok(config),
-        }
+        Ok(Flags { unknown_variables: unknown, ..flags })
     }
 
-    /// A flag that would do nothing, in a sentence: better refused than believed.
-    fn misplaced(&self) -> Option<&'static str> {
-        let place = self.history_place();
-        let is_file = matches!(place, HistoryPlace::File(_));
-        if self.sync.is_some() && !is_file {
-            return Some("--sync is for --history PATH");
-        }
-        if self.keep_days.is_some() && !is_file {
-            return Some("--keep-days is for --history PATH");
-        }
-        if self.max_rooms_kept.is_some() && !is_file {
-            return Some("--max-rooms-kept is for --history PATH");
-        }
-        if self.keep_bytes.is_some() && place == HistoryPlace::Off {
-            return Some("--keep-bytes is not for --history off");
-        }
-        if self.keep_messages.is_some() && place == HistoryPlace::Off {
-            return Some("--keep-messages is not for --history off");
-        }
-        None
-    }
-
-    /// What it is to show instead of serving, if that was asked for.
-    #[must_use]
-    pub fn question(&self) -> Option<&Question> {
-        self.question.as_ref()
-    }
-
-    /// Where to listen.
-    pub fn listen(&self) -> impl Iterator<Item = &ListenAddress> {
-        self.listen.iter().flat_map(|ListenAddresses(addresses)| addresses)
-    }
-
-    /// Variables that were meant for roomd and are none of its.
-    #[must_use]
-    pub fn unknown_variables(&self) -> &[UnknownVariable] {
-        &self.unknown_variables
-    }
-
-    /// The limits, as all connections share them.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
-            max_connections: self.max_connections,
-            max_head_bytes: self.max_head,
-            handshake_timeout: self.handshake_timeout.into(),
-            message: MessageLimits { max_message_bytes: self.max_message, max_fragments: self.max_fragments },
-            message_timeout: self.message_timeout.into(),
-            max_queue_bytes: self.max_queue,
-            read_budget_bytes: self.read_budget,
-            write_budget_bytes: self.write_budget,
-            ping_interval: self.ping_interval.into(),
-            ping_timeout: self.ping_timeout.into(),
-            close_timeout: self.close_timeout.into(),
-            rate: (!self.no_rate_limit).then_some(Rate { burst: self.rate_burst, per_second: self.rate }),
-            byte_rate: (!self.no_rate_limit).then_some(ByteRate { per_second: self.byte_rate }),
-            room_byte_rate: (!self.no_rate_limit).then_some(ByteRate { per_second: self.room_byte_rate }),
-            change_rate: (!self.no_rate_limit)
-                .then_some(Rate { burst: self.change_burst, per_second: self.change_rate }),
-            max_rooms: self.max_rooms,
-            kept: self.kept(),
-            kept_by_all_bytes: self.kept_by_all_bytes(),
-            replay_messages: self.replay,
-            max_memory_bytes: self.max_memory.unwrap_or(usize::MAX),
-            presence_members: self.presence_members,
-        }
-    }
-
-    /// What is served besides the chat.
-    #[must_use]
-    pub fn site(&self) -> Site {
-        Site {
-            pages: self.web.clone().map_or(Pages::Embedded, Pages::Directory),
-            origins: OriginPolicy::new(self.origin.clone()),
-            echo: if self.echo { EchoService::On } else { EchoService::Off },
-            health: Health::Good,
-        }
-    }
-
-    /// The history that was asked for. It calls `wake`, from wherever it works, when it has something to give.
-    ///
-    /// # Errors
-    /// [`OpenError`]
-    pub fn history<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, OpenError> {
-        let HistoryPlace::File(path) = self.history_place() else { return Ok(Box::new(Memory::new())) };
-        let kept = self.kept();
-        let terms = Terms {
-            durability: match self.sync {
-                None | Some(Sync::Normal) => Durability::Normal,
-                Some(Sync::Full) => Durability::Full,
-            },
-            keep: Retention {
-                messages: self.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),
-                bytes: self.keep_bytes.and_then(|bytes| NonZeroU64::new(bytes as u64)),
-                rooms: self.max_rooms_kept.and_then(|count| NonZeroU64::new(count as u64)),
-                max_age: self.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
-            },
-            newest: PageSize { messages: kept.messages, bytes: kept.bytes },
-        };
-        Ok(Box::new(Log::open(&path, terms, wake)?))
-    }
-
-    fn history_place(&self) -> HistoryPlace {
+    /// Where the history is to be, also if no flag says so.
+    pub(crate) fn history_place(&self) -> HistoryPlace {
         self.history.clone().unwrap_or_else(|| {
             // There may be several, divided by colons.
             HistoryPlace::File(match self.state_directory.split(':').next() {
@@ -458,28 +346,6 @@ impl Config {
                 Some(directory) => PathBuf::from(directory).join(FILE_OF_SERVICE),
             })
         })
-    }
-
-    fn kept_by_all_bytes(&self) -> usize {
-        match self.history_place() {
-            HistoryPlace::Memory | HistoryPlace::Off => self.kept().bytes,
-            HistoryPlace::File(_) => BESIDE_A_FILE_ALL_BYTES,
-        }
-    }
-
-    fn kept(&self) -> ScrollbackLimit {
-        match self.history_place() {
-            HistoryPlace::Memory => ScrollbackLimit {
-                messages: self.keep_messages.unwrap_or(IN_MEMORY.messages),
-                bytes: self.keep_bytes.unwrap_or(IN_MEMORY.bytes),
-            },
-            HistoryPlace::Off => ScrollbackLimit { messages: 0, bytes: 0 },
-            // A newcomer is sent no more than is kept, and as much of it as --replay promises.
-            HistoryPlace::File(_) => ScrollbackLimit {
-                messages: BESIDE_A_FILE.messages.max(self.replay).min(self.keep_messages.unwrap_or(usize::MAX)),
-                bytes: BESIDE_A_FILE.bytes.max(self.max_queue / 2),
-            },
-        }
     }
 }
 
@@ -534,6 +400,13 @@ fn count_u32(text: &str) -> Result<u32, String> {
     count(text)?.try_into().map_err(|_| "it must be a whole number below 4294967296".into())
 }
 
+impl CliExit {
+    /// Flags that are good by themselves and not together, in one sentence.
+    pub(crate) fn wrong(sentence: &str) -> CliExit {
+        CliExit::Wrong(format!("{sentence}; see roomd --help"))
+    }
+}
+
 /// clap explains at length, with usage; one sentence is enough, and `--help` has the rest.
 fn first_sentence(text: &str) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
@@ -545,8 +418,8 @@ fn first_sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(flags: &[&str]) -> Result<Config, CliExit> {
-        Config::read(["roomd"].iter().chain(flags).map(OsString::from), [])
+    fn read(flags: &[&str]) -> Result<Flags, CliExit> {
+        Flags::read(["roomd"].iter().chain(flags).map(OsString::from), [])
     }
 
     #[test]
@@ -567,35 +440,8 @@ mod tests {
             (&["--state-directory=/var/lib/a", "--history=x"], "x"),
             (&["--history=./memory"], "./memory"),
         ] {
-            let place = read(flags).ok().map(|config| config.history_place());
+            let place = read(flags).ok().map(|flags| flags.history_place());
             assert_eq!(place, Some(HistoryPlace::File(path.into())), "{flags:?}");
-        }
-    }
-
-    #[test]
-    fn a_flag_that_would_do_nothing_is_refused() {
-        for (flag, fits) in [
-            ("--sync=full", [true, false, false]),
-            ("--keep-days=1", [true, false, false]),
-            ("--keep-messages=1", [true, true, false]),
-            ("--keep-bytes=1", [true, true, false]),
-            ("--max-rooms-kept=1", [true, false, false]),
-        ] {
-            for (history, fits) in ["--history=x", "--history=memory", "--history=off"].into_iter().zip(fits) {
-                assert_eq!(read(&[history, flag]).is_ok(), fits, "{history} {flag}");
-            }
-        }
-    }
-
-    #[test]
-    fn in_front_of_a_file_a_room_keeps_what_replay_promises_and_not_more_than_is_to_be_kept() {
-        for (flags, messages, bytes) in [
-            (&[][..], 256, 512 * 1024),
-            (&["--replay=300", "--max-queue=1000"], 300, 256 * 1024),
-            (&["--keep-messages=10"], 10, 512 * 1024),
-        ] {
-            let kept = read(flags).ok().map(|config| config.kept());
-            assert_eq!(kept, Some(ScrollbackLimit { messages, bytes }), "{flags:?}");
         }
     }
 }
