@@ -1,9 +1,9 @@
 //! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
 
 use super::pages::page_size;
+use super::peers::{Arrival, Membership, PeerId, Sent};
 use super::rooms::{Before, append_event};
-use super::slot::{Arrival, Membership, Sent, slot_of};
-use super::{Hub, PeerId, Socket};
+use super::{Hub, Socket};
 use crate::chat::event::json_array;
 use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
 use crate::connection::{Changes, State};
@@ -13,7 +13,7 @@ use crate::moment::{Moment, Now};
 impl<S: Socket> Hub<S> {
     /// Does what a member asks for. One that has no seat asks for nothing.
     pub(super) fn run_command(&mut self, id: PeerId, line: &str, now: Now) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(slot) = self.peers.get(id) else { return };
         let Membership::Seated(seat) = slot.membership else { return };
         let before = slot.connection.queue.len();
         let done = match Spoken::parse(line) {
@@ -37,7 +37,7 @@ impl<S: Socket> Hub<S> {
             self.send_error(id, problem);
         }
         // A private message is counted by its receipt: once, as what is said to the room.
-        if let Some(slot) = slot_of(&mut self.slots, id) {
+        if let Some(mut slot) = self.peers.touch(id) {
             let bytes = slot.connection.queue.len().saturating_sub(before);
             slot.connection.spend_answer(bytes, &self.limits, now.moment);
         }
@@ -50,21 +50,20 @@ impl<S: Socket> Hub<S> {
 
     /// Sends an event to one member alone.
     fn answer(&mut self, id: PeerId, event: Event<'_>) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
         if slot.connection.may_be_sent_to() {
             slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
         }
-        self.reschedule(id);
     }
 
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
         // Before it is looked at: it is the looking that costs most, whatever it finds.
         self.count_change(id, now)?;
         let name = Name::chosen(name).map_err(Problem::Name)?;
-        let Some(room) = slot_of(&mut self.slots, id).map(|slot| slot.room) else { return Ok(()) };
+        let Some(room) = self.peers.get(id).map(|slot| slot.room) else { return Ok(()) };
         self.claim(id, room, &name, now).map_err(Problem::NameUnavailable)?;
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
         state.room.plan_rename(seat, name);
         slot.membership = Membership::Waiting(seat);
@@ -76,7 +75,7 @@ impl<S: Socket> Hub<S> {
         self.count_change(id, now)?;
         let room = RoomName::parse(room).map_err(Problem::Room)?;
         let to = self.visit_room(&room).map_err(|_| Problem::TooManyRooms)?;
-        if let Some(slot) = slot_of(&mut self.slots, id) {
+        if let Some(mut slot) = self.peers.touch(id) {
             slot.arrival = Some(Box::new(Arrival::Moving { to }));
         }
         self.announce_going(id);
@@ -84,7 +83,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn count_change(&mut self, id: PeerId, now: Moment) -> Result<(), Problem> {
-        match slot_of(&mut self.slots, id).map(|slot| slot.connection.spend_change(&self.limits, now)) {
+        match self.peers.touch(id).map(|mut slot| slot.connection.spend_change(&self.limits, now)) {
             Some(Changes::TooMany) => Err(Problem::SlowDown),
             _ => Ok(()),
         }
@@ -92,12 +91,12 @@ impl<S: Socket> Hub<S> {
 
     /// Says something to one member only, at once: it is kept nowhere, so there is nothing that it has to wait for.
     fn whisper(&mut self, id: PeerId, seat: Seat, to: &str, text: &str, now: Now) -> Result<(), Problem> {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(slot) = self.peers.get(id) else { return Ok(()) };
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
         let receiver = state.room.find(to).ok_or(Problem::NoSuchName)?;
         // A name is somebody's from before they come in until they begin to leave; they can be spoken to in between, and
         // not once they have hung up.
-        let receiving = slot_of(&mut self.slots, receiver).and_then(|slot| match slot.membership {
+        let receiving = self.peers.get(receiver).and_then(|slot| match slot.membership {
             _ if slot.connection.state() == State::HungUp => None,
             Membership::Seated(seat) | Membership::Waiting(seat) => Some(seat),
             _ => None,
@@ -109,7 +108,7 @@ impl<S: Socket> Hub<S> {
         self.hand_over(receiver, &frame, now.moment)?;
         // The receipt. Who talks to themselves needs to hear it only once.
         if receiver != id
-            && let Some(slot) = slot_of(&mut self.slots, id)
+            && let Some(mut slot) = self.peers.touch(id)
         {
             slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
         }
@@ -119,7 +118,7 @@ impl<S: Socket> Hub<S> {
     /// Queues a private message, unless too much waits for the receiver already. Nobody is closed for what one other
     /// says: it is the sender who has to wait.
     fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) -> Result<(), Problem> {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Err(Problem::NoSuchName) };
+        let Some(mut slot) = self.peers.touch(id) else { return Err(Problem::NoSuchName) };
         if !slot.connection.may_be_sent_to() {
             return Err(Problem::NoSuchName);
         }
@@ -127,7 +126,6 @@ impl<S: Socket> Hub<S> {
         if matches!(sent, Sent::AsFarAsPossible) {
             slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
         }
-        self.reschedule(id);
         match sent {
             Sent::AsFarAsPossible => Ok(()),
             Sent::OwesTooMuch => Err(Problem::ReceiverBusy),
@@ -137,19 +135,18 @@ impl<S: Socket> Hub<S> {
     }
 
     pub(super) fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
         let (room, online) = (state.room.name().clone(), state.room.online());
         let event = Event::Users { online, users: state.room.users() };
         slot.connection.queue.append_own(|out| append_event(out, event, &room));
-        self.reschedule(id);
         Ok(())
     }
 
     /// Answers with the page of messages before that id: out of the scrollback, if it has all of them, else when the history
     /// has found them.
     fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Ok(()) };
+        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
         let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
@@ -160,6 +157,7 @@ impl<S: Socket> Hub<S> {
             return Ok(());
         }
         // A full page may end just where the scrollback does: that there is nothing more, the next page says.
+        drop(slot);
         let more = more || self.log.reach() == Reach::Older;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
@@ -170,10 +168,13 @@ impl<S: Socket> Hub<S> {
 
     /// Older messages have been found, or not.
     pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
-        let Some(page) = page else { return self.send_error(id, Problem::HistoryUnavailable) };
+        let Some(page) = page else {
+            drop(slot);
+            return self.send_error(id, Problem::HistoryUnavailable);
+        };
         let Some(state) = self.rooms.get(slot.room) else { return };
         let mut events = Vec::new();
         let mut ends = Vec::new();
@@ -184,6 +185,7 @@ impl<S: Socket> Hub<S> {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let messages = json_array(starts.zip(&ends).map(|(start, end)| &events[start..*end]));
         slot.connection.spend_answer(events.len(), &self.limits, now);
+        drop(slot);
         self.answer(id, Event::History { before, messages: &messages, count: ends.len(), more: page.more });
         self.page_is_queued(id);
     }

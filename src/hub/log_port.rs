@@ -9,7 +9,7 @@ use crate::chat::{Name, RoomName};
 use crate::history::{Condition, Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use crate::moment::Now;
 
-use super::PeerId;
+use super::peers::PeerId;
 
 /// See the module.
 pub(super) struct LogPort {

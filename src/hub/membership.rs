@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use log::info;
 
+use super::peers::{Arrival, Departed, Membership, NOWHERE, Newcomer, PeerId};
 use super::rooms::{Opened, Past, TooManyRooms, append_event};
-use super::slot::{Arrival, Departed, Membership, Newcomer, slot_of};
-use super::{Hub, PeerId, Socket};
+use super::{Hub, Socket};
 use crate::chat::command::message_id;
 use crate::chat::event::ResetReason;
 use crate::chat::problem::Problem;
@@ -19,9 +19,6 @@ use crate::connection::State;
 use crate::history::{Entry, RoomKey};
 use crate::http::route::{Verbosity, Visit};
 use crate::moment::Moment;
-
-/// In no room.
-pub(super) const NOWHERE: RoomKey = RoomKey(u32::MAX);
 
 /// Somebody who is leaving a room in this turn.
 pub(super) struct Leaver {
@@ -53,12 +50,13 @@ impl<S: Socket> Hub<S> {
                 None
             }
         };
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         slot.connection.verbosity = visit.verbosity;
         let from = match slot.arrival.take().map(|arrival| *arrival) {
             Some(Arrival::Handshaking { from }) => from,
             _ => Box::default(),
         };
+        drop(slot);
         let name = self.come(id, room, (name, since), problems, now);
         info!("#{} from {from} came to {} as {name}", id.serial, visit.room);
     }
@@ -93,7 +91,7 @@ impl<S: Socket> Hub<S> {
             Ok(()) => Some(name),
         });
         let name = claimed.unwrap_or_else(|| self.log.name_tourist());
-        if let Some(slot) = slot_of(&mut self.slots, id) {
+        if let Some(mut slot) = self.peers.touch(id) {
             slot.room = room;
             slot.membership = Membership::Joining;
             slot.arrival =
@@ -117,19 +115,20 @@ impl<S: Socket> Hub<S> {
 
     /// It is still here only for what it had said before.
     pub(super) fn has_hung_up(&mut self, id: PeerId) -> bool {
-        slot_of(&mut self.slots, id).is_some_and(|slot| slot.connection.state() == State::HungUp)
+        self.peers.touch(id).is_some_and(|slot| slot.connection.state() == State::HungUp)
     }
 
     fn give_up_rest(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         slot.unread = None;
         slot.connection.give_up_rest(now);
+        drop(slot);
         self.leave_room(id, now);
     }
 
     /// A newcomer takes a seat. It is sent the rest of the past now, and of this turn's chunk what comes after.
     pub(super) fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Some(Arrival::Joining(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
         let Newcomer { name, since, catch_up, mut problems } = newcomer;
         let room = slot.room;
@@ -145,6 +144,7 @@ impl<S: Socket> Hub<S> {
         }
         slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
         let is_full = slot.connection.verbosity == Verbosity::Everything;
+        drop(slot);
         if catch_up.is_none() {
             self.greet(id);
         }
@@ -173,12 +173,11 @@ impl<S: Socket> Hub<S> {
         if news == News::Counted {
             self.rooms.owes_count(room);
         }
-        self.reschedule(id);
     }
 
     /// Queues an event for one member alone, which may need the id of the room's newest message.
     fn tell<'a>(&mut self, id: PeerId, event: impl FnOnce(u64) -> Event<'a>) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
         if slot.connection.may_be_sent_to() {
             let event = event(state.last_id());
@@ -188,7 +187,7 @@ impl<S: Socket> Hub<S> {
 
     /// A new name has come back from the history.
     pub(super) fn rename(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         // One that is on its way out has given up both names.
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
@@ -208,22 +207,20 @@ impl<S: Socket> Hub<S> {
             self.behind_chunk.push((id, frame));
         }
         info!("#{} is {to} now, and was {from}", id.serial);
-        self.reschedule(id);
     }
 
     /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
     pub(super) fn leave_room(&mut self, id: PeerId, now: Moment) {
         self.announce_going(id);
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         if slot.membership == Membership::None {
             slot.connection.depart(now);
         }
-        self.reschedule(id);
     }
 
     /// Tells the history, once, that somebody goes. The name is free from now on.
     pub(super) fn announce_going(&mut self, id: PeerId) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get_mut(slot.room) else { return };
         slot.membership = match slot.membership {
             Membership::Joining => {
@@ -236,9 +233,7 @@ impl<S: Socket> Hub<S> {
                 state.room.give_up_names(seat);
                 state.share.forget(id);
                 // It says nothing more here, and what it has sent is looked at as that of anybody.
-                if std::mem::take(&mut slot.is_in_line) {
-                    self.to_read.push_back(id);
-                }
+                slot.leave_line();
                 Membership::Leaving(seat)
             }
             Membership::None | Membership::Leaving(_) | Membership::JoinCancelled => return,
@@ -249,7 +244,7 @@ impl<S: Socket> Hub<S> {
     /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
     /// among them: a script that says something and leaves waits for the answer (websocat does).
     pub(super) fn go(&mut self, id: PeerId, now: Moment) {
-        let mut slot = slot_of(&mut self.slots, id);
+        let mut slot = self.peers.touch(id);
         let Some(Departed { room, membership, verbosity }) = (match &slot {
             Some(slot) => {
                 let (room, membership) = (slot.room, slot.membership);
@@ -285,7 +280,7 @@ impl<S: Socket> Hub<S> {
             Membership::JoinCancelled => {}
             Membership::None | Membership::Joining | Membership::Seated(_) | Membership::Waiting(_) => return,
         }
-        if let Some(slot) = slot {
+        if let Some(mut slot) = slot {
             slot.membership = Membership::None;
             slot.room = NOWHERE;
         }
@@ -295,51 +290,53 @@ impl<S: Socket> Hub<S> {
     /// Queues for each leaver its part of the chunk, whatever it owes already; behind that comes the next room, or the
     /// answer to its Close.
     pub(super) fn say_goodbye(&mut self, now: Moment) {
-        for Leaver { id, room, part, name } in std::mem::take(&mut self.leavers) {
-            if let Some(slot) = slot_of(&mut self.slots, id) {
-                if let Some(state) = self.rooms.get_mut(room)
-                    && slot.connection.may_be_sent_to()
-                    && !part.is_empty()
-                {
-                    let chunk = state.chunk_for(slot.connection.verbosity);
-                    slot.connection.queue.push_shared(chunk.share(), part);
-                }
-                if self.is_shutting_down {
-                    slot.connection.close(CloseReason::ShutDown, now);
-                }
-                let is_open = slot.connection.is_in_use();
-                let next_room = match slot.arrival.as_deref() {
-                    Some(Arrival::Moving { to }) => Some(*to),
-                    _ => None,
-                };
-                slot.arrival = None;
-                match next_room {
-                    Some(to) if is_open => {
-                        let name = self.come(id, to, (name, None), Vec::new(), now);
-                        if let Some(state) = self.rooms.get(to) {
-                            info!("#{} moved to {} as {name}", id.serial, state.room.name());
-                        }
-                    }
-                    Some(to) => self.leave_empty(to),
-                    None => {}
-                }
-                if let Some(slot) = slot_of(&mut self.slots, id) {
-                    slot.connection.depart(now);
-                }
-                self.reschedule(id);
-            }
+        for leaver in std::mem::take(&mut self.leavers) {
+            let room = leaver.room;
+            self.say_goodbye_to(leaver, now);
             self.leave_empty(room);
+        }
+    }
+
+    fn say_goodbye_to(&mut self, Leaver { id, room, part, name }: Leaver, now: Moment) {
+        let Some(mut slot) = self.peers.touch(id) else { return };
+        if let Some(state) = self.rooms.get_mut(room)
+            && slot.connection.may_be_sent_to()
+            && !part.is_empty()
+        {
+            let chunk = state.chunk_for(slot.connection.verbosity);
+            slot.connection.queue.push_shared(chunk.share(), part);
+        }
+        if self.is_shutting_down {
+            slot.connection.close(CloseReason::ShutDown, now);
+        }
+        let is_open = slot.connection.is_in_use();
+        let next_room = match slot.arrival.take().as_deref() {
+            Some(Arrival::Moving { to }) => Some(*to),
+            _ => None,
+        };
+        drop(slot);
+        match next_room {
+            Some(to) if is_open => {
+                let name = self.come(id, to, (name, None), Vec::new(), now);
+                if let Some(state) = self.rooms.get(to) {
+                    info!("#{} moved to {} as {name}", id.serial, state.room.name());
+                }
+            }
+            Some(to) => self.leave_empty(to),
+            None => {}
+        }
+        if let Some(mut slot) = self.peers.touch(id) {
+            slot.connection.depart(now);
         }
     }
 
     /// Queues for single members what must not overtake this turn's chunk.
     pub(super) fn tell_renamed(&mut self) {
         for (id, frame) in std::mem::take(&mut self.behind_chunk) {
-            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let Some(mut slot) = self.peers.touch(id) else { continue };
             if slot.connection.may_be_sent_to() {
                 slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
             }
-            self.reschedule(id);
         }
     }
 

@@ -13,7 +13,6 @@ use std::cmp::Reverse;
 
 use log::warn;
 
-use super::slot::{Slot, id_of, slot_of};
 use super::{Hub, PeerId, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
@@ -82,10 +81,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         self.memory.looked_at = now;
-        for (_, slot) in &mut self.slots {
-            slot.is_stalled = slot.took_nothing && slot.held_bytes() > 0;
-            slot.took_nothing = true;
-        }
+        self.peers.mark_stalled();
     }
 
     /// Frees memory until well below the budget: first what can be read again from the file, then the largest debtors.
@@ -96,10 +92,10 @@ impl<S: Socket> Hub<S> {
             self.rooms.shorten_tails(&self.limits);
         }
         let mut debtors: Vec<(bool, Reverse<usize>, PeerId)> = Vec::new();
-        for (key, slot) in &self.slots {
+        for (id, slot) in self.peers.iter() {
             let held = slot.held_bytes();
             if held > 0 && slot.connection.state() != State::Ended {
-                debtors.push((!slot.is_stalled, Reverse(held), id_of(key, slot)));
+                debtors.push((!slot.is_stalled(), Reverse(held), id));
             }
         }
         debtors.sort_unstable();
@@ -121,18 +117,10 @@ impl<S: Socket> Hub<S> {
 
     /// Closes a connection and frees at once what was held for it.
     fn evict(&mut self, id: PeerId, now: Moment) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
-        slot.unread = None;
-        slot.connection.evict(CloseReason::OutOfMemory, now);
+        if let Some(mut peer) = self.peers.touch(id) {
+            peer.unread = None;
+            peer.connection.evict(CloseReason::OutOfMemory, now);
+        }
         self.announce_going(id);
-        self.reschedule(id);
-    }
-}
-
-impl<S> Slot<S> {
-    /// Bytes that are held for this connection, because it has not read them or not finished sending them.
-    pub(super) fn held_bytes(&self) -> usize {
-        let unread = self.unread.as_ref().map_or(0, |unread| unread.bytes.len());
-        self.connection.held_bytes() + unread
     }
 }

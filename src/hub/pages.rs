@@ -16,9 +16,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::peers::{Arrival, CatchUp, Membership, PeerId};
 use super::rooms::{Past, append_event};
-use super::slot::{Arrival, CatchUp, Membership, slot_of};
-use super::{Hub, PeerId, Socket};
+use super::{Hub, Socket};
 use crate::chat::Event;
 use crate::chat::event::{ResetReason, Told};
 use crate::history::{Page, PageSize, RoomKey, Stored, Wanted};
@@ -121,11 +121,10 @@ impl<S: Socket> Hub<S> {
                     self.greet(id);
                 }
                 self.send_past(id, frames);
-                let Some(slot) = slot_of(&mut self.slots, id) else { return };
+                let Some(mut slot) = self.peers.touch(id) else { return };
                 if let Some(Arrival::Joining(newcomer)) = slot.arrival.as_deref_mut() {
                     newcomer.catch_up = Some(CatchUp { reached, is_reading: true });
                 }
-                self.reschedule(id);
             }
             past => self.seat(id, past, now),
         }
@@ -133,7 +132,7 @@ impl<S: Socket> Hub<S> {
 
     /// Of somebody who is on the way in: the room, what it asked for, and how far it has come.
     fn newcomer(&mut self, id: PeerId) -> Option<(RoomKey, Option<u64>, Option<CatchUp>)> {
-        let slot = slot_of(&mut self.slots, id)?;
+        let slot = self.peers.get(id)?;
         match slot.arrival.as_deref() {
             Some(Arrival::Joining(newcomer)) if slot.membership == Membership::Joining => {
                 Some((slot.room, newcomer.since, newcomer.catch_up))
@@ -144,7 +143,7 @@ impl<S: Socket> Hub<S> {
 
     /// The welcome, before or when it takes its seat.
     pub(super) fn greet(&mut self, id: PeerId) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get_mut(slot.room) else { return };
         if !slot.connection.may_be_sent_to() || slot.connection.verbosity != Verbosity::Everything {
             return;
@@ -169,7 +168,7 @@ impl<S: Socket> Hub<S> {
 
     /// Queues a part of the past.
     pub(super) fn send_past(&mut self, id: PeerId, frames: Rc<[u8]>) {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        let Some(mut slot) = self.peers.touch(id) else { return };
         if !slot.connection.may_be_sent_to() {
             return;
         }
@@ -187,17 +186,15 @@ impl<S: Socket> Hub<S> {
     pub(super) fn ask_for_pages(&mut self, now: Moment) {
         self.send_next_pieces(now);
         // Those who have left must not pile up, however fast others come, ask and leave.
-        if self.page_requests.waiting.len() > 2 * self.slots.len() {
-            let slots = &mut self.slots;
-            self.page_requests
-                .waiting
-                .retain(|(id, _)| slot_of(slots, *id).is_some_and(|slot| slot.waits_for_history()));
+        if self.page_requests.waiting.len() > 2 * self.peers.len() {
+            let peers = &self.peers;
+            self.page_requests.waiting.retain(|(id, _)| peers.get(*id).is_some_and(|slot| slot.waits_for_history()));
             self.page_requests.waiting.shrink_to_fit();
         }
         while self.page_requests.under_way.len() < PAGES_AT_ONCE
             && let Some((id, wanted)) = self.page_requests.waiting.pop_front()
         {
-            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let Some(slot) = self.peers.get(id) else { continue };
             match (wanted, slot.membership) {
                 (Wanted::After(_), Membership::Joining) | (Wanted::Before(_), Membership::Waiting(_)) => {}
                 // It has left.
@@ -210,7 +207,7 @@ impl<S: Socket> Hub<S> {
 
     /// A page was queued for somebody: until it has left, nothing more is read of this client.
     pub(super) fn page_is_queued(&mut self, id: PeerId) {
-        if let Some(slot) = slot_of(&mut self.slots, id) {
+        if let Some(mut slot) = self.peers.touch(id) {
             slot.connection.is_page_queued = !slot.connection.queue.is_empty();
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::PeerId;
+use super::peers::PeerId;
 use super::share::Share;
 use crate::chat::event::ResetReason;
 use crate::chat::{Event, Message, Room, RoomName};

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use super::PeerId;
+use super::peers::PeerId;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::rate_limit::TokenBucket;

@@ -1,13 +1,12 @@
 //! Every frame, drawn into the log: `RUST_LOG=roomd::wire=trace`. It is the one place that logs what is said.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use log::{Level, log_enabled, trace};
-use slab::Slab;
 
-use super::PeerId;
+use super::Socket;
+use super::peers::{PeerId, Peers};
 use super::rooms::Rooms;
-use super::slot::{Slot, slot_of};
 use crate::connection::{Phase, State};
 use crate::limits::fixed::SHOWN_PAYLOAD_BYTES;
 use crate::websocket::frame::{FrameHeader, split_first_of_ours};
@@ -72,9 +71,9 @@ impl FrameTrace {
 
     /// What is queued for single connections is about to be written out.
     #[cold]
-    pub(super) fn sends_to_single_ones<S>(&self, slots: &mut Slab<Slot<S>>, to_flush: &VecDeque<PeerId>) {
-        for &id in to_flush {
-            if let Some(slot) = slot_of(slots, id) {
+    pub(super) fn sends_to_single_ones<S: Socket>(&self, peers: &mut Peers<S>) {
+        for id in peers.ids_to_flush() {
+            if let Some(mut slot) = peers.touch(id) {
                 slot.connection.queue.show_own(|frames| self.sends(id, frames));
             }
         }

@@ -1,12 +1,9 @@
 //! What the hub keeps of one connection: its socket, its life, its place in a room.
 
-use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::ops::Range;
 
-use slab::Slab;
-
-use super::{PeerId, Socket};
+use super::super::Socket;
 use crate::chat::problem::Problem;
 use crate::chat::{Name, Seat};
 use crate::close_reason::CloseReason;
@@ -17,15 +14,18 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::write_queue::{Flushed, TurnChunk};
 
-pub(super) struct Slot<S> {
-    pub(super) socket: S,
-    pub(super) connection: Connection,
+/// In no room.
+pub(in crate::hub) const NOWHERE: RoomKey = RoomKey(u32::MAX);
+
+pub(in crate::hub) struct Slot<S> {
+    pub(in crate::hub) socket: S,
+    pub(in crate::hub) connection: Connection,
     pub(super) serial: u32,
     /// Which room its membership is of.
-    pub(super) room: RoomKey,
-    pub(super) membership: Membership,
+    pub(in crate::hub) room: RoomKey,
+    pub(in crate::hub) membership: Membership,
     /// This member's part of the turn's chunk begins here: 0, except for one who joined in the middle of it.
-    pub(super) chunk_from: u32,
+    pub(in crate::hub) chunk_from: u32,
     /// The poller said so, and no read has shown the contrary.
     pub(super) is_readable: bool,
     /// The end of the stream is waiting behind what can be read.
@@ -41,17 +41,17 @@ pub(super) struct Slot<S> {
     /// The earliest entry in the heap of timers.
     pub(super) armed: Moment,
     /// What was read before the connection had to rest.
-    pub(super) unread: Option<Box<Unread>>,
+    pub(in crate::hub) unread: Option<Box<Unread>>,
     /// What is known of somebody who is not in yet, or is changing rooms. Those who are in do not carry it.
-    pub(super) arrival: Option<Box<Arrival>>,
+    pub(in crate::hub) arrival: Option<Box<Arrival>>,
 }
 
-pub(super) struct Unread {
-    pub(super) bytes: Vec<u8>,
-    pub(super) taken: usize,
+pub(in crate::hub) struct Unread {
+    pub(in crate::hub) bytes: Vec<u8>,
+    pub(in crate::hub) taken: usize,
 }
 
-pub(super) enum Arrival {
+pub(in crate::hub) enum Arrival {
     /// No request yet. `from` is who it is in the log.
     Handshaking { from: Box<str> },
     /// On the way into a room.
@@ -60,29 +60,29 @@ pub(super) enum Arrival {
     Moving { to: RoomKey },
 }
 
-pub(super) struct Newcomer {
+pub(in crate::hub) struct Newcomer {
     /// Claimed in the room.
-    pub(super) name: Name,
+    pub(in crate::hub) name: Name,
     /// The last message that it has, if it came back.
-    pub(super) since: Option<u64>,
+    pub(in crate::hub) since: Option<u64>,
     /// How far it has come in a past that is too long to be sent at once.
-    pub(super) catch_up: Option<CatchUp>,
+    pub(in crate::hub) catch_up: Option<CatchUp>,
     /// What it is told once it is in.
-    pub(super) problems: Vec<Problem>,
+    pub(in crate::hub) problems: Vec<Problem>,
 }
 
 /// A newcomer that is sent a long past in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CatchUp {
+pub(in crate::hub) struct CatchUp {
     /// It has been sent everything up to this message.
-    pub(super) reached: u64,
+    pub(in crate::hub) reached: u64,
     /// The last piece waits for it to be read; the next one is looked for after that.
-    pub(super) is_reading: bool,
+    pub(in crate::hub) is_reading: bool,
 }
 
 /// A connection's way through a room. Each step is announced through the history, and taken when it comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Membership {
+pub(in crate::hub) enum Membership {
     /// In no room: a plain request, `/echo`, or gone again.
     None,
     Joining,
@@ -95,16 +95,16 @@ pub(super) enum Membership {
 }
 
 /// What is left of a member whose connection has been freed, until the history gives its going back.
-pub(super) struct Departed {
-    pub(super) room: RoomKey,
-    pub(super) membership: Membership,
-    pub(super) verbosity: Verbosity,
+pub(in crate::hub) struct Departed {
+    pub(in crate::hub) room: RoomKey,
+    pub(in crate::hub) membership: Membership,
+    pub(in crate::hub) verbosity: Verbosity,
 }
 
 #[cfg(debug_assertions)]
 impl Membership {
     /// Its place, while the room counts it.
-    pub(super) fn seat(self) -> Option<Seat> {
+    pub(in crate::hub) fn seat(self) -> Option<Seat> {
         match self {
             Membership::Seated(seat) | Membership::Waiting(seat) | Membership::Leaving(seat) => Some(seat),
             Membership::None | Membership::Joining | Membership::JoinCancelled => None,
@@ -113,7 +113,7 @@ impl Membership {
 }
 
 /// How sending a part of a chunk to one member went.
-pub(super) enum Sent {
+pub(in crate::hub) enum Sent {
     /// Written, or queued behind a socket that is known to be full.
     AsFarAsPossible,
     /// There is something to flush, or the connection has broken.
@@ -123,20 +123,75 @@ pub(super) enum Sent {
 }
 
 impl<S: Socket> Slot<S> {
+    /// A connection that was just accepted. `from` is who it is in the log.
+    pub(super) fn new(socket: S, connection: Connection, serial: u32, from: Box<str>) -> Slot<S> {
+        Slot {
+            socket,
+            connection,
+            serial,
+            room: NOWHERE,
+            membership: Membership::None,
+            chunk_from: 0,
+            is_readable: false,
+            is_hung_up: false,
+            is_to_read: false,
+            is_to_flush: false,
+            took_nothing: false,
+            is_stalled: false,
+            is_in_line: false,
+            armed: Moment::NEVER,
+            unread: None,
+            arrival: Some(Box::new(Arrival::Handshaking { from })),
+        }
+    }
+
     /// Bytes from this peer would be of use. A newcomer is not read on before it has its seat: its welcome comes first,
     /// and whatever it has said goes behind its own coming. So it is with a new name, a new room and an answer out of the
     /// history: what is said is always said by one who is just one thing in one room.
-    pub(super) fn wants_bytes(&self, limits: &Limits) -> bool {
+    pub(in crate::hub) fn wants_bytes(&self, limits: &Limits) -> bool {
         !self.waits_for_history() && self.connection.wants_bytes(limits)
     }
 
+    /// The peer has finished its handshake. If it has hung up since, that is known only now to be of interest.
+    pub(in crate::hub) fn upgraded(&mut self, limits: &Limits, now: Moment) {
+        if self.is_hung_up {
+            self.connection.hung_up(limits, now);
+        }
+    }
+
+    /// It stands in a line.
+    pub(in crate::hub) fn is_in_line(&self) -> bool {
+        self.is_in_line
+    }
+
+    /// It waits to be read.
+    pub(in crate::hub) fn is_to_read(&self) -> bool {
+        self.is_to_read
+    }
+
+    /// It has taken bytes: it does not stall.
+    pub(in crate::hub) fn has_taken(&mut self) {
+        (self.took_nothing, self.is_stalled) = (false, false);
+    }
+
+    /// It owes something, and has taken nothing of it lately.
+    pub(in crate::hub) fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
+    /// Bytes that are held for this connection, because it has not read them or not finished sending them.
+    pub(in crate::hub) fn held_bytes(&self) -> usize {
+        let unread = self.unread.as_ref().map_or(0, |unread| unread.bytes.len());
+        self.connection.held_bytes() + unread
+    }
+
     /// There is something of it that has not been looked at.
-    pub(super) fn has_bytes(&self) -> bool {
+    pub(in crate::hub) fn has_bytes(&self) -> bool {
         self.is_readable || self.unread.is_some()
     }
 
     /// It is not read on before the history has answered. One that is closing asks nothing of it any more.
-    pub(super) fn waits_for_history(&self) -> bool {
+    pub(in crate::hub) fn waits_for_history(&self) -> bool {
         match self.membership {
             Membership::Joining | Membership::Waiting(_) => true,
             // One that moves; or the daemon ends, and its Close is not to be taken for an answer to what comes before ours.
@@ -146,7 +201,7 @@ impl<S: Socket> Slot<S> {
     }
 
     /// It reads a piece of a long past, and gets the next when it has. If anything holds that up, it is this client.
-    pub(super) fn catch_up(&mut self) -> Option<&mut CatchUp> {
+    pub(in crate::hub) fn catch_up(&mut self) -> Option<&mut CatchUp> {
         match self.arrival.as_deref_mut() {
             Some(Arrival::Joining(newcomer)) if self.membership == Membership::Joining => newcomer.catch_up.as_mut(),
             _ => None,
@@ -157,7 +212,7 @@ impl<S: Socket> Slot<S> {
     ///
     /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
     /// is about what it owes, not about what comes: one large turn makes nobody slow.
-    pub(super) fn drain_to(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
+    pub(in crate::hub) fn drain_to(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
         let queue = &mut self.connection.queue;
         if queue.cost() > most_bytes && !self.connection.is_blocked {
             match queue.flush_to(&mut self.socket, usize::MAX) {
@@ -172,7 +227,7 @@ impl<S: Socket> Slot<S> {
     }
 
     /// Sends a part of the turn's chunk: with one write if nothing is owed, else by queueing a reference.
-    pub(super) fn send_part(
+    pub(in crate::hub) fn send_part(
         &mut self,
         chunk: &mut TurnChunk,
         part: Range<usize>,
@@ -213,21 +268,5 @@ impl<S: Socket> Slot<S> {
                 Sent::SomethingChanged
             }
         }
-    }
-}
-
-/// The slot of `id`, unless that connection is gone. A function of the slab alone, so that the hub's other fields stay
-/// free to be used beside it.
-pub(super) fn slot_of<S>(slots: &mut Slab<Slot<S>>, id: PeerId) -> Option<&mut Slot<S>> {
-    slots.get_mut(id.slot as usize).filter(|slot| slot.serial == id.serial)
-}
-
-pub(super) fn id_of<S>(key: usize, slot: &Slot<S>) -> PeerId {
-    PeerId { slot: key as u32, serial: slot.serial }
-}
-
-pub(super) fn enlist(list: &mut VecDeque<PeerId>, is_listed: &mut bool, id: PeerId) {
-    if !std::mem::replace(is_listed, true) {
-        list.push_back(id);
     }
 }

@@ -1,0 +1,60 @@
+//! Beat three: what has happened comes back from the log and is encoded.
+
+use super::peers::Membership;
+use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
+use super::{Hub, Socket};
+use crate::chat::Problem;
+use crate::history::{Condition, Outcome, Stored, Wanted};
+use crate::http::route::Health;
+use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
+use crate::moment::Now;
+
+impl<S: Socket> Hub<S> {
+    /// Takes from the history what has happened and encodes it, once, in that order.
+    pub(super) fn commit(&mut self, now: Now) {
+        self.log.begin_commit(now);
+        let mut delivered_bytes = 0;
+        while let Some((room, outcome)) = self.log.next() {
+            match outcome {
+                Outcome::Said(message) => {
+                    let members = self.rooms.get(room).map_or(0, |state| state.room.online());
+                    delivered_bytes += message.text.len() + MESSAGE_INTAKE_BYTES + delivery_cost(message.text, members);
+                    self.rooms.say(room, message, &self.limits, now.moment);
+                    // A disk gives back at once what many turns have taken in. The rest is for the next turns.
+                    if delivered_bytes >= INTAKE_BYTES_PER_TURN {
+                        self.log.put_off();
+                        break;
+                    }
+                }
+                Outcome::Refused(speaker) => self.send_error(speaker, Problem::HistoryUnavailable),
+                Outcome::Opened { last_id, newest } => {
+                    self.rooms.opened(room, last_id, newest.iter().map(Stored::as_message));
+                }
+                Outcome::Came(id) => self.enter(id, now.moment),
+                Outcome::Renamed(id) => self.rename(id, now.moment),
+                Outcome::Went(id) => self.go(id, now.moment),
+                Outcome::Read { reader, wanted: Wanted::After(since), page } => {
+                    self.page_requests.came_back(room);
+                    self.enter_with(reader, since, page, now.moment);
+                }
+                Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
+                    self.page_requests.came_back(room);
+                    self.show_older(reader, before, page, now.moment);
+                }
+            }
+        }
+        self.site.health = match self.log.condition() {
+            Condition::Good => Health::Good,
+            Condition::Damaged => Health::PastIsDamaged,
+            Condition::CannotKeep => Health::CannotKeep,
+        };
+        for room in self.rooms.forget_surplus(&self.limits) {
+            self.forget(room);
+        }
+        self.ask_for_pages(now.moment);
+        self.rooms.tell_counts(now.moment);
+        // A member that is leaving says nothing more, and is not throttled.
+        let is_behind = self.log.is_behind();
+        self.peers.release_throttled(|slot| is_behind && matches!(slot.membership, Membership::Seated(_)));
+    }
+}

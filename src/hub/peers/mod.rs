@@ -1,0 +1,491 @@
+//! All connections: the slab that they are in, and the lists that say who is to be read, flushed, woken or freed.
+//!
+//! A connection is changed through [`Peers::touch`] and nowhere else. What it gives out puts the connection on the lists
+//! again when it is dropped, by looking at the state: so interest is a function of the state, and there is nothing to
+//! remember. [`Peers::deliver`] is the same for the one caller that passes every member of a room in every turn.
+//!
+//! `slot` is one connection with its socket, `id` its name, `timers` the heap of deadlines.
+
+mod id;
+mod slot;
+mod timers;
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::ops::{Deref, DerefMut};
+
+use log::debug;
+use slab::Slab;
+
+pub use self::id::PeerId;
+pub(super) use self::slot::{Arrival, CatchUp, Departed, Membership, NOWHERE, Newcomer, Sent, Slot, Unread};
+use self::timers::Timers;
+use super::{Readiness, Socket};
+use crate::connection::{Connection, Phase, State};
+use crate::limits::Limits;
+use crate::moment::Moment;
+
+/// See the module.
+pub(super) struct Peers<S> {
+    slots: Slab<Slot<S>>,
+    next_serial: u32,
+    limits: Limits,
+    lists: Lists,
+    /// Connections whose end the poller has reported since the last turn: nothing of it depends on their being read.
+    reported_ends: Vec<(PeerId, ReportedEnd)>,
+    /// How far the reading of those who were there to be read has come.
+    round: Round,
+    /// All that had arrived by then has been read once, but for those who are not read on purpose. No deadline after it
+    /// has passed yet.
+    read_until: Moment,
+}
+
+/// What the poller has reported of a connection's end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ReportedEnd {
+    /// The peer's stream ends behind what can be read.
+    HungUp,
+    /// The socket has failed.
+    Failed,
+}
+
+/// Once around the list of connections to be read. A turn may not come to its end, and those who are not done are added
+/// at its end; so the round ends whatever is sent meanwhile, and a flood puts off nobody's deadline for long.
+#[derive(Debug)]
+struct Round {
+    /// What had arrived by then has been reported.
+    until: Moment,
+    /// So many from the front of the list were on it when the round began.
+    left: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// Connections that may have something to read. Each is on it at most once (`Slot::is_to_read`).
+    to_read: VecDeque<PeerId>,
+    /// Members that have something to read while the log has fallen behind: on no other list until it has caught up, so
+    /// that the loop can sleep.
+    throttled: Vec<PeerId>,
+    /// Connections whose queue is to be flushed at the end of the turn, each at most once (`Slot::is_to_flush`).
+    to_flush: VecDeque<PeerId>,
+    /// Connections whose socket has failed: they end in this turn unless more can be read of them at once.
+    failing: Vec<PeerId>,
+    /// Connections that may have ended.
+    to_reap: Vec<PeerId>,
+    timers: Timers,
+}
+
+/// A connection that is being changed. When this is dropped, the connection is put on the lists that its state asks for.
+pub(super) struct Peer<'a, S: Socket> {
+    id: PeerId,
+    slot: &'a mut Slot<S>,
+    lists: &'a mut Lists,
+    limits: &'a Limits,
+}
+
+/// What a read of one connection brought.
+pub(super) enum WasRead {
+    /// So many bytes, at the front of the buffer.
+    Bytes(usize),
+    /// The end of the peer's stream.
+    End,
+    /// Nothing for now.
+    Nothing,
+    /// The socket has failed.
+    Failed(ErrorKind),
+}
+
+impl<S: Socket> Peers<S> {
+    pub(super) fn new(limits: Limits) -> Peers<S> {
+        Peers {
+            slots: Slab::new(),
+            next_serial: 1,
+            limits,
+            lists: Lists::default(),
+            reported_ends: Vec::new(),
+            round: Round { until: Moment::START, left: 0 },
+            read_until: Moment::START,
+        }
+    }
+
+    /// What the next connection will be called.
+    pub(super) fn next_id(&self) -> PeerId {
+        PeerId { slot: self.slots.vacant_key() as u32, serial: self.next_serial }
+    }
+
+    /// Whether there is a slot for another connection when there may be so many.
+    pub(super) fn has_slot(&self, most: usize) -> bool {
+        self.slots.len() < most.min(id::LOW_HALF)
+    }
+
+    /// Takes in a connection under [`Peers::next_id`]. `from` is who it is in the log.
+    pub(super) fn insert(&mut self, socket: S, connection: Connection, from: Box<str>) -> PeerId {
+        let id = self.next_id();
+        self.slots.insert(Slot::new(socket, connection, id.serial, from));
+        self.next_serial = (self.next_serial.wrapping_add(1) as usize & id::LOW_HALF) as u32;
+        self.touch(id);
+        id
+    }
+
+    /// Takes out a connection. Its slot is free from now on: only at the end of a turn.
+    pub(super) fn remove(&mut self, id: PeerId) -> Option<Slot<S>> {
+        slot_of(&mut self.slots, id)?;
+        Some(self.slots.remove(id.slot as usize))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, &Slot<S>)> {
+        self.slots.iter().map(|(key, slot)| (id_of(key, slot), slot))
+    }
+
+    pub(super) fn ids(&self) -> Vec<PeerId> {
+        self.iter().map(|(id, _)| id).collect()
+    }
+
+    /// A connection, to be looked at; none if it is gone.
+    pub(super) fn get(&self, id: PeerId) -> Option<&Slot<S>> {
+        self.slots.get(id.slot as usize).filter(|slot| slot.serial == id.serial)
+    }
+
+    /// A connection, to be changed; none if it is gone.
+    pub(super) fn touch(&mut self, id: PeerId) -> Option<Peer<'_, S>> {
+        let slot = slot_of(&mut self.slots, id)?;
+        Some(Peer { id, slot, lists: &mut self.lists, limits: &self.limits })
+    }
+
+    /// Has something sent to a connection. Most sockets take all of it, and then no list has to change: a delivery does not
+    /// pay for that. Says whether the peer owes too much to be sent anything.
+    #[inline]
+    pub(super) fn deliver(&mut self, id: PeerId, send: impl FnOnce(&mut Slot<S>) -> Sent) -> Sent {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return Sent::AsFarAsPossible };
+        let sent = send(slot);
+        if !matches!(sent, Sent::AsFarAsPossible) {
+            self.lists.reschedule(id, slot, &self.limits);
+        }
+        sent
+    }
+
+    // ---- What the poller reports ----------------------------------------------------------------------------------
+
+    /// Notes what the poller reported. A report for a connection that is gone is nobody's.
+    pub(super) fn ready(&mut self, id: PeerId, readiness: Readiness) {
+        let Some(slot) = slot_of(&mut self.slots, id) else { return };
+        slot.is_readable |= readiness.readable;
+        if readiness.hung_up && !std::mem::replace(&mut slot.is_hung_up, true) {
+            self.reported_ends.push((id, ReportedEnd::HungUp));
+            // Before those who come in this turn and may want its name.
+            if slot.is_readable && !std::mem::replace(&mut slot.is_to_read, true) {
+                self.lists.to_read.push_front(id);
+                self.round.left += 1;
+            }
+        }
+        if slot.is_readable {
+            list_once(&mut self.lists.to_read, &mut slot.is_to_read, id);
+        }
+        if readiness.writable && !slot.connection.queue.is_empty() {
+            list_once(&mut self.lists.to_flush, &mut slot.is_to_flush, id);
+        }
+    }
+
+    /// Notes that the poller has reported an error of the socket.
+    pub(super) fn failed(&mut self, id: PeerId) {
+        self.reported_ends.push((id, ReportedEnd::Failed));
+    }
+
+    pub(super) fn take_reported_ends(&mut self) -> Vec<(PeerId, ReportedEnd)> {
+        std::mem::take(&mut self.reported_ends)
+    }
+
+    // ---- Whom to read ---------------------------------------------------------------------------------------------
+
+    /// A turn begins to read. All that had arrived by `reported_until` has been reported.
+    pub(super) fn begin_reading(&mut self, reported_until: Moment) {
+        if self.round.left == 0 {
+            self.round = Round { until: reported_until, left: self.lists.to_read.len() };
+        }
+    }
+
+    /// How many wait to be read now. Those who are not done go to the back, and are read in the next turn.
+    pub(super) fn to_read(&self) -> usize {
+        self.lists.to_read.len()
+    }
+
+    /// The next that is to be read. It is on the list still: one of [`Peer::throttle`], [`Peer::stand_in_line`] or
+    /// [`Peer::has_been_read`] says what becomes of it.
+    pub(super) fn next_to_read(&mut self) -> Option<PeerId> {
+        let id = self.lists.to_read.pop_front()?;
+        self.round.left = self.round.left.saturating_sub(1);
+        Some(id)
+    }
+
+    /// The turn has read as much as it may. No deadline passes that lies after what has been read.
+    pub(super) fn end_reading(&mut self) -> Moment {
+        if self.round.left == 0 {
+            self.read_until = self.round.until;
+        }
+        self.read_until
+    }
+
+    /// The log has caught up, or has not: of those who were throttled the others are read again.
+    pub(super) fn release_throttled(&mut self, is_throttled: impl Fn(&Slot<S>) -> bool) {
+        let Lists { to_read, throttled, .. } = &mut self.lists;
+        throttled.retain(|id| {
+            let Some(slot) = slot_of(&mut self.slots, *id) else { return false };
+            let stays = is_throttled(slot);
+            if !stays {
+                to_read.push_back(*id);
+            }
+            stays
+        });
+    }
+
+    // ---- Whom to flush, to wake, to free --------------------------------------------------------------------------
+
+    /// How many have something to be flushed now. Those who are not done go to the back.
+    pub(super) fn to_flush(&self) -> usize {
+        self.lists.to_flush.len()
+    }
+
+    /// Those who have something to be flushed.
+    pub(super) fn ids_to_flush(&self) -> Vec<PeerId> {
+        self.lists.to_flush.iter().copied().collect()
+    }
+
+    /// The next that is to be flushed; it is off the list.
+    pub(super) fn next_to_flush(&mut self) -> Option<PeerId> {
+        let id = self.lists.to_flush.pop_front()?;
+        if let Some(slot) = slot_of(&mut self.slots, id) {
+            slot.is_to_flush = false;
+        }
+        Some(id)
+    }
+
+    /// Those whose deadline may have come by then. The connection's own deadline decides.
+    pub(super) fn take_due(&mut self, due_by: Moment) -> Vec<PeerId> {
+        let mut due = Vec::new();
+        while let Some((moment, id)) = self.lists.timers.pop_due(due_by) {
+            if let Some(slot) = slot_of(&mut self.slots, id) {
+                if slot.armed == moment {
+                    slot.armed = Moment::NEVER;
+                }
+                due.push(id);
+            }
+        }
+        if self.lists.timers.is_overgrown(self.slots.len()) {
+            self.lists.timers.clear();
+            for (key, slot) in &mut self.slots {
+                slot.armed = slot.connection.deadline(&self.limits);
+                self.lists.timers.push(slot.armed, id_of(key, slot));
+            }
+        }
+        due
+    }
+
+    /// Ends those whose socket has failed, unless they `can_be_read` on at once.
+    pub(super) fn end_failing(&mut self, can_be_read: impl Fn(&Slot<S>) -> bool) {
+        for id in std::mem::take(&mut self.lists.failing) {
+            let Some(slot) = slot_of(&mut self.slots, id) else { continue };
+            let is_read_on = slot.has_bytes() && slot.wants_bytes(&self.limits) && can_be_read(slot);
+            if slot.connection.has_failed() && !is_read_on {
+                slot.connection.cut_off();
+                self.lists.to_reap.push(id);
+            }
+        }
+    }
+
+    pub(super) fn take_to_reap(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.lists.to_reap)
+    }
+
+    /// Somebody is on a list whom the next turn has to look at, whatever happens until then.
+    pub(super) fn have_work(&self) -> bool {
+        let Lists { to_read, to_flush, to_reap, .. } = &self.lists;
+        !to_read.is_empty() || !to_flush.is_empty() || !to_reap.is_empty()
+    }
+
+    /// When the first deadline comes; it may turn out to have moved.
+    pub(super) fn deadline(&self) -> Moment {
+        self.lists.timers.first()
+    }
+
+    // ---- Memory ---------------------------------------------------------------------------------------------------
+
+    /// Those who have not taken anything since the last call, and owe something, are known to stall.
+    pub(super) fn mark_stalled(&mut self) {
+        for (_, slot) in &mut self.slots {
+            slot.is_stalled = slot.took_nothing && slot.held_bytes() > 0;
+            slot.took_nothing = true;
+        }
+    }
+
+    /// After a rush, its memory is given back.
+    pub(super) fn shrink(&mut self) {
+        for list in [&mut self.lists.to_read, &mut self.lists.to_flush] {
+            if list.is_empty() {
+                list.shrink_to(64);
+            }
+        }
+        if self.slots.is_empty() && self.lists.timers.is_large() {
+            self.slots = Slab::new();
+            self.lists.timers = Timers::default();
+            debug!("all have left: memory for connections given back");
+        }
+    }
+
+    /// What must hold between turns: nobody waits for something that is on no list. `is_in_a_line` says whether there is a
+    /// line in which a connection can stand.
+    #[cfg(debug_assertions)]
+    pub(super) fn check_invariants(&self, is_in_a_line: impl Fn(&Slot<S>) -> bool) {
+        let mut to_read = 0;
+        let mut in_line = 0;
+        for (id, slot) in self.iter() {
+            let connection = &slot.connection;
+            let has_ended = connection.state() == State::Ended;
+            assert_eq!(slot.chunk_from, 0, "{id:?} has had its part of the chunk");
+            assert!(
+                connection.queue.is_empty() || connection.is_blocked || slot.is_to_flush || has_ended,
+                "{id:?} has something queued that nobody will flush"
+            );
+            assert!(
+                has_ended || slot.armed <= connection.deadline(&self.limits),
+                "{id:?} has a deadline that nobody will keep"
+            );
+            assert!(
+                !(slot.has_bytes() && slot.wants_bytes(&self.limits)) || slot.is_to_read,
+                "{id:?} has something to read that nobody will read"
+            );
+            to_read += usize::from(slot.is_to_read);
+            in_line += usize::from(slot.is_in_line);
+            assert!(!slot.is_in_line || is_in_a_line(slot), "{id:?} stands in no line");
+        }
+        let Lists { to_read: list, throttled, failing, .. } = &self.lists;
+        assert!(failing.is_empty(), "a socket has failed, and its connection goes on");
+        assert!(to_read <= list.len() + throttled.len() + in_line, "somebody is to be read and on no list");
+    }
+}
+
+impl<S: Socket> Peer<'_, S> {
+    /// Reads once into `buffer`, if the connection wants bytes and none wait that were read before.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> WasRead {
+        let slot = &mut *self.slot;
+        if !slot.is_readable || slot.unread.is_some() || !slot.wants_bytes(self.limits) {
+            return WasRead::Nothing;
+        }
+        match slot.socket.read(buffer) {
+            // The end of the stream stays readable: a later state may want to hear of it again.
+            Ok(0) => WasRead::End,
+            Ok(count) => {
+                // A short read has emptied the socket, and what comes later brings a new edge (epoll(7), question 9);
+                // the end of the stream alone does not, when it was reported together with the bytes before it.
+                if count < buffer.len() && !slot.is_hung_up {
+                    slot.is_readable = false;
+                }
+                WasRead::Bytes(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                slot.is_readable = false;
+                WasRead::Nothing
+            }
+            // Still readable, so it is tried again in the next turn.
+            Err(error) if error.kind() == ErrorKind::Interrupted => WasRead::Nothing,
+            Err(error) => WasRead::Failed(error.kind()),
+        }
+    }
+
+    /// What was read before and not used, if the connection can use it now.
+    pub(super) fn take_unread(&mut self) -> Option<Box<Unread>> {
+        if self.slot.wants_bytes(self.limits) { self.slot.unread.take() } else { None }
+    }
+
+    /// It is not read until the log has caught up.
+    pub(super) fn throttle(&mut self) {
+        self.lists.throttled.push(self.id);
+    }
+
+    /// It is not read until its room has something left to be said.
+    pub(super) fn stand_in_line(&mut self) {
+        self.slot.is_in_line = true;
+    }
+
+    /// It stands in line no longer, and is read as any other.
+    pub(super) fn leave_line(&mut self) {
+        if std::mem::take(&mut self.slot.is_in_line) {
+            self.lists.to_read.push_back(self.id);
+        }
+    }
+
+    /// It is next in its line, unless it has left that.
+    pub(super) fn was_called(&mut self) -> bool {
+        std::mem::take(&mut self.slot.is_in_line)
+    }
+
+    /// It has had its turn to be read: if it has more, it is put at the back of the list.
+    pub(super) fn has_been_read(&mut self) {
+        self.slot.is_to_read = false;
+    }
+}
+
+impl<S: Socket> Deref for Peer<'_, S> {
+    type Target = Slot<S>;
+
+    fn deref(&self) -> &Slot<S> {
+        self.slot
+    }
+}
+
+impl<S: Socket> DerefMut for Peer<'_, S> {
+    fn deref_mut(&mut self) -> &mut Slot<S> {
+        self.slot
+    }
+}
+
+impl<S: Socket> Drop for Peer<'_, S> {
+    fn drop(&mut self) {
+        self.lists.reschedule(self.id, self.slot, self.limits);
+    }
+}
+
+impl Lists {
+    /// What a connection's state asks for: its end is noticed, what is there for it is read if it wants bytes, what it has
+    /// queued is flushed, and its deadline is kept.
+    fn reschedule<S: Socket>(&mut self, id: PeerId, slot: &mut Slot<S>, limits: &Limits) {
+        if slot.connection.state() == State::Ended {
+            self.to_reap.push(id);
+            return;
+        }
+        if slot.connection.has_failed() {
+            self.failing.push(id);
+        }
+        if slot.has_bytes() && slot.wants_bytes(limits) {
+            list_once(&mut self.to_read, &mut slot.is_to_read, id);
+        }
+        // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
+        let is_done = matches!(slot.connection.state(), State::Closing(Phase::Flushing | Phase::FlushingLast));
+        if (is_done || !slot.connection.queue.is_empty()) && !slot.connection.is_blocked {
+            list_once(&mut self.to_flush, &mut slot.is_to_flush, id);
+        }
+        let deadline = slot.connection.deadline(limits);
+        if deadline < slot.armed {
+            slot.armed = deadline;
+            self.timers.push(deadline, id);
+        }
+    }
+}
+
+/// A function of the slab alone, so that the lists can be used beside what it gives.
+fn slot_of<S>(slots: &mut Slab<Slot<S>>, id: PeerId) -> Option<&mut Slot<S>> {
+    slots.get_mut(id.slot as usize).filter(|slot| slot.serial == id.serial)
+}
+
+fn id_of<S>(key: usize, slot: &Slot<S>) -> PeerId {
+    PeerId { slot: key as u32, serial: slot.serial }
+}
+
+fn list_once(list: &mut VecDeque<PeerId>, is_listed: &mut bool, id: PeerId) {
+    if !std::mem::replace(is_listed, true) {
+        list.push_back(id);
+    }
+}

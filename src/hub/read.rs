@@ -1,0 +1,286 @@
+//! Beat two: connections that are ready are read, and what they said is put into the log.
+
+use log::info;
+
+use super::log_port::LogPort;
+use super::peers::{Arrival, Membership, PeerId, ReportedEnd, Unread, WasRead};
+use super::rooms::{RoomState, Rooms};
+use super::{Hub, Socket};
+use crate::chat::event::message_bytes;
+use crate::chat::{Kind, Problem, Spoken};
+use crate::close_reason::CloseReason;
+use crate::connection::Incoming;
+use crate::history::{Entry, RoomKey};
+use crate::http::route::{Endpoint, Visit};
+use crate::limits::Limits;
+use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
+use crate::moment::{Moment, Now};
+use crate::websocket::{Input, Violation};
+
+/// What an event adds to its text: the keys, the name, the numbers. Without it, messages of one letter would make a chunk
+/// of twenty times the bytes that were read.
+pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
+
+/// What one peer wants that takes the whole hub. It is rare: most of what is said only goes into the log.
+enum Request {
+    /// To come into a room.
+    Join(Visit),
+    /// To have a command done: the whole line.
+    Command(String),
+    /// To say something binary.
+    Binary,
+    /// To leave. Nothing more is taken of it.
+    Leave,
+}
+
+/// A line that a member has sent, once it has been dealt with.
+#[derive(Default)]
+struct TakenLine {
+    /// It is a command, and is still to be done.
+    command: Option<String>,
+    /// What it counts against the turn's intake, besides itself.
+    intake_bytes: usize,
+    /// What it counts against the member's rate.
+    said_bytes: usize,
+    /// The room's share is spent with it.
+    is_share_spent: bool,
+}
+
+/// Frames of one connection that are taken in one turn.
+struct Pass<'a> {
+    input: Input<'a>,
+    frames: usize,
+    /// Nothing more is taken in this turn, whatever is left.
+    is_over: bool,
+}
+
+impl<S: Socket> Hub<S> {
+    /// Reads from all who are ready, as far as this turn may.
+    pub(super) fn read(&mut self, now: Now, reported_until: Moment) {
+        self.note_reported_ends(now.moment);
+        self.peers.begin_reading(reported_until);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.intake_bytes = 0;
+        let is_behind = self.log.is_behind();
+        for _ in 0..self.peers.to_read() {
+            if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
+                break;
+            }
+            let Some(id) = self.peers.next_to_read() else { break };
+            if self.is_held_back(id, is_behind, now.moment) {
+                continue;
+            }
+            self.read_from(id, &mut scratch, now);
+        }
+        if !is_behind {
+            self.read_from_lines(&mut scratch, now);
+        }
+        self.scratch = scratch;
+        // After the reading, and no further than that has come: what has arrived in time is not late.
+        let read_until = self.peers.end_reading();
+        self.fire_timers(read_until, now.moment);
+    }
+
+    /// Ends do not wait to be read: a connection may rest, or may be throttled.
+    fn note_reported_ends(&mut self, now: Moment) {
+        for (id, end) in self.peers.take_reported_ends() {
+            let Some(mut peer) = self.peers.touch(id) else { continue };
+            match end {
+                ReportedEnd::HungUp => peer.connection.hung_up(&self.limits, now),
+                ReportedEnd::Failed => {
+                    let reason = CloseReason::Broken(peer.socket.failure());
+                    peer.connection.failed(reason, &self.limits, now);
+                }
+            }
+        }
+    }
+
+    /// Whether a member is not read now, for the log is behind or its room has said enough.
+    fn is_held_back(&mut self, id: PeerId, is_behind: bool, now: Moment) -> bool {
+        let Some(slot) = self.peers.get(id) else { return false };
+        if !matches!(slot.membership, Membership::Seated(_)) {
+            return false;
+        }
+        let room = slot.room;
+        let has_to_wait = self.limits.room_byte_rate.is_some()
+            && self.rooms.get(room).is_some_and(|state| state.share.has_to_wait(&self.limits, now));
+        let Some(mut peer) = (is_behind || has_to_wait).then(|| self.peers.touch(id)).flatten() else { return false };
+        if is_behind {
+            peer.throttle();
+        } else {
+            peer.stand_in_line();
+            self.rooms.queue_up(room, id);
+        }
+        true
+    }
+
+    /// Reads from those who stand in line, as long as their rooms have something left to be said.
+    fn read_from_lines(&mut self, scratch: &mut [u8], now: Now) {
+        for room in self.rooms.take_lines() {
+            while self.intake_bytes < INTAKE_BYTES_PER_TURN
+                && let Some(id) = self.rooms.next_in_line(room, &self.limits, now.moment)
+            {
+                // Others have left the line, and perhaps come to another.
+                if self.peers.touch(id).is_some_and(|mut peer| peer.room == room && peer.was_called()) {
+                    self.read_from(id, scratch, now);
+                }
+            }
+            self.rooms.keep_line(room);
+        }
+    }
+
+    /// What was left over of an earlier read of one connection, and then one read of it, at most.
+    fn read_from(&mut self, id: PeerId, scratch: &mut [u8], now: Now) {
+        if self.peers.get(id).is_some_and(|slot| slot.unread.is_some()) {
+            self.take_unread(id, now);
+        }
+        self.read_once(id, scratch, now);
+        if let Some(mut peer) = self.peers.touch(id) {
+            peer.has_been_read();
+        }
+    }
+
+    fn take_unread(&mut self, id: PeerId, now: Now) {
+        let Some(mut unread) = self.peers.touch(id).and_then(|mut peer| peer.take_unread()) else { return };
+        unread.taken += self.process_input(id, &mut unread.bytes[unread.taken..], now);
+        if unread.taken < unread.bytes.len()
+            && let Some(mut peer) = self.peers.touch(id)
+        {
+            peer.unread = Some(unread);
+        }
+    }
+
+    fn read_once(&mut self, id: PeerId, scratch: &mut [u8], now: Now) {
+        let Some(mut peer) = self.peers.touch(id) else { return };
+        match peer.read(scratch) {
+            WasRead::Nothing => {}
+            WasRead::End => {
+                let incoming = peer.connection.finished_by_peer(now.moment);
+                drop(peer);
+                if matches!(incoming, Incoming::Departing) {
+                    self.leave_room(id, now.moment);
+                }
+            }
+            WasRead::Bytes(count) => {
+                peer.connection.heard(now.moment);
+                drop(peer);
+                self.intake_bytes += count;
+                let taken = self.process_input(id, &mut scratch[..count], now);
+                if taken < count
+                    && let Some(mut peer) = self.peers.touch(id)
+                {
+                    peer.unread = Some(Box::new(Unread { bytes: scratch[taken..count].to_vec(), taken: 0 }));
+                }
+            }
+            WasRead::Failed(kind) => peer.connection.cut(CloseReason::Broken(kind), now.moment),
+        }
+    }
+
+    /// Deals with bytes of one connection; says how many of them. The rest must wait until it wants bytes again.
+    fn process_input(&mut self, id: PeerId, bytes: &mut [u8], now: Now) -> usize {
+        let mut pass = Pass { input: Input::new(bytes), frames: 0, is_over: false };
+        while let Some(request) = self.take_frames(id, &mut pass, now) {
+            match request {
+                Request::Join(visit) => self.arrive(id, visit, now.moment),
+                Request::Command(line) => self.run_command(id, &line, now),
+                Request::Binary => self.send_error(id, Problem::BinaryNotAccepted),
+                Request::Leave => {
+                    let reason = self.peers.get(id).and_then(|slot| slot.connection.ending());
+                    if reason == Some(CloseReason::Violated(Violation::MessageTooBig)) {
+                        self.send_error(id, Problem::MessageTooBig);
+                    }
+                    self.leave_room(id, now.moment);
+                    return pass.input.taken() + pass.input.rest().len();
+                }
+            }
+        }
+        pass.input.taken()
+    }
+
+    /// Takes frames while they only say something. Gives what takes the whole hub, and is called again after that.
+    fn take_frames(&mut self, id: PeerId, pass: &mut Pass<'_>, now: Now) -> Option<Request> {
+        let mut peer = self.peers.touch(id)?;
+        let Hub { limits, .. } = self;
+        while !pass.is_over {
+            let has_had_its_share =
+                pass.frames >= FRAMES_PER_TURN || (pass.frames > 0 && self.intake_bytes >= INTAKE_BYTES_PER_TURN);
+            // When nothing is left, the connection is asked once more: it then forgets what it has delivered.
+            if has_had_its_share && !pass.input.rest().is_empty() || !peer.wants_bytes(limits) {
+                break;
+            }
+            pass.frames += 1;
+            let slot = &mut *peer;
+            if let Some(trace) = &mut self.trace {
+                trace.receives(id, slot.connection.state(), pass.input.rest());
+            }
+            match slot.connection.next(&mut pass.input, &self.site, limits, now.moment) {
+                Incoming::NeedMore => break,
+                Incoming::Departing => return Some(Request::Leave),
+                Incoming::Upgraded(endpoint) => {
+                    slot.upgraded(limits, now.moment);
+                    match endpoint {
+                        Endpoint::Room(visit) => return Some(Request::Join(visit)),
+                        Endpoint::Echo => {
+                            if let Some(Arrival::Handshaking { from }) = slot.arrival.take().as_deref() {
+                                info!("#{} from {from} came to /echo", id.serial);
+                            }
+                        }
+                    }
+                }
+                Incoming::Text(text) => {
+                    let author = (id, slot.room, slot.membership);
+                    let taken = take_line(text, author, &mut self.rooms, &mut self.log, limits, now);
+                    self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES + taken.intake_bytes;
+                    slot.connection.spend_message(taken.said_bytes, limits, now.moment);
+                    pass.is_over = taken.is_share_spent;
+                    if let Some(line) = taken.command {
+                        return Some(Request::Command(line));
+                    }
+                }
+                Incoming::Binary(_) => {
+                    slot.connection.spend_token(limits, now.moment);
+                    return Some(Request::Binary);
+                }
+                Incoming::Handled => slot.connection.spend_token(limits, now.moment),
+            }
+        }
+        None
+    }
+}
+
+/// Takes one line of a member: what it says is put into the log, a command is given back.
+fn take_line(
+    line: &str,
+    (id, room, membership): (PeerId, RoomKey, Membership),
+    rooms: &mut Rooms,
+    log: &mut LogPort,
+    limits: &Limits,
+    now: Now,
+) -> TakenLine {
+    let mut taken = TakenLine::default();
+    // Only a member with a seat speaks: a newcomer is not read on before it has one.
+    let Membership::Seated(seat) = membership else { return taken };
+    let Some(RoomState { room: members, share, .. }) = rooms.get_mut(room) else { return taken };
+    let Some(name) = members.name_of(seat) else { return taken };
+    let (kind, text) = match Spoken::parse(line) {
+        Ok(Spoken::Nothing) => return taken,
+        Ok(Spoken::Say(text)) => (Kind::Message, text),
+        Ok(Spoken::Act(text)) => (Kind::Action, text),
+        _ => {
+            taken.command = Some(line.to_owned());
+            return taken;
+        }
+    };
+    taken.intake_bytes = delivery_cost(text, members.online());
+    log.append(room, Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text });
+    if limits.rate.is_some() || limits.room_byte_rate.is_some() {
+        taken.said_bytes = message_bytes(members.name(), name, text);
+        taken.is_share_spent = share.charge(id, taken.said_bytes, limits, now.moment);
+    }
+    taken
+}
+
+/// What a message costs besides taking it in: it is written to all members of a large room.
+pub(super) fn delivery_cost(text: &str, members: usize) -> usize {
+    (text.len() + MESSAGE_INTAKE_BYTES).saturating_mul(members / MEMBERS_PER_INTAKE)
+}

@@ -1,0 +1,63 @@
+//! Beat five: connections that have ended are freed.
+
+use log::{Level, info, log};
+
+use super::peers::{Arrival, Departed, Membership, PeerId, Slot};
+use super::{Hub, Socket};
+use crate::close_reason::CloseReason;
+use crate::connection::{Connection, State};
+use crate::moment::Moment;
+
+impl<S: Socket> Hub<S> {
+    /// Frees the connections that have ended. Only here: see the [turn](super#the-turn).
+    pub(super) fn reap(&mut self, now: Moment) {
+        self.end_failing();
+        self.keep_to_budget(now);
+        for id in self.peers.take_to_reap() {
+            if self.peers.get(id).is_some_and(|slot| slot.connection.state() == State::Ended) {
+                self.free(id);
+            }
+        }
+        self.peers.shrink();
+    }
+
+    /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.
+    fn end_failing(&mut self) {
+        let is_behind = self.log.is_behind();
+        self.peers.end_failing(|slot| {
+            let is_throttled = is_behind && matches!(slot.membership, Membership::Seated(_));
+            !is_throttled && !slot.is_in_line()
+        });
+    }
+
+    fn free(&mut self, id: PeerId) {
+        // A member is missed by its room when its going has come back. The socket does not wait for that.
+        self.announce_going(id);
+        let Some(slot) = self.peers.remove(id) else { return };
+        let Slot { room, membership, arrival, connection, .. } = slot;
+        if membership != Membership::None {
+            self.departed.insert(id, Departed { room, membership, verbosity: connection.verbosity });
+        }
+        if let Some(Arrival::Moving { to }) = arrival.as_deref() {
+            self.leave_empty(*to);
+        }
+        let reason = connection.ending().unwrap_or(CloseReason::PeerVanished);
+        if let Some(trace) = &mut self.trace {
+            trace.ended(id);
+        }
+        *self.endings.entry(reason.name()).or_default() += 1;
+        match arrival.as_deref() {
+            Some(Arrival::Handshaking { from }) => log_request(id, from, &connection, reason),
+            _ => info!("#{} left: {reason}", id.serial),
+        }
+    }
+}
+
+/// The one line of a connection that never became a WebSocket.
+fn log_request(id: PeerId, from: &str, connection: &Connection, reason: CloseReason) {
+    let level = if reason.is_news_of_a_request() { Level::Info } else { Level::Debug };
+    match connection.request_line() {
+        Some(request) => log!(level, "#{} from {from}: {request}: {reason}", id.serial),
+        None => log!(level, "#{} from {from}: {reason}", id.serial),
+    }
+}
