@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::http::{Refusal, Status};
+use crate::door::Refusal;
+use crate::http::{HeadError, Status};
 use crate::websocket::{CloseCode, Violation};
 
 /// Why a connection ended.
@@ -65,7 +66,10 @@ impl CloseReason {
     pub fn is_news_of_a_request(self) -> bool {
         match self {
             CloseReason::Refused(refusal) => {
-                matches!(refusal, Refusal::Origin | Refusal::Full | Refusal::HeadTooLarge | Refusal::PageUnreadable)
+                matches!(
+                    refusal,
+                    Refusal::Origin | Refusal::Full | Refusal::Head(HeadError::TooLarge) | Refusal::PageUnreadable
+                )
             }
             ending => ending == CloseReason::TooManyRooms,
         }

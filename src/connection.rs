@@ -14,10 +14,12 @@
 //! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
 //! delivered: [`depart`](Connection::depart).
 
+use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
+use crate::door::Refusal;
+use crate::door::{Endpoint, Route, Site};
 use crate::http::response::BodyWanted;
-use crate::http::route::{Endpoint, Route, Site, Verbosity};
-use crate::http::{Head, HeadScanner, Refusal, RequestLine};
+use crate::http::{Head, HeadScanner, RequestLine};
 use crate::limits::Limits;
 use crate::limits::fixed::{SLOWEST_FLUSH, SLOWEST_FLUSH_BYTES};
 use crate::moment::Moment;
@@ -635,7 +637,7 @@ impl Connection {
                 request.bytes.extend_from_slice(input.take(len));
                 route_of(&request.bytes)
             }
-            Err(refusal) => Err(refusal),
+            Err(error) => Err(error.into()),
         };
         match route {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.

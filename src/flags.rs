@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
+use crate::door::AllowedOrigin;
 use crate::environment::UnknownVariable;
-use crate::http::origin::AllowedOrigin;
 use crate::limits::Limits;
 use crate::limits::fixed::LEAST_MEMORY_BYTES;
 use crate::listen_address::ListenAddresses;

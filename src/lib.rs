@@ -6,7 +6,7 @@
 //!
 //! # The way through
 //! ```text
-//! socket --read--> Connection                   AwaitingHandshake: http::Head -> http::Route -> 101, page or refusal
+//! socket --read--> Connection                   AwaitingHandshake: http::Head -> door::Route -> 101, page or refusal
 //!                    |  Open: websocket::Decoder -> a text message
 //!                    v
 //!                  hub: history.append --> history.next, with an id --> chat::Event, encoded once
@@ -18,7 +18,7 @@
 //! 1. [`event_loop`]: the loop itself, which is short. Each turn has five beats: wait, read, commit, write, reap.
 //! 2. [`hub`]: the other four beats, over a slab of connections.
 //! 3. [`connection`]: one connection's life as a table of transitions.
-//! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O.
+//! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O. [`door`]: what becomes of a request.
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`scrollback`]: what a newcomer is sent.
 //! 7. The small ones: [`limits`], [`rate_limit`], [`close_reason`], [`moment`], [`clock`], [`listener`], [`signals`],
@@ -27,9 +27,9 @@
 //! 8. Besides the way: [`show`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
-//! [`websocket`], [`http`] and [`chat`] know bytes and values; [`connection`] and [`write_queue`] know the first two of
-//! them; [`hub`] knows all of these, but neither mio nor the clock; [`event_loop`], [`listener`] and
-//! [`available_memory`] know the operating system. `tests/layering.rs` reads the sources and holds this.
+//! [`websocket`], [`http`] and [`chat`] know bytes and values, and not each other; [`door`] knows the last two of them;
+//! [`connection`] and [`write_queue`] know all but the rules of chat; [`hub`] knows all of these, but neither mio nor the
+//! clock; [`event_loop`], [`listener`] and [`available_memory`] know the operating system. `tests/layering.rs` reads the sources and holds this.
 
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -39,6 +39,7 @@ pub mod chat;
 pub mod clock;
 pub mod close_reason;
 pub mod connection;
+pub mod door;
 pub mod environment;
 pub mod event_loop;
 pub mod flags;

@@ -3,6 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::door::OriginPolicy;
+use crate::door::Pages;
+use crate::door::{EchoService, Health, Site};
 use crate::environment::UnknownVariable;
 use crate::flags::{CliExit, Flags, HistoryPlace, Sync};
 use crate::history::PageSize;
@@ -10,9 +13,6 @@ use crate::history::log::Terms;
 use crate::history::plan::HistoryPlan;
 use crate::history::retention::Retention;
 use crate::history::sqlite::database::Durability;
-use crate::http::origin::OriginPolicy;
-use crate::http::page::Pages;
-use crate::http::route::{EchoService, Health, Site};
 use crate::limits::fixed::{BESIDE_A_FILE, BESIDE_A_FILE_ALL_BYTES, IN_MEMORY};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::listen_address::{ListenAddress, ListenAddresses};

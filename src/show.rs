@@ -5,12 +5,12 @@ use std::fmt::{self, Write as _};
 use std::io::Read;
 use std::path::Path;
 
+use crate::door::Refusal;
+use crate::door::handshake::{self, GUID, Upgrade};
 use crate::flags::{CliExit, Subcommand};
 use crate::history::sqlite::check;
-use crate::http::Refusal;
 use crate::limits::fixed::{MAX_HEX_BYTES, SHOWN_KEY_CHARACTERS};
 use crate::websocket::frame::{Opcode, Sender};
-use crate::websocket::handshake::{self, GUID, Upgrade};
 use crate::websocket::layout::{self, Layout};
 use crate::websocket::{Decoder, Input, MessageLimits, Received};
 

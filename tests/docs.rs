@@ -113,8 +113,10 @@ fn every_flag_is_in_the_operating_guide_and_every_flag_in_the_documents_exists()
 #[test]
 fn every_refusal_is_in_the_protocol_s_table_with_its_words() {
     let page = read("docs/protocol.md");
-    let source = read("src/http/refusal.rs");
-    let sentences = source.split("f.write_str(match self {").nth(1).unwrap().split('"').skip(1).step_by(2);
+    let (refusals, heads) = (read("src/door/refusal.rs"), read("src/http/head.rs"));
+    let of_refusals = refusals.split("f.write_str(match self {").nth(1).unwrap().split('"').skip(1).step_by(2);
+    let of_heads = heads.split("#[error(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let sentences = of_refusals.chain(of_heads);
     let mut count = 0;
     for sentence in sentences {
         assert!(page.contains(sentence), "docs/protocol.md does not have: {sentence}");

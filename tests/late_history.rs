@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::chat::{Kind, Name, RoomName};
+use roomd::door::{EchoService, Health, Site};
+use roomd::door::{OriginPolicy, Pages};
 use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
-use roomd::http::route::{EchoService, Health, Site};
-use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};

@@ -10,9 +10,9 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use roomd::door::{EchoService, Health, Site};
+use roomd::door::{OriginPolicy, Pages};
 use roomd::history::memory::Memory;
-use roomd::http::route::{EchoService, Health, Site};
-use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};

@@ -133,14 +133,14 @@ impl Server {
     }
 
     /// `hands`: answers the handshake (section 4.2), once all of it is here.
-    // Pressure 11: any page of any site may connect, from the browser of whoever looks at it. -> src/http/origin.rs
+    // Pressure 11: any page of any site may connect, from the browser of whoever looks at it. -> src/door/origin.rs
     fn hands(&mut self, v: usize) {
         let Some(socket) = self.socs.get_mut(v).filter(|socket| !socket.hand) else { return };
         let Some(end) = socket.buff.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return };
         let head: Vec<u8> = socket.buff.drain(..end + 4).collect();
         let Some(accept) = accept_key(&String::from_utf8_lossy(&head)) else {
             self.write(v, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-            return self.forget(v); // Pressure 12: who asks for the page gets none. -> src/http/page.rs
+            return self.forget(v); // Pressure 12: who asks for the page gets none. -> src/door/pages.rs
         };
         socket.hand = true;
         let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";

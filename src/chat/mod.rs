@@ -3,7 +3,8 @@
 //! Reading order: [`command`] (what a line means), [`text`], [`unseen`] and [`emoji`] (which characters names are
 //! made of), [`name`] (what members
 //! are called), [`room_name`] (what rooms are called), [`roster`] (who holds which name), [`event`] (what the room hears,
-//! as JSON; `json` keeps that from steering a terminal), [`problem`] (why something cannot be done), [`room`] (who is in it, and when that is news).
+//! as JSON; `json` keeps that from steering a terminal), [`problem`] (why something cannot be done), [`room`] (who is in it, and when that is news),
+//! [`visit`] (what a newcomer asks for).
 //!
 //! No frame, no socket, no clock: a room could be served over plain lines as well.
 
@@ -18,6 +19,7 @@ pub mod room_name;
 pub mod roster;
 pub mod text;
 pub mod unseen;
+pub mod visit;
 
 pub use command::Spoken;
 pub use event::{Event, Kind, Message};

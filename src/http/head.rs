@@ -6,9 +6,60 @@
 
 use std::fmt;
 
-use super::refusal::Refusal;
-use super::response::BodyWanted;
+use thiserror::Error;
+
+use super::response::{BodyWanted, Status};
 use crate::limits::fixed::{LOGGED_METHOD_CHARACTERS, LOGGED_PATH_CHARACTERS, MAX_HEADERS};
+
+/// What is wrong with a request head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HeadError {
+    /// The first bytes cannot begin an HTTP request: TLS on a plain port, or another protocol.
+    #[error("This is not HTTP. If you meant https:// or wss://: this port speaks plain http:// and ws://.")]
+    NotHttp,
+    /// A control character, a bare line feed, or a line that is no header.
+    #[error("The request head is malformed: lines end in CR LF, and hold no other control characters.")]
+    Malformed,
+    /// The head is longer than `--max-head`, or has too many headers.
+    #[error("The request head is too large.")]
+    TooLarge,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    #[error("Only HTTP/1.1 and HTTP/1.0 are spoken here.")]
+    Version,
+    /// HTTP/1.1 asks for just one Host header (RFC 9112 section 3.2).
+    #[error("An HTTP/1.1 request needs a Host header.")]
+    HostMissing,
+    /// A host with characters that no host has.
+    #[error("The host has characters that no host has.")]
+    HostMalformed,
+    /// A header that may stand only once stands twice.
+    #[error("A header that may stand only once stands twice.")]
+    DuplicateHeader,
+    /// A header that must be text has other bytes.
+    #[error("A header has bytes that are not printable ASCII.")]
+    HeaderNotText,
+    /// A length or an encoding of the body that cannot be trusted.
+    #[error("Content-Length is not a number, or Transfer-Encoding is used.")]
+    MalformedBodyLength,
+}
+
+impl HeadError {
+    /// The status that names the kind of fault.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            HeadError::NotHttp
+            | HeadError::Malformed
+            | HeadError::HostMissing
+            | HeadError::HostMalformed
+            | HeadError::DuplicateHeader
+            | HeadError::HeaderNotText
+            | HeadError::MalformedBodyLength => Status::BadRequest,
+            HeadError::TooLarge => Status::HeadersTooLarge,
+            HeadError::Version => Status::HttpVersion,
+        }
+    }
+}
 
 /// Finds the end of the head, the empty line.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,8 +87,8 @@ impl HeadScanner {
     /// it is not.
     ///
     /// # Errors
-    /// [`Refusal::NotHttp`], [`Refusal::MalformedHead`] or [`Refusal::HeadTooLarge`], as soon as it is certain.
-    pub fn scan(&mut self, bytes: &[u8], max_head_bytes: usize) -> Result<Option<usize>, Refusal> {
+    /// [`HeadError::NotHttp`], [`HeadError::Malformed`] or [`HeadError::TooLarge`], as soon as it is certain.
+    pub fn scan(&mut self, bytes: &[u8], max_head_bytes: usize) -> Result<Option<usize>, HeadError> {
         let mut at = 0;
         while at < bytes.len() {
             if self.line_end == LineEnd::None {
@@ -49,7 +100,7 @@ impl HeadScanner {
             at += 1;
             self.scanned += 1;
             if self.scanned > max_head_bytes {
-                return Err(Refusal::HeadTooLarge);
+                return Err(HeadError::TooLarge);
             }
             // RFC 9112 section 2.2 lets a server take a bare LF for a line end. Not taken: programs that disagree on
             // where lines end are how requests are smuggled.
@@ -57,17 +108,17 @@ impl HeadScanner {
                 // A method begins with a letter. A TLS hello begins with 0x16, and its sender gets an answer it can show.
                 (LineEnd::Before, byte) if byte.is_ascii_alphabetic() => LineEnd::None,
                 (LineEnd::Before, b'\r') => LineEnd::BeforeCr,
-                (LineEnd::Before, _) => return Err(Refusal::NotHttp),
+                (LineEnd::Before, _) => return Err(HeadError::NotHttp),
                 (LineEnd::BeforeCr, b'\n') => LineEnd::Before,
                 (LineEnd::None, b'\r') => LineEnd::Cr,
                 (LineEnd::Cr, b'\n') => LineEnd::CrLf,
                 (LineEnd::CrLf, b'\r') => LineEnd::CrLfCr,
                 (LineEnd::CrLfCr, b'\n') => return Ok(Some(at)),
                 (LineEnd::CrLf, byte) if is_inside_line(byte) => LineEnd::None,
-                _ => return Err(Refusal::MalformedHead),
+                _ => return Err(HeadError::Malformed),
             };
         }
-        if self.scanned > max_head_bytes { Err(Refusal::HeadTooLarge) } else { Ok(None) }
+        if self.scanned > max_head_bytes { Err(HeadError::TooLarge) } else { Ok(None) }
     }
 }
 
@@ -112,19 +163,19 @@ impl<'b> Head<'b> {
     /// Parses a head that [`HeadScanner`] has found complete.
     ///
     /// # Errors
-    /// The [`Refusal`] that says what is wrong with it.
-    pub fn parse(bytes: &'b [u8]) -> Result<Head<'b>, Refusal> {
+    /// The [`HeadError`] that says what is wrong with it.
+    pub fn parse(bytes: &'b [u8]) -> Result<Head<'b>, HeadError> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes) {
             Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(Refusal::MalformedHead),
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
-            Err(httparse::Error::Version) => return Err(Refusal::HttpVersion),
-            Err(_) => return Err(Refusal::MalformedHead),
+            Ok(httparse::Status::Partial) => return Err(HeadError::Malformed),
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+            Err(httparse::Error::Version) => return Err(HeadError::Version),
+            Err(_) => return Err(HeadError::Malformed),
         }
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-            return Err(Refusal::MalformedHead);
+            return Err(HeadError::Malformed);
         };
         let (authority, local_target) = split_target(target);
         let headers = request.headers.to_vec();
@@ -132,12 +183,12 @@ impl<'b> Head<'b> {
         // RFC 9112 section 3.2. HTTP/1.0 knew no Host, and gets the page without one.
         let host = head.only("Host")?;
         if host.is_none() && head.is_http_1_1 {
-            return Err(Refusal::HostMissing);
+            return Err(HeadError::HostMissing);
         }
         // Section 3.2.2: in an absolute target stands the host, whatever the header says.
         head.host = authority.or(host);
         match head.host {
-            Some(host) if !host.bytes().all(is_authority_byte) => Err(Refusal::HostMalformed),
+            Some(host) if !host.bytes().all(is_authority_byte) => Err(HeadError::HostMalformed),
             _ => Ok(head),
         }
     }
@@ -190,16 +241,16 @@ impl<'b> Head<'b> {
     /// The value of a header that may stand only once.
     ///
     /// # Errors
-    /// [`Refusal::DuplicateHeader`], or [`Refusal::HeaderNotText`] when it is not printable ASCII.
-    pub fn only(&self, name: &str) -> Result<Option<&'b str>, Refusal> {
+    /// [`HeadError::DuplicateHeader`], or [`HeadError::HeaderNotText`] when it is not printable ASCII.
+    pub fn only(&self, name: &str) -> Result<Option<&'b str>, HeadError> {
         let mut values = self.all(name);
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
-            return Err(Refusal::DuplicateHeader);
+            return Err(HeadError::DuplicateHeader);
         }
         match std::str::from_utf8(value) {
             Ok(text) if text.is_ascii() => Ok(Some(text.trim_matches([' ', '\t']))),
-            _ => Err(Refusal::HeaderNotText),
+            _ => Err(HeadError::HeaderNotText),
         }
     }
 
@@ -214,17 +265,17 @@ impl<'b> Head<'b> {
     /// Whether a body follows the head.
     ///
     /// # Errors
-    /// [`Refusal::MalformedBodyLength`] when that cannot be told for certain.
-    pub fn has_body(&self) -> Result<bool, Refusal> {
+    /// [`HeadError::MalformedBodyLength`] when that cannot be told for certain.
+    pub fn has_body(&self) -> Result<bool, HeadError> {
         if self.all("Transfer-Encoding").next().is_some() {
-            return Err(Refusal::MalformedBodyLength);
+            return Err(HeadError::MalformedBodyLength);
         }
         match self.only("Content-Length")? {
             None => Ok(false),
             Some(length) if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Ok(length.bytes().any(|byte| byte != b'0'))
             }
-            Some(_) => Err(Refusal::MalformedBodyLength),
+            Some(_) => Err(HeadError::MalformedBodyLength),
         }
     }
 }
@@ -259,7 +310,7 @@ fn is_authority_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn scan_three_ways(bytes: &[u8], max: usize, expected: Result<Option<usize>, Refusal>) {
+    fn scan_three_ways(bytes: &[u8], max: usize, expected: Result<Option<usize>, HeadError>) {
         assert_eq!(HeadScanner::default().scan(bytes, max), expected, "whole");
 
         let mut scanner = HeadScanner::default();
@@ -284,15 +335,15 @@ mod tests {
         scan_three_ways(head, 100, Ok(Some(head.len())));
         scan_three_ways(&head[..head.len() - 1], 100, Ok(None));
         scan_three_ways(head, head.len(), Ok(Some(head.len())));
-        scan_three_ways(head, head.len() - 1, Err(Refusal::HeadTooLarge));
+        scan_three_ways(head, head.len() - 1, Err(HeadError::TooLarge));
     }
 
     #[test]
     fn what_cannot_be_a_request_is_refused_at_its_first_byte() {
-        scan_three_ways(b"\x16\x03\x01\x02\x00\x01\x00", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b"\n", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b" ", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b"\0", 100, Err(Refusal::NotHttp));
+        scan_three_ways(b"\x16\x03\x01\x02\x00\x01\x00", 100, Err(HeadError::NotHttp));
+        scan_three_ways(b"\n", 100, Err(HeadError::NotHttp));
+        scan_three_ways(b" ", 100, Err(HeadError::NotHttp));
+        scan_three_ways(b"\0", 100, Err(HeadError::NotHttp));
     }
 
     #[test]
@@ -304,11 +355,11 @@ mod tests {
             assert!(Head::parse(text.as_bytes()).is_ok_and(|head| head.host() == Some("x")));
         }
         scan_three_ways(b"\r\n", 100, Ok(None));
-        scan_three_ways("\r\n".repeat(51).as_bytes(), 100, Err(Refusal::HeadTooLarge));
-        scan_three_ways(b"\r\n\n", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b"\r\r\n", 100, Err(Refusal::MalformedHead));
-        scan_three_ways(b"\r\n\x16\x03", 100, Err(Refusal::NotHttp));
-        scan_three_ways(b"\rGET", 100, Err(Refusal::MalformedHead));
+        scan_three_ways("\r\n".repeat(51).as_bytes(), 100, Err(HeadError::TooLarge));
+        scan_three_ways(b"\r\n\n", 100, Err(HeadError::NotHttp));
+        scan_three_ways(b"\r\r\n", 100, Err(HeadError::Malformed));
+        scan_three_ways(b"\r\n\x16\x03", 100, Err(HeadError::NotHttp));
+        scan_three_ways(b"\rGET", 100, Err(HeadError::Malformed));
     }
 
     #[test]
@@ -338,7 +389,7 @@ mod tests {
         let bad: [&[u8]; 5] =
             [b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\r", b"GET /\0", b"GET / HTTP/1.1\r\nA: \x1b[2J", b"G\x7f"];
         for bytes in bad {
-            scan_three_ways(bytes, 100, Err(Refusal::MalformedHead));
+            scan_three_ways(bytes, 100, Err(HeadError::Malformed));
         }
     }
 
@@ -348,7 +399,7 @@ mod tests {
         for count in [0, 1, 63, 64, 100, 1_000, 10_000] {
             let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count));
             let answer = Head::parse(head.as_bytes()).map(|_| ());
-            assert_eq!(answer, if count < 64 { Ok(()) } else { Err(Refusal::HeadTooLarge) }, "{count} headers");
+            assert_eq!(answer, if count < 64 { Ok(()) } else { Err(HeadError::TooLarge) }, "{count} headers");
         }
         for length in [100, 8_192, 1_000_000] {
             let head = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(length));
@@ -372,11 +423,11 @@ mod tests {
     #[test]
     fn a_request_of_http_1_1_has_just_one_host() {
         let answer = |head: &'static str| Head::parse(head.as_bytes()).map(|head| head.is_http_1_1());
-        assert_eq!(answer("GET / HTTP/1.1\r\n\r\n"), Err(Refusal::HostMissing));
-        assert_eq!(answer("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Err(Refusal::DuplicateHeader));
+        assert_eq!(answer("GET / HTTP/1.1\r\n\r\n"), Err(HeadError::HostMissing));
+        assert_eq!(answer("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Err(HeadError::DuplicateHeader));
         assert_eq!(answer("GET / HTTP/1.0\r\n\r\n"), Ok(false));
-        assert_eq!(answer("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(Refusal::HttpVersion));
-        assert_eq!(answer("GET /\r\n\r\n"), Err(Refusal::MalformedHead));
+        assert_eq!(answer("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Err(HeadError::Version));
+        assert_eq!(answer("GET /\r\n\r\n"), Err(HeadError::Malformed));
     }
 
     #[test]
@@ -396,9 +447,9 @@ mod tests {
         ] {
             assert_eq!(parts(target), Ok((Some(host.into()), local.into())), "{target}");
         }
-        assert_eq!(parts("http://user@x/"), Err(Refusal::HostMalformed));
+        assert_eq!(parts("http://user@x/"), Err(HeadError::HostMalformed));
         let bad = Head::parse(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n").map(|_| ());
-        assert_eq!(bad, Err(Refusal::HostMalformed));
+        assert_eq!(bad, Err(HeadError::HostMalformed));
     }
 
     #[test]
@@ -410,9 +461,9 @@ mod tests {
         assert_eq!(has_body("content-length: 0\r\n"), Ok(false));
         assert_eq!(has_body("Content-Length: 10\r\n"), Ok(true));
         for bad in ["-1", "+1", "1,1", "", "0x10"] {
-            assert_eq!(has_body(&format!("Content-Length: {bad}\r\n")), Err(Refusal::MalformedBodyLength), "{bad}");
+            assert_eq!(has_body(&format!("Content-Length: {bad}\r\n")), Err(HeadError::MalformedBodyLength), "{bad}");
         }
-        assert_eq!(has_body("Content-Length: 0\r\nContent-Length: 5\r\n"), Err(Refusal::DuplicateHeader));
-        assert_eq!(has_body("Transfer-Encoding: chunked\r\n"), Err(Refusal::MalformedBodyLength));
+        assert_eq!(has_body("Content-Length: 0\r\nContent-Length: 5\r\n"), Err(HeadError::DuplicateHeader));
+        assert_eq!(has_body("Transfer-Encoding: chunked\r\n"), Err(HeadError::MalformedBodyLength));
     }
 }

@@ -4,8 +4,8 @@ use super::peers::Membership;
 use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
 use super::{Hub, Socket};
 use crate::chat::Problem;
+use crate::door::Health;
 use crate::history::{Condition, Outcome, Stored, Wanted};
-use crate::http::route::Health;
 use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
 use crate::moment::Now;
 

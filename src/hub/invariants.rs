@@ -3,7 +3,7 @@
 use super::peers::{Arrival, Membership};
 use super::rooms::RoomState;
 use super::{Hub, Socket};
-use crate::http::route::Verbosity;
+use crate::chat::visit::Verbosity;
 
 impl<S: Socket> Hub<S> {
     pub(super) fn check_invariants(&self) {

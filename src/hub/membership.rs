@@ -13,11 +13,11 @@ use crate::chat::event::ResetReason;
 use crate::chat::problem::Problem;
 use crate::chat::room::News;
 use crate::chat::roster::Unavailable;
+use crate::chat::visit::{Verbosity, Visit};
 use crate::chat::{Event, Name, RoomName};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::history::{Entry, RoomKey};
-use crate::http::route::{Verbosity, Visit};
 use crate::moment::Moment;
 
 /// Somebody who is leaving a room in this turn.
@@ -357,11 +357,11 @@ mod tests {
 
     use super::super::Readiness;
     use super::*;
+    use crate::door::OriginPolicy;
+    use crate::door::Pages;
+    use crate::door::{EchoService, Health, Site};
     use crate::history::memory::Memory;
     use crate::history::{History, Outcome, PageSize, Pressure, Reach, Wanted};
-    use crate::http::origin::OriginPolicy;
-    use crate::http::page::Pages;
-    use crate::http::route::{EchoService, Health, Site};
     use crate::limits::Limits;
     use crate::moment::Now;
 

@@ -3,9 +3,9 @@
 use super::peers::{Sent, Slot};
 use super::rooms::RoomState;
 use super::{Hub, Socket};
+use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::http::route::Verbosity;
 use crate::limits::fixed::FLUSH_BYTES_PER_TURN;
 use crate::moment::Moment;
 use crate::write_queue::Flushed;

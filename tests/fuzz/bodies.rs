@@ -17,13 +17,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::chat::command::BadCommand;
+use roomd::chat::visit::{Verbosity, Visit};
 use roomd::chat::{RoomName, Spoken};
+use roomd::door::AllowedOrigin;
+use roomd::door::{EchoService, Endpoint, Health, Site};
+use roomd::door::{OriginPolicy, Pages, Refusal, Route};
 use roomd::history::memory::Memory;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
-use roomd::http::origin::AllowedOrigin;
-use roomd::http::response::BodyWanted;
-use roomd::http::route::{EchoService, Endpoint, Health, Site, Verbosity, Visit};
-use roomd::http::{Head, HeadScanner, OriginPolicy, Pages, Refusal, Route};
+use roomd::http::{BodyWanted, Head, HeadError, HeadScanner};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};
@@ -100,14 +101,14 @@ pub fn head(data: &[u8]) {
             assert!(len <= max_head_bytes);
         }
         Ok(None) => assert!(empty_line.is_none() && stream.len() <= max_head_bytes),
-        Err(Refusal::HeadTooLarge) => assert!(stream.len() > max_head_bytes),
-        Err(refusal) => check_answer(&refusal.response().into_bytes(BodyWanted::Yes), false, true),
+        Err(HeadError::TooLarge) => assert!(stream.len() > max_head_bytes),
+        Err(error) => check_answer(&Refusal::from(error).response().into_bytes(BodyWanted::Yes), false, true),
     }
     let Ok(Some(len)) = scanned else { return };
 
     let bytes = &stream[..len];
     let text = &bytes[empty_lines(bytes)..];
-    match Head::parse(bytes).and_then(|head| Route::of(&head, &site)) {
+    match Head::parse(bytes).map_err(Refusal::from).and_then(|head| Route::of(&head, &site)) {
         Ok(Route::Upgrade(upgrade, _)) => {
             check_handshake(text, options & 8 != 0);
             check_switching_protocols(&upgrade.response());
@@ -142,7 +143,7 @@ fn site(echo: bool, any_origin: bool) -> Site {
     }
 }
 
-fn scan_in_pieces(stream: &[u8], cuts: &[usize], max_head_bytes: usize) -> Result<Option<usize>, Refusal> {
+fn scan_in_pieces(stream: &[u8], cuts: &[usize], max_head_bytes: usize) -> Result<Option<usize>, HeadError> {
     let mut scanner = HeadScanner::default();
     let mut from = 0;
     for &to in cuts.iter().chain([&stream.len()]) {
@@ -1192,7 +1193,10 @@ impl Client {
         let len = end_of_head(&self.sent);
         let len = len.expect("a 101 answers a whole head");
         check_handshake(&self.sent[empty_lines(&self.sent)..len], ANY_ORIGIN);
-        match Head::parse(&self.sent[..len]).and_then(|head| Route::of(&head, &site(true, ANY_ORIGIN))) {
+        match Head::parse(&self.sent[..len])
+            .map_err(Refusal::from)
+            .and_then(|head| Route::of(&head, &site(true, ANY_ORIGIN)))
+        {
             Ok(Route::Upgrade(_, endpoint)) => (len, endpoint),
             other => panic!("a 101 where it was {other:?}"),
         }

@@ -11,9 +11,9 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomd::door::{EchoService, Health, Site};
+use roomd::door::{OriginPolicy, Pages};
 use roomd::history::memory::Memory;
-use roomd::http::route::{EchoService, Health, Site};
-use roomd::http::{OriginPolicy, Pages};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};

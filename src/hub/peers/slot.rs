@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use super::super::Socket;
 use crate::chat::problem::Problem;
+use crate::chat::visit::Verbosity;
 use crate::chat::{Name, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::history::RoomKey;
-use crate::http::route::Verbosity;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::write_queue::{Flushed, TurnChunk};

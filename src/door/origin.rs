@@ -6,9 +6,9 @@
 //!
 //! Programs that are no browsers send no `Origin`, or whatever they like; they are not whom this protects against.
 
-pub use super::allowed_origin::AllowedOrigin;
-use super::head::Head;
+use super::allowed_origin::AllowedOrigin;
 use super::refusal::Refusal;
+use crate::http::Head;
 
 /// Same-origin, and what `--origin` adds to it.
 #[derive(Debug, Clone, Default)]
@@ -101,11 +101,12 @@ fn canonical_authority(scheme: &str, authority: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HeadError;
 
     fn check(policy: &[&str], host: &str, origin: &str) -> Result<(), Refusal> {
         let allowed = policy.iter().filter_map(|text| text.parse().ok()).collect();
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
-        Head::parse(head.as_bytes()).and_then(|head| OriginPolicy::new(allowed).check(&head))
+        Head::parse(head.as_bytes()).map_err(Refusal::from).and_then(|head| OriginPolicy::new(allowed).check(&head))
     }
 
     /// docs/rfc6455.md row 7.
@@ -173,6 +174,7 @@ mod tests {
     #[test]
     fn two_origins_in_one_request_are_refused() {
         let head = Head::parse(b"GET / HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nOrigin: http://x\r\n\r\n");
-        assert_eq!(head.and_then(|head| OriginPolicy::default().check(&head)), Err(Refusal::DuplicateHeader));
+        let answer = head.map_err(Refusal::from).and_then(|head| OriginPolicy::default().check(&head));
+        assert_eq!(answer, Err(Refusal::Head(HeadError::DuplicateHeader)));
     }
 }

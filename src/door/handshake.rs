@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
 
+use super::refusal::Refusal;
 use crate::http::Head;
-use crate::http::Refusal;
 
 /// Section 1.3: appended to the client's key before hashing. A server that does not speak WebSocket would not do that,
 /// which is all the hash proves.

@@ -2,46 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::head::Head;
-use super::origin::OriginPolicy;
-use super::page::{Asset, Depth, Pages};
+use super::handshake::{self, Upgrade};
+use super::pages::{Asset, Depth};
 use super::refusal::Refusal;
-use super::response::{Response, Status};
+use super::site::{EchoService, Health, Site};
 use crate::chat::RoomName;
-use crate::websocket::handshake::{self, Upgrade};
-
-/// What this daemon serves, besides the chat itself.
-#[derive(Debug)]
-pub struct Site {
-    /// The files of the chat page.
-    pub pages: Pages,
-    /// Which pages of other sites may connect.
-    pub origins: OriginPolicy,
-    /// Whether `/echo` exists.
-    pub echo: EchoService,
-    /// What `/healthz` says.
-    pub health: Health,
-}
-
-/// How well what is said is kept. It changes while the daemon runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// As it should be.
-    Good,
-    /// Some of the past cannot be read any more. Everything works, and no restart would mend it: still 200.
-    PastIsDamaged,
-    /// What is said now cannot be kept, and is refused: 503.
-    CannotKeep,
-}
-
-/// `/echo` is for conformance suites and raw speed tests, and off unless asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EchoService {
-    /// `--echo` was given.
-    On,
-    /// It was not: `/echo` is not found.
-    Off,
-}
+use crate::chat::visit::{Verbosity, Visit};
+use crate::http::{Head, Response, Status};
 
 /// What a WebSocket connection is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,29 +17,6 @@ pub enum Endpoint {
     Room(Visit),
     /// Every message comes back as it is.
     Echo,
-}
-
-/// What somebody asks for on coming to a room. Whether it can be had is for the room to say: one who asks for a name that
-/// is taken is let in all the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Visit {
-    /// Which room.
-    pub room: RoomName,
-    /// How much of its stream.
-    pub verbosity: Verbosity,
-    /// `?name=`: under which name.
-    pub name: Option<Box<str>>,
-    /// `?since=`: the id of the last message that the visitor has.
-    pub since: Option<Box<str>>,
-}
-
-/// How much of a room's stream a member is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
-    /// Welcome, history, presence and messages.
-    Everything,
-    /// `?quiet=1`: what is said, and answers to what one asks.
-    MessagesOnly,
 }
 
 /// What becomes of a request.

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{fs, io};
 
 use sha1::{Digest as _, Sha1};
 
-use super::head::Head;
 use super::refusal::Refusal;
-use super::response::{Response, Status};
+use crate::http::{Head, Response, Status};
 
 /// A file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Asset {
     file_name: &'static str,
     media_type: &'static str,
     embedded: &'static [u8],
+    /// The tag of the embedded bytes, made when it is asked for first.
+    tag: OnceLock<String>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -25,21 +27,26 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 macro_rules! assets {
-    ($($file_name:literal $media_type:ident),*) => {
-        &[$(Asset {
+    ($name:ident = $($file_name:literal $media_type:ident),*) => {
+        static $name: [Asset; [$($file_name),*].len()] = [$(Asset {
             file_name: $file_name,
             media_type: $media_type,
             embedded: include_bytes!(concat!("../../web/", $file_name)),
-        }),*]
+            tag: OnceLock::new(),
+        }),*];
     };
 }
 
 /// `index.html`, which every room has at its own address.
-const INDEX: &Asset =
-    &Asset { file_name: "index.html", media_type: HTML, embedded: include_bytes!("../../web/index.html") };
+static INDEX: Asset = Asset {
+    file_name: "index.html",
+    media_type: HTML,
+    embedded: include_bytes!("../../web/index.html"),
+    tag: OnceLock::new(),
+};
 
-/// All other files of `web/`, each at the address of its name.
-const FILES: &[Asset] = assets![
+// All other files of `web/`, each at the address of its name.
+assets! { FILES =
     "address.js" SCRIPT,
     "arrival.js" SCRIPT,
     "chat.js" SCRIPT,
@@ -64,7 +71,7 @@ const FILES: &[Asset] = assets![
     "words.js" SCRIPT,
     "style.css" STYLE,
     "icon.svg" PICTURE
-];
+}
 
 impl Asset {
     /// The file that lives at a path, `index.html` apart.
@@ -99,7 +106,8 @@ impl Pages {
     /// # Errors
     /// [`Refusal::PageUnreadable`].
     pub fn file(&self, asset: &'static Asset, head: &Head<'_>) -> Result<Response, Refusal> {
-        Ok(respond(asset, self.read(asset)?, head))
+        let (bytes, tag) = self.read(asset)?;
+        Ok(respond(asset, bytes, &tag, head))
     }
 
     /// The same for `index.html`. All addresses in it are relative, so that a proxy can serve the room under any path; it
@@ -110,33 +118,44 @@ impl Pages {
     /// # Errors
     /// [`Refusal::PageUnreadable`].
     pub fn index(&self, depth: Depth, head: &Head<'_>) -> Result<Response, Refusal> {
-        let html = self.read(INDEX)?;
+        let (html, tag) = self.read(&INDEX)?;
         let html = match depth {
             Depth::Root => html,
             Depth::Room => one_level_deeper(&html).into(),
         };
-        Ok(respond(INDEX, html, head))
+        Ok(respond(&INDEX, html, &tag, head))
     }
 
-    fn read(&self, asset: &'static Asset) -> Result<Cow<'static, [u8]>, Refusal> {
+    /// The bytes of a file, and their tag.
+    fn read(&self, asset: &'static Asset) -> Result<(Cow<'static, [u8]>, Cow<'static, str>), Refusal> {
         match self {
-            Pages::Embedded => Ok(asset.embedded.into()),
+            Pages::Embedded => {
+                let tag = asset.tag.get_or_init(|| tag_of(asset.embedded));
+                Ok((asset.embedded.into(), tag.into()))
+            }
             Pages::Directory(directory) => match read_regular(&directory.join(asset.file_name)) {
-                Ok(bytes) => Ok(bytes.into()),
+                Ok(bytes) => {
+                    let tag = tag_of(&bytes);
+                    Ok((bytes.into(), tag.into()))
+                }
                 Err(_) => Err(Refusal::PageUnreadable),
             },
         }
     }
 }
 
-fn respond(asset: &Asset, bytes: Cow<'_, [u8]>, head: &Head<'_>) -> Response {
-    let etag = format!("\"{}\"", hex(&Sha1::digest(&bytes)[..8]));
-    let mut response = if client_has(&etag, head) {
+/// An entity tag (RFC 9110 section 8.8.3): it changes with the bytes.
+fn tag_of(bytes: &[u8]) -> String {
+    format!("\"{}\"", hex(&Sha1::digest(bytes)[..8]))
+}
+
+fn respond(asset: &Asset, bytes: Cow<'_, [u8]>, etag: &str, head: &Head<'_>) -> Response {
+    let mut response = if client_has(etag, head) {
         Response::new(Status::NotModified, asset.media_type, Vec::new())
     } else {
         Response::new(Status::Ok, asset.media_type, bytes.into_owned())
     };
-    response.header("ETag", &etag);
+    response.header("ETag", etag);
     // Ask each time: a new version of the daemon and an old script in the cache do not fit together.
     response.header("Cache-Control", "no-cache");
     response.header("Referrer-Policy", "no-referrer");
@@ -192,12 +211,12 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::response::BodyWanted;
     use super::*;
+    use crate::http::BodyWanted;
 
     fn get(pages: &Pages, path: &str, lines: &str) -> String {
         let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        let response = Head::parse(request.as_bytes()).and_then(|head| match Asset::at(path) {
+        let response = Head::parse(request.as_bytes()).map_err(Refusal::from).and_then(|head| match Asset::at(path) {
             Some(asset) => pages.file(asset, &head),
             None if path == "/" => pages.index(Depth::Root, &head),
             None => pages.index(Depth::Room, &head),
@@ -211,7 +230,7 @@ mod tests {
     /// Served under a path of a proxy's, an address from the root would miss it.
     #[test]
     fn no_address_in_the_page_begins_at_the_root() {
-        for asset in FILES.iter().chain([INDEX]) {
+        for asset in FILES.iter().chain([&INDEX]) {
             let text = String::from_utf8_lossy(asset.embedded);
             for root in ["src=\"/", "href=\"/", "from '/", "import('/", "icon: '/", "url(/", "url('/", "url(\"/"] {
                 assert!(!text.contains(root), "{} has {root}", asset.file_name);
@@ -237,7 +256,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let mut served: Vec<_> = FILES.iter().chain([INDEX]).map(|asset| asset.file_name.to_owned()).collect();
+        let mut served: Vec<_> = FILES.iter().chain([&INDEX]).map(|asset| asset.file_name.to_owned()).collect();
         there.sort();
         served.sort();
         assert_eq!(there, served);

@@ -2,37 +2,22 @@
 
 use std::fmt;
 
-use super::response::{ALLOWED_METHODS, Response, Status};
+use super::handshake::VERSION;
 use crate::chat::room_name::BadRoomName;
-use crate::websocket::handshake::VERSION;
+use crate::http::response::ALLOWED_METHODS;
+use crate::http::{HeadError, Response, Status};
 
 /// Why a request gets no page and no WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The first bytes cannot begin an HTTP request: TLS on a plain port, or another protocol.
-    NotHttp,
-    /// A control character, a bare line feed, or a line that is no header.
-    MalformedHead,
-    /// The head is longer than `--max-head`, or has too many headers.
-    HeadTooLarge,
+    /// Its head is no proper one.
+    Head(HeadError),
     /// No head within `--handshake-timeout`.
     HeadTooSlow,
-    /// Neither HTTP/1.0 nor HTTP/1.1.
-    HttpVersion,
     /// The target is neither a path nor an absolute address.
     MalformedTarget,
-    /// HTTP/1.1 asks for just one Host header (RFC 9112 section 3.2).
-    HostMissing,
-    /// A host with characters that no host has.
-    HostMalformed,
-    /// A header that may stand only once stands twice.
-    DuplicateHeader,
-    /// A header that must be text has other bytes.
-    HeaderNotText,
     /// A body that nothing here would read.
     BodyNotWanted,
-    /// A length or an encoding of the body that cannot be trusted.
-    MalformedBodyLength,
     /// Neither GET nor HEAD nor OPTIONS.
     Method,
     /// Nothing lives at that path.
@@ -71,19 +56,19 @@ pub enum Refusal {
     PageUnreadable,
 }
 
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Refusal {
+        Refusal::Head(error)
+    }
+}
+
 impl Refusal {
     /// The status that names the kind of fault.
     #[must_use]
     pub fn status(self) -> Status {
         match self {
-            Refusal::NotHttp
-            | Refusal::MalformedHead
-            | Refusal::MalformedTarget
-            | Refusal::HostMissing
-            | Refusal::HostMalformed
-            | Refusal::DuplicateHeader
-            | Refusal::HeaderNotText
-            | Refusal::MalformedBodyLength
+            Refusal::Head(error) => error.status(),
+            Refusal::MalformedTarget
             | Refusal::UpgradeNeedsHttp11
             | Refusal::UpgradeHeaderMissing
             | Refusal::ConnectionHeaderMissing
@@ -91,9 +76,7 @@ impl Refusal {
             | Refusal::KeyNot16Bytes
             | Refusal::ExtensionsMalformed
             | Refusal::UpgradeWithBody => Status::BadRequest,
-            Refusal::HeadTooLarge => Status::HeadersTooLarge,
             Refusal::HeadTooSlow => Status::RequestTimeout,
-            Refusal::HttpVersion => Status::HttpVersion,
             Refusal::BodyNotWanted => Status::ContentTooLarge,
             Refusal::Method | Refusal::UpgradeNeedsGet => Status::MethodNotAllowed,
             Refusal::NotFound | Refusal::NoSuchRoom(_) => Status::NotFound,
@@ -129,22 +112,10 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refusal::NotHttp => {
-                "This is not HTTP. If you meant https:// or wss://: this port speaks plain http:// and ws://."
-            }
-            Refusal::MalformedHead => {
-                "The request head is malformed: lines end in CR LF, and hold no other control characters."
-            }
-            Refusal::HeadTooLarge => "The request head is too large.",
+            Refusal::Head(error) => return error.fmt(f),
             Refusal::HeadTooSlow => "The request did not arrive in time.",
-            Refusal::HttpVersion => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
             Refusal::MalformedTarget => "The request target must be a path, like /, or an http:// address.",
-            Refusal::HostMissing => "An HTTP/1.1 request needs a Host header.",
-            Refusal::HostMalformed => "The host has characters that no host has.",
-            Refusal::DuplicateHeader => "A header that may stand only once stands twice.",
-            Refusal::HeaderNotText => "A header has bytes that are not printable ASCII.",
             Refusal::BodyNotWanted => "Requests with a body are not accepted here.",
-            Refusal::MalformedBodyLength => "Content-Length is not a number, or Transfer-Encoding is used.",
             Refusal::Method => "Only GET, HEAD and OPTIONS are answered here.",
             Refusal::NotFound => "Nothing lives at this address. The chat room is at /.",
             Refusal::NoSuchRoom(bad) => return bad.fmt(f),
