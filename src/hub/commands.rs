@@ -37,7 +37,7 @@ impl<S: Socket> Hub<S> {
             self.send_error(id, problem);
         }
         // A private message is counted by its receipt: once, as what is said to the room.
-        if let Some(mut slot) = self.peers.touch(id) {
+        if let Some(slot) = self.peers.touch(id) {
             let bytes = slot.connection.queue.len().saturating_sub(before);
             slot.connection.spend_answer(bytes, &self.limits, now.moment);
         }
@@ -50,7 +50,7 @@ impl<S: Socket> Hub<S> {
 
     /// Sends an event to one member alone.
     fn answer(&mut self, id: PeerId, event: Event<'_>) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
         if slot.connection.may_be_sent_to() {
             slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
@@ -63,7 +63,7 @@ impl<S: Socket> Hub<S> {
         let name = Name::chosen(name).map_err(Problem::Name)?;
         let Some(room) = self.peers.get(id).map(|slot| slot.room) else { return Ok(()) };
         self.claim(id, room, &name, now).map_err(Problem::NameUnavailable)?;
-        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
+        let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
         state.room.plan_rename(seat, name);
         slot.membership = Membership::Waiting(seat);
@@ -75,7 +75,7 @@ impl<S: Socket> Hub<S> {
         self.count_change(id, now)?;
         let room = RoomName::parse(room).map_err(Problem::Room)?;
         let to = self.visit_room(&room).map_err(|_| Problem::TooManyRooms)?;
-        if let Some(mut slot) = self.peers.touch(id) {
+        if let Some(slot) = self.peers.touch(id) {
             slot.arrival = Some(Box::new(Arrival::Moving { to }));
         }
         self.announce_going(id);
@@ -83,7 +83,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn count_change(&mut self, id: PeerId, now: Moment) -> Result<(), Problem> {
-        match self.peers.touch(id).map(|mut slot| slot.connection.spend_change(&self.limits, now)) {
+        match self.peers.touch(id).map(|slot| slot.connection.spend_change(&self.limits, now)) {
             Some(Changes::TooMany) => Err(Problem::SlowDown),
             _ => Ok(()),
         }
@@ -108,7 +108,7 @@ impl<S: Socket> Hub<S> {
         self.hand_over(receiver, &frame, now.moment)?;
         // The receipt. Who talks to themselves needs to hear it only once.
         if receiver != id
-            && let Some(mut slot) = self.peers.touch(id)
+            && let Some(slot) = self.peers.touch(id)
         {
             slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
         }
@@ -118,7 +118,7 @@ impl<S: Socket> Hub<S> {
     /// Queues a private message, unless too much waits for the receiver already. Nobody is closed for what one other
     /// says: it is the sender who has to wait.
     fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) -> Result<(), Problem> {
-        let Some(mut slot) = self.peers.touch(id) else { return Err(Problem::NoSuchName) };
+        let Some(slot) = self.peers.touch(id) else { return Err(Problem::NoSuchName) };
         if !slot.connection.may_be_sent_to() {
             return Err(Problem::NoSuchName);
         }
@@ -135,7 +135,7 @@ impl<S: Socket> Hub<S> {
     }
 
     pub(super) fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
-        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
+        let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
         let (room, online) = (state.room.name().clone(), state.room.online());
         let event = Event::Users { online, users: state.room.users() };
@@ -146,7 +146,7 @@ impl<S: Socket> Hub<S> {
     /// Answers with the page of messages before that id: out of the scrollback, if it has all of them, else when the history
     /// has found them.
     fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
-        let Some(mut slot) = self.peers.touch(id) else { return Ok(()) };
+        let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
         let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
@@ -157,7 +157,6 @@ impl<S: Socket> Hub<S> {
             return Ok(());
         }
         // A full page may end just where the scrollback does: that there is nothing more, the next page says.
-        drop(slot);
         let more = more || self.log.reach() == Reach::Older;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
@@ -168,11 +167,10 @@ impl<S: Socket> Hub<S> {
 
     /// Older messages have been found, or not.
     pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>, now: Moment) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
         let Some(page) = page else {
-            drop(slot);
             return self.send_error(id, Problem::HistoryUnavailable);
         };
         let Some(state) = self.rooms.get(slot.room) else { return };
@@ -185,7 +183,6 @@ impl<S: Socket> Hub<S> {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let messages = json_array(starts.zip(&ends).map(|(start, end)| &events[start..*end]));
         slot.connection.spend_answer(events.len(), &self.limits, now);
-        drop(slot);
         self.answer(id, Event::History { before, messages: &messages, count: ends.len(), more: page.more });
         self.page_is_queued(id);
     }

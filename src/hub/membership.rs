@@ -50,13 +50,12 @@ impl<S: Socket> Hub<S> {
                 None
             }
         };
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         slot.connection.verbosity = visit.verbosity;
         let from = match slot.arrival.take().map(|arrival| *arrival) {
             Some(Arrival::Handshaking { from }) => from,
             _ => Box::default(),
         };
-        drop(slot);
         let name = self.come(id, room, (name, since), problems, now);
         info!("#{} from {from} came to {} as {name}", id.serial, visit.room);
     }
@@ -91,7 +90,7 @@ impl<S: Socket> Hub<S> {
             Ok(()) => Some(name),
         });
         let name = claimed.unwrap_or_else(|| self.log.name_tourist());
-        if let Some(mut slot) = self.peers.touch(id) {
+        if let Some(slot) = self.peers.touch(id) {
             slot.room = room;
             slot.membership = Membership::Joining;
             slot.arrival =
@@ -119,16 +118,15 @@ impl<S: Socket> Hub<S> {
     }
 
     fn give_up_rest(&mut self, id: PeerId, now: Moment) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         slot.unread = None;
         slot.connection.give_up_rest(now);
-        drop(slot);
         self.leave_room(id, now);
     }
 
     /// A newcomer takes a seat. It is sent the rest of the past now, and of this turn's chunk what comes after.
     pub(super) fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Some(Arrival::Joining(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
         let Newcomer { name, since, catch_up, mut problems } = newcomer;
         let room = slot.room;
@@ -144,7 +142,6 @@ impl<S: Socket> Hub<S> {
         }
         slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
         let is_full = slot.connection.verbosity == Verbosity::Everything;
-        drop(slot);
         if catch_up.is_none() {
             self.greet(id);
         }
@@ -177,7 +174,7 @@ impl<S: Socket> Hub<S> {
 
     /// Queues an event for one member alone, which may need the id of the room's newest message.
     fn tell<'a>(&mut self, id: PeerId, event: impl FnOnce(u64) -> Event<'a>) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get(slot.room) else { return };
         if slot.connection.may_be_sent_to() {
             let event = event(state.last_id());
@@ -187,7 +184,7 @@ impl<S: Socket> Hub<S> {
 
     /// A new name has come back from the history.
     pub(super) fn rename(&mut self, id: PeerId, now: Moment) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         // One that is on its way out has given up both names.
         let Membership::Waiting(seat) = slot.membership else { return };
         slot.membership = Membership::Seated(seat);
@@ -212,7 +209,7 @@ impl<S: Socket> Hub<S> {
     /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
     pub(super) fn leave_room(&mut self, id: PeerId, now: Moment) {
         self.announce_going(id);
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         if slot.membership == Membership::None {
             slot.connection.depart(now);
         }
@@ -220,7 +217,7 @@ impl<S: Socket> Hub<S> {
 
     /// Tells the history, once, that somebody goes. The name is free from now on.
     pub(super) fn announce_going(&mut self, id: PeerId) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get_mut(slot.room) else { return };
         slot.membership = match slot.membership {
             Membership::Joining => {
@@ -232,13 +229,13 @@ impl<S: Socket> Hub<S> {
             Membership::Seated(seat) | Membership::Waiting(seat) => {
                 state.room.give_up_names(seat);
                 state.share.forget(id);
-                // It says nothing more here, and what it has sent is looked at as that of anybody.
-                slot.leave_line();
                 Membership::Leaving(seat)
             }
             Membership::None | Membership::Leaving(_) | Membership::JoinCancelled => return,
         };
         self.log.append(slot.room, Entry::Went(id));
+        // It says nothing more here, and what it has sent is looked at as that of anybody.
+        self.peers.leave_line(id);
     }
 
     /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
@@ -280,7 +277,7 @@ impl<S: Socket> Hub<S> {
             Membership::JoinCancelled => {}
             Membership::None | Membership::Joining | Membership::Seated(_) | Membership::Waiting(_) => return,
         }
-        if let Some(mut slot) = slot {
+        if let Some(slot) = slot {
             slot.membership = Membership::None;
             slot.room = NOWHERE;
         }
@@ -298,7 +295,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn say_goodbye_to(&mut self, Leaver { id, room, part, name }: Leaver, now: Moment) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         if let Some(state) = self.rooms.get_mut(room)
             && slot.connection.may_be_sent_to()
             && !part.is_empty()
@@ -314,7 +311,6 @@ impl<S: Socket> Hub<S> {
             Some(Arrival::Moving { to }) => Some(*to),
             _ => None,
         };
-        drop(slot);
         match next_room {
             Some(to) if is_open => {
                 let name = self.come(id, to, (name, None), Vec::new(), now);
@@ -325,7 +321,7 @@ impl<S: Socket> Hub<S> {
             Some(to) => self.leave_empty(to),
             None => {}
         }
-        if let Some(mut slot) = self.peers.touch(id) {
+        if let Some(slot) = self.peers.touch(id) {
             slot.connection.depart(now);
         }
     }
@@ -333,7 +329,7 @@ impl<S: Socket> Hub<S> {
     /// Queues for single members what must not overtake this turn's chunk.
     pub(super) fn tell_renamed(&mut self) {
         for (id, frame) in std::mem::take(&mut self.behind_chunk) {
-            let Some(mut slot) = self.peers.touch(id) else { continue };
+            let Some(slot) = self.peers.touch(id) else { continue };
             if slot.connection.may_be_sent_to() {
                 slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
             }

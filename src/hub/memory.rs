@@ -117,7 +117,7 @@ impl<S: Socket> Hub<S> {
 
     /// Closes a connection and frees at once what was held for it.
     fn evict(&mut self, id: PeerId, now: Moment) {
-        if let Some(mut peer) = self.peers.touch(id) {
+        if let Some(peer) = self.peers.touch(id) {
             peer.unread = None;
             peer.connection.evict(CloseReason::OutOfMemory, now);
         }

@@ -211,12 +211,11 @@ impl<S: Socket> Hub<S> {
     pub fn shut_down(&mut self, now: Now) {
         self.is_shutting_down = true;
         for id in self.peers.ids() {
-            let Some(mut peer) = self.peers.touch(id) else { continue };
+            let Some(peer) = self.peers.touch(id) else { continue };
             match peer.connection.state() {
                 State::AwaitingHandshake => peer.connection.cut(CloseReason::ShutDown, now.moment),
                 // Its last words may be under way: the Close comes when its leaving has come back, behind them.
                 State::Open | State::HungUp if peer.membership != Membership::None => {
-                    drop(peer);
                     self.announce_going(id);
                 }
                 State::Open | State::HungUp => peer.connection.close(CloseReason::ShutDown, now.moment),
@@ -228,7 +227,7 @@ impl<S: Socket> Hub<S> {
     /// Ends those who are still there: the time for goodbyes is over.
     pub fn cut_all(&mut self, now: Now) {
         for id in self.peers.ids() {
-            if let Some(mut peer) = self.peers.touch(id) {
+            if let Some(peer) = self.peers.touch(id) {
                 peer.connection.cut(CloseReason::ShutDown, now.moment);
             }
         }
@@ -275,7 +274,7 @@ impl<S: Socket> Hub<S> {
 
     /// Says Close to a member, for a reason of ours: it leaves its room.
     fn close(&mut self, id: PeerId, reason: CloseReason, now: Moment) {
-        if let Some(mut peer) = self.peers.touch(id) {
+        if let Some(peer) = self.peers.touch(id) {
             peer.connection.close(reason, now);
         }
         self.announce_going(id);

@@ -121,7 +121,7 @@ impl<S: Socket> Hub<S> {
                     self.greet(id);
                 }
                 self.send_past(id, frames);
-                let Some(mut slot) = self.peers.touch(id) else { return };
+                let Some(slot) = self.peers.touch(id) else { return };
                 if let Some(Arrival::Joining(newcomer)) = slot.arrival.as_deref_mut() {
                     newcomer.catch_up = Some(CatchUp { reached, is_reading: true });
                 }
@@ -143,7 +143,7 @@ impl<S: Socket> Hub<S> {
 
     /// The welcome, before or when it takes its seat.
     pub(super) fn greet(&mut self, id: PeerId) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         let Some(state) = self.rooms.get_mut(slot.room) else { return };
         if !slot.connection.may_be_sent_to() || slot.connection.verbosity != Verbosity::Everything {
             return;
@@ -168,7 +168,7 @@ impl<S: Socket> Hub<S> {
 
     /// Queues a part of the past.
     pub(super) fn send_past(&mut self, id: PeerId, frames: Rc<[u8]>) {
-        let Some(mut slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.touch(id) else { return };
         if !slot.connection.may_be_sent_to() {
             return;
         }
@@ -207,7 +207,7 @@ impl<S: Socket> Hub<S> {
 
     /// A page was queued for somebody: until it has left, nothing more is read of this client.
     pub(super) fn page_is_queued(&mut self, id: PeerId) {
-        if let Some(mut slot) = self.peers.touch(id) {
+        if let Some(slot) = self.peers.touch(id) {
             slot.connection.is_page_queued = !slot.connection.queue.is_empty();
         }
     }

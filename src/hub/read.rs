@@ -63,7 +63,7 @@ impl<S: Socket> Hub<S> {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intake_bytes = 0;
         let is_behind = self.log.is_behind();
-        for _ in 0..self.peers.to_read() {
+        for _ in 0..self.peers.count_to_read() {
             if self.intake_bytes >= INTAKE_BYTES_PER_TURN {
                 break;
             }
@@ -85,7 +85,7 @@ impl<S: Socket> Hub<S> {
     /// Ends do not wait to be read: a connection may rest, or may be throttled.
     fn note_reported_ends(&mut self, now: Moment) {
         for (id, end) in self.peers.take_reported_ends() {
-            let Some(mut peer) = self.peers.touch(id) else { continue };
+            let Some(peer) = self.peers.touch(id) else { continue };
             match end {
                 ReportedEnd::HungUp => peer.connection.hung_up(&self.limits, now),
                 ReportedEnd::Failed => {
@@ -105,14 +105,13 @@ impl<S: Socket> Hub<S> {
         let room = slot.room;
         let has_to_wait = self.limits.room_byte_rate.is_some()
             && self.rooms.get(room).is_some_and(|state| state.share.has_to_wait(&self.limits, now));
-        let Some(mut peer) = (is_behind || has_to_wait).then(|| self.peers.touch(id)).flatten() else { return false };
         if is_behind {
-            peer.throttle();
-        } else {
-            peer.stand_in_line();
+            self.peers.throttle(id);
+        } else if has_to_wait {
+            self.peers.stand_in_line(id);
             self.rooms.queue_up(room, id);
         }
-        true
+        is_behind || has_to_wait
     }
 
     /// Reads from those who stand in line, as long as their rooms have something left to be said.
@@ -122,7 +121,7 @@ impl<S: Socket> Hub<S> {
                 && let Some(id) = self.rooms.next_in_line(room, &self.limits, now.moment)
             {
                 // Others have left the line, and perhaps come to another.
-                if self.peers.touch(id).is_some_and(|mut peer| peer.room == room && peer.was_called()) {
+                if self.peers.touch(id).is_some_and(|peer| peer.room == room && peer.was_called()) {
                     self.read_from(id, scratch, now);
                 }
             }
@@ -136,39 +135,35 @@ impl<S: Socket> Hub<S> {
             self.take_unread(id, now);
         }
         self.read_once(id, scratch, now);
-        if let Some(mut peer) = self.peers.touch(id) {
-            peer.has_been_read();
-        }
+        self.peers.has_been_read(id);
     }
 
     fn take_unread(&mut self, id: PeerId, now: Now) {
-        let Some(mut unread) = self.peers.touch(id).and_then(|mut peer| peer.take_unread()) else { return };
+        let Some(mut unread) = self.peers.touch(id).and_then(|peer| peer.take_unread(&self.limits)) else { return };
         unread.taken += self.process_input(id, &mut unread.bytes[unread.taken..], now);
         if unread.taken < unread.bytes.len()
-            && let Some(mut peer) = self.peers.touch(id)
+            && let Some(peer) = self.peers.touch(id)
         {
             peer.unread = Some(unread);
         }
     }
 
     fn read_once(&mut self, id: PeerId, scratch: &mut [u8], now: Now) {
-        let Some(mut peer) = self.peers.touch(id) else { return };
-        match peer.read(scratch) {
+        let Some(peer) = self.peers.touch(id) else { return };
+        match peer.read(scratch, &self.limits) {
             WasRead::Nothing => {}
             WasRead::End => {
                 let incoming = peer.connection.finished_by_peer(now.moment);
-                drop(peer);
                 if matches!(incoming, Incoming::Departing) {
                     self.leave_room(id, now.moment);
                 }
             }
             WasRead::Bytes(count) => {
                 peer.connection.heard(now.moment);
-                drop(peer);
                 self.intake_bytes += count;
                 let taken = self.process_input(id, &mut scratch[..count], now);
                 if taken < count
-                    && let Some(mut peer) = self.peers.touch(id)
+                    && let Some(peer) = self.peers.touch(id)
                 {
                     peer.unread = Some(Box::new(Unread { bytes: scratch[taken..count].to_vec(), taken: 0 }));
                 }
@@ -200,17 +195,16 @@ impl<S: Socket> Hub<S> {
 
     /// Takes frames while they only say something. Gives what takes the whole hub, and is called again after that.
     fn take_frames(&mut self, id: PeerId, pass: &mut Pass<'_>, now: Now) -> Option<Request> {
-        let mut peer = self.peers.touch(id)?;
+        let slot = self.peers.touch(id)?;
         let Hub { limits, .. } = self;
         while !pass.is_over {
             let has_had_its_share =
                 pass.frames >= FRAMES_PER_TURN || (pass.frames > 0 && self.intake_bytes >= INTAKE_BYTES_PER_TURN);
             // When nothing is left, the connection is asked once more: it then forgets what it has delivered.
-            if has_had_its_share && !pass.input.rest().is_empty() || !peer.wants_bytes(limits) {
+            if has_had_its_share && !pass.input.rest().is_empty() || !slot.wants_bytes(limits) {
                 break;
             }
             pass.frames += 1;
-            let slot = &mut *peer;
             if let Some(trace) = &mut self.trace {
                 trace.receives(id, slot.connection.state(), pass.input.rest());
             }

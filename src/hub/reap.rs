@@ -18,7 +18,7 @@ impl<S: Socket> Hub<S> {
                 self.free(id);
             }
         }
-        self.peers.shrink();
+        self.peers.end_turn();
     }
 
     /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.

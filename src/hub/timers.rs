@@ -9,7 +9,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn fire_timers(&mut self, due_by: Moment, now: Moment) {
         let is_behind = self.log.is_behind();
         for id in self.peers.take_due(due_by) {
-            let Some(mut peer) = self.peers.touch(id) else { continue };
+            let Some(peer) = self.peers.touch(id) else { continue };
             // What we do not read, for the log has to come first or it is too much, may well be a sign of life.
             if peer.has_bytes() {
                 let reads_its_past = peer.catch_up().is_some_and(|catch_up| catch_up.is_reading);
@@ -26,7 +26,6 @@ impl<S: Socket> Hub<S> {
             if due == Due::Departing {
                 peer.unread = None;
             }
-            drop(peer);
             match due {
                 Due::Nothing => {}
                 Due::CloseSent => self.announce_going(id),

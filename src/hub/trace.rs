@@ -73,7 +73,7 @@ impl FrameTrace {
     #[cold]
     pub(super) fn sends_to_single_ones<S: Socket>(&self, peers: &mut Peers<S>) {
         for id in peers.ids_to_flush() {
-            if let Some(mut slot) = peers.touch(id) {
+            if let Some(slot) = peers.touch(id) {
                 slot.connection.queue.show_own(|frames| self.sends(id, frames));
             }
         }

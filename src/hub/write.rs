@@ -33,21 +33,20 @@ impl<S: Socket> Hub<S> {
     fn fan_out(&mut self, now: Moment) {
         let dirty = self.rooms.take_stirred();
         let mut too_slow = Vec::new();
-        let Hub { limits, .. } = self;
         for key in &dirty {
             let Some(RoomState { room, everything, messages_only, .. }) = self.rooms.get_mut(*key) else { continue };
             if everything.bytes.is_empty() {
                 continue;
             }
             for id in room.audience() {
-                let sent = self.peers.deliver(id, |slot| {
-                    let chunk = match slot.connection.verbosity {
-                        Verbosity::Everything => &mut *everything,
-                        Verbosity::MessagesOnly => &mut *messages_only,
-                    };
-                    let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
-                    slot.send_part(chunk, part, limits, now)
-                });
+                let Some(slot) = self.peers.lend(id) else { continue };
+                let chunk = match slot.connection.verbosity {
+                    Verbosity::Everything => &mut *everything,
+                    Verbosity::MessagesOnly => &mut *messages_only,
+                };
+                let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+                let sent = slot.send_part(chunk, part, &self.limits, now);
+                self.peers.delivered(id, &sent);
                 if matches!(sent, Sent::OwesTooMuch) {
                     too_slow.push(id);
                 }
@@ -62,16 +61,16 @@ impl<S: Socket> Hub<S> {
     /// Writes out what is queued for single connections, within each one's budget and that of the turn.
     fn flush(&mut self, now: Moment) {
         let mut flushed_bytes = 0;
-        for _ in 0..self.peers.to_flush() {
+        for _ in 0..self.peers.count_to_flush() {
             if flushed_bytes >= FLUSH_BYTES_PER_TURN {
                 break;
             }
             let Some(id) = self.peers.next_to_flush() else { break };
-            let Some(mut peer) = self.peers.touch(id) else { continue };
+            let Some(peer) = self.peers.touch(id) else { continue };
             if peer.connection.state() == State::Ended {
                 continue;
             }
-            let Slot { socket, connection, .. } = &mut *peer;
+            let Slot { socket, connection, .. } = peer;
             let before = connection.queue.len();
             let flushed = connection.queue.flush_to(socket, self.limits.write_budget_bytes);
             let bytes = before - connection.queue.len();

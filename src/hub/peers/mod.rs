@@ -1,8 +1,10 @@
 //! All connections: the slab that they are in, and the lists that say who is to be read, flushed, woken or freed.
 //!
-//! A connection is changed through [`Peers::touch`] and nowhere else. What it gives out puts the connection on the lists
-//! again when it is dropped, by looking at the state: so interest is a function of the state, and there is nothing to
-//! remember. [`Peers::deliver`] is the same for the one caller that passes every member of a room in every turn.
+//! A connection is changed through [`Peers::touch`] and nowhere else. It marks the connection, and before the lists are
+//! used next, [`Peers::settle`] looks at the state of all that are marked and puts them where they belong. So interest is
+//! a function of the state, and a caller has nothing to remember. A connection that was touched many times in a turn is
+//! looked at once. [`Peers::lend`] is for the one caller that passes every member of a room in every turn: only those are
+//! marked for whom something has changed.
 //!
 //! `slot` is one connection with its socket, `id` its name, `timers` the heap of deadlines.
 
@@ -11,14 +13,12 @@ mod slot;
 mod timers;
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
-use std::ops::{Deref, DerefMut};
 
 use log::debug;
 use slab::Slab;
 
 pub use self::id::PeerId;
-pub(super) use self::slot::{Arrival, CatchUp, Departed, Membership, NOWHERE, Newcomer, Sent, Slot, Unread};
+pub(super) use self::slot::{Arrival, CatchUp, Departed, Membership, NOWHERE, Newcomer, Sent, Slot, Unread, WasRead};
 use self::timers::Timers;
 use super::{Readiness, Socket};
 use crate::connection::{Connection, Phase, State};
@@ -61,6 +61,8 @@ struct Round {
 
 #[derive(Debug, Default)]
 struct Lists {
+    /// Connections that were touched, each at most once (`Slot::is_touched`).
+    touched: Vec<PeerId>,
     /// Connections that may have something to read. Each is on it at most once (`Slot::is_to_read`).
     to_read: VecDeque<PeerId>,
     /// Members that have something to read while the log has fallen behind: on no other list until it has caught up, so
@@ -73,26 +75,6 @@ struct Lists {
     /// Connections that may have ended.
     to_reap: Vec<PeerId>,
     timers: Timers,
-}
-
-/// A connection that is being changed. When this is dropped, the connection is put on the lists that its state asks for.
-pub(super) struct Peer<'a, S: Socket> {
-    id: PeerId,
-    slot: &'a mut Slot<S>,
-    lists: &'a mut Lists,
-    limits: &'a Limits,
-}
-
-/// What a read of one connection brought.
-pub(super) enum WasRead {
-    /// So many bytes, at the front of the buffer.
-    Bytes(usize),
-    /// The end of the peer's stream.
-    End,
-    /// Nothing for now.
-    Nothing,
-    /// The socket has failed.
-    Failed(ErrorKind),
 }
 
 impl<S: Socket> Peers<S> {
@@ -124,6 +106,7 @@ impl<S: Socket> Peers<S> {
         self.slots.insert(Slot::new(socket, connection, id.serial, from));
         self.next_serial = (self.next_serial.wrapping_add(1) as usize & id::LOW_HALF) as u32;
         self.touch(id);
+        self.settle();
         id
     }
 
@@ -151,21 +134,44 @@ impl<S: Socket> Peers<S> {
     }
 
     /// A connection, to be changed; none if it is gone.
-    pub(super) fn touch(&mut self, id: PeerId) -> Option<Peer<'_, S>> {
+    pub(super) fn touch(&mut self, id: PeerId) -> Option<&mut Slot<S>> {
         let slot = slot_of(&mut self.slots, id)?;
-        Some(Peer { id, slot, lists: &mut self.lists, limits: &self.limits })
+        if !std::mem::replace(&mut slot.is_touched, true) {
+            self.lists.touched.push(id);
+        }
+        Some(slot)
     }
 
-    /// Has something sent to a connection. Most sockets take all of it, and then no list has to change: a delivery does not
-    /// pay for that. Says whether the peer owes too much to be sent anything.
-    #[inline]
-    pub(super) fn deliver(&mut self, id: PeerId, send: impl FnOnce(&mut Slot<S>) -> Sent) -> Sent {
-        let Some(slot) = slot_of(&mut self.slots, id) else { return Sent::AsFarAsPossible };
-        let sent = send(slot);
+    /// A connection, to be sent something. Most sockets take all of it, and then no list has to change: so a delivery does
+    /// not pay for [`Peers::touch`]. How it went is given to [`Peers::delivered`].
+    #[inline(always)]
+    pub(super) fn lend(&mut self, id: PeerId) -> Option<&mut Slot<S>> {
+        slot_of(&mut self.slots, id)
+    }
+
+    /// How sending to a connection went.
+    #[inline(always)]
+    pub(super) fn delivered(&mut self, id: PeerId, sent: &Sent) {
         if !matches!(sent, Sent::AsFarAsPossible) {
-            self.lists.reschedule(id, slot, &self.limits);
+            self.mark(id);
         }
-        sent
+    }
+
+    #[cold]
+    fn mark(&mut self, id: PeerId) {
+        self.touch(id);
+    }
+
+    /// Puts all that were touched on the lists that their state asks for.
+    fn settle(&mut self) {
+        let mut touched = std::mem::take(&mut self.lists.touched);
+        for id in touched.drain(..) {
+            if let Some(slot) = slot_of(&mut self.slots, id) {
+                slot.is_touched = false;
+                self.lists.put(id, slot, &self.limits);
+            }
+        }
+        self.lists.touched = touched;
     }
 
     // ---- What the poller reports ----------------------------------------------------------------------------------
@@ -209,16 +215,44 @@ impl<S: Socket> Peers<S> {
     }
 
     /// How many wait to be read now. Those who are not done go to the back, and are read in the next turn.
-    pub(super) fn to_read(&self) -> usize {
+    pub(super) fn count_to_read(&self) -> usize {
         self.lists.to_read.len()
     }
 
-    /// The next that is to be read. It is on the list still: one of [`Peer::throttle`], [`Peer::stand_in_line`] or
-    /// [`Peer::has_been_read`] says what becomes of it.
+    /// The next that is to be read. It counts as listed still: [`Peers::throttle`], [`Peers::stand_in_line`] or
+    /// [`Peers::has_been_read`] says what becomes of it.
     pub(super) fn next_to_read(&mut self) -> Option<PeerId> {
         let id = self.lists.to_read.pop_front()?;
         self.round.left = self.round.left.saturating_sub(1);
         Some(id)
+    }
+
+    /// A connection has had its turn to be read: if it has more, it is put at the back of the list.
+    pub(super) fn has_been_read(&mut self, id: PeerId) {
+        if let Some(slot) = self.touch(id) {
+            slot.is_to_read = false;
+        }
+    }
+
+    /// A member is not read until the log has caught up.
+    pub(super) fn throttle(&mut self, id: PeerId) {
+        self.lists.throttled.push(id);
+    }
+
+    /// A member is not read until its room has something left to be said.
+    pub(super) fn stand_in_line(&mut self, id: PeerId) {
+        if let Some(slot) = self.touch(id) {
+            slot.is_in_line = true;
+        }
+    }
+
+    /// A member stands in line no longer, and is read as any other.
+    pub(super) fn leave_line(&mut self, id: PeerId) {
+        if let Some(slot) = self.touch(id)
+            && std::mem::take(&mut slot.is_in_line)
+        {
+            self.lists.to_read.push_back(id);
+        }
     }
 
     /// The turn has read as much as it may. No deadline passes that lies after what has been read.
@@ -245,12 +279,14 @@ impl<S: Socket> Peers<S> {
     // ---- Whom to flush, to wake, to free --------------------------------------------------------------------------
 
     /// How many have something to be flushed now. Those who are not done go to the back.
-    pub(super) fn to_flush(&self) -> usize {
+    pub(super) fn count_to_flush(&mut self) -> usize {
+        self.settle();
         self.lists.to_flush.len()
     }
 
     /// Those who have something to be flushed.
-    pub(super) fn ids_to_flush(&self) -> Vec<PeerId> {
+    pub(super) fn ids_to_flush(&mut self) -> Vec<PeerId> {
+        self.settle();
         self.lists.to_flush.iter().copied().collect()
     }
 
@@ -265,6 +301,7 @@ impl<S: Socket> Peers<S> {
 
     /// Those whose deadline may have come by then. The connection's own deadline decides.
     pub(super) fn take_due(&mut self, due_by: Moment) -> Vec<PeerId> {
+        self.settle();
         let mut due = Vec::new();
         while let Some((moment, id)) = self.lists.timers.pop_due(due_by) {
             if let Some(slot) = slot_of(&mut self.slots, id) {
@@ -286,6 +323,7 @@ impl<S: Socket> Peers<S> {
 
     /// Ends those whose socket has failed, unless they `can_be_read` on at once.
     pub(super) fn end_failing(&mut self, can_be_read: impl Fn(&Slot<S>) -> bool) {
+        self.settle();
         for id in std::mem::take(&mut self.lists.failing) {
             let Some(slot) = slot_of(&mut self.slots, id) else { continue };
             let is_read_on = slot.has_bytes() && slot.wants_bytes(&self.limits) && can_be_read(slot);
@@ -297,13 +335,14 @@ impl<S: Socket> Peers<S> {
     }
 
     pub(super) fn take_to_reap(&mut self) -> Vec<PeerId> {
+        self.settle();
         std::mem::take(&mut self.lists.to_reap)
     }
 
     /// Somebody is on a list whom the next turn has to look at, whatever happens until then.
     pub(super) fn have_work(&self) -> bool {
-        let Lists { to_read, to_flush, to_reap, .. } = &self.lists;
-        !to_read.is_empty() || !to_flush.is_empty() || !to_reap.is_empty()
+        let Lists { touched, to_read, to_flush, to_reap, .. } = &self.lists;
+        !touched.is_empty() || !to_read.is_empty() || !to_flush.is_empty() || !to_reap.is_empty()
     }
 
     /// When the first deadline comes; it may turn out to have moved.
@@ -321,8 +360,10 @@ impl<S: Socket> Peers<S> {
         }
     }
 
-    /// After a rush, its memory is given back.
-    pub(super) fn shrink(&mut self) {
+    /// The turn is over. After a rush, its memory is given back.
+    pub(super) fn end_turn(&mut self) {
+        self.settle();
+        self.lists.touched.shrink_to(64);
         for list in [&mut self.lists.to_read, &mut self.lists.to_flush] {
             if list.is_empty() {
                 list.shrink_to(64);
@@ -361,97 +402,17 @@ impl<S: Socket> Peers<S> {
             in_line += usize::from(slot.is_in_line);
             assert!(!slot.is_in_line || is_in_a_line(slot), "{id:?} stands in no line");
         }
-        let Lists { to_read: list, throttled, failing, .. } = &self.lists;
+        let Lists { touched, to_read: list, throttled, failing, .. } = &self.lists;
+        assert!(touched.is_empty(), "somebody was touched and not looked at");
         assert!(failing.is_empty(), "a socket has failed, and its connection goes on");
         assert!(to_read <= list.len() + throttled.len() + in_line, "somebody is to be read and on no list");
-    }
-}
-
-impl<S: Socket> Peer<'_, S> {
-    /// Reads once into `buffer`, if the connection wants bytes and none wait that were read before.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> WasRead {
-        let slot = &mut *self.slot;
-        if !slot.is_readable || slot.unread.is_some() || !slot.wants_bytes(self.limits) {
-            return WasRead::Nothing;
-        }
-        match slot.socket.read(buffer) {
-            // The end of the stream stays readable: a later state may want to hear of it again.
-            Ok(0) => WasRead::End,
-            Ok(count) => {
-                // A short read has emptied the socket, and what comes later brings a new edge (epoll(7), question 9);
-                // the end of the stream alone does not, when it was reported together with the bytes before it.
-                if count < buffer.len() && !slot.is_hung_up {
-                    slot.is_readable = false;
-                }
-                WasRead::Bytes(count)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                slot.is_readable = false;
-                WasRead::Nothing
-            }
-            // Still readable, so it is tried again in the next turn.
-            Err(error) if error.kind() == ErrorKind::Interrupted => WasRead::Nothing,
-            Err(error) => WasRead::Failed(error.kind()),
-        }
-    }
-
-    /// What was read before and not used, if the connection can use it now.
-    pub(super) fn take_unread(&mut self) -> Option<Box<Unread>> {
-        if self.slot.wants_bytes(self.limits) { self.slot.unread.take() } else { None }
-    }
-
-    /// It is not read until the log has caught up.
-    pub(super) fn throttle(&mut self) {
-        self.lists.throttled.push(self.id);
-    }
-
-    /// It is not read until its room has something left to be said.
-    pub(super) fn stand_in_line(&mut self) {
-        self.slot.is_in_line = true;
-    }
-
-    /// It stands in line no longer, and is read as any other.
-    pub(super) fn leave_line(&mut self) {
-        if std::mem::take(&mut self.slot.is_in_line) {
-            self.lists.to_read.push_back(self.id);
-        }
-    }
-
-    /// It is next in its line, unless it has left that.
-    pub(super) fn was_called(&mut self) -> bool {
-        std::mem::take(&mut self.slot.is_in_line)
-    }
-
-    /// It has had its turn to be read: if it has more, it is put at the back of the list.
-    pub(super) fn has_been_read(&mut self) {
-        self.slot.is_to_read = false;
-    }
-}
-
-impl<S: Socket> Deref for Peer<'_, S> {
-    type Target = Slot<S>;
-
-    fn deref(&self) -> &Slot<S> {
-        self.slot
-    }
-}
-
-impl<S: Socket> DerefMut for Peer<'_, S> {
-    fn deref_mut(&mut self) -> &mut Slot<S> {
-        self.slot
-    }
-}
-
-impl<S: Socket> Drop for Peer<'_, S> {
-    fn drop(&mut self) {
-        self.lists.reschedule(self.id, self.slot, self.limits);
     }
 }
 
 impl Lists {
     /// What a connection's state asks for: its end is noticed, what is there for it is read if it wants bytes, what it has
     /// queued is flushed, and its deadline is kept.
-    fn reschedule<S: Socket>(&mut self, id: PeerId, slot: &mut Slot<S>, limits: &Limits) {
+    fn put<S: Socket>(&mut self, id: PeerId, slot: &mut Slot<S>, limits: &Limits) {
         if slot.connection.state() == State::Ended {
             self.to_reap.push(id);
             return;

@@ -30,6 +30,8 @@ pub(in crate::hub) struct Slot<S> {
     pub(super) is_readable: bool,
     /// The end of the stream is waiting behind what can be read.
     pub(super) is_hung_up: bool,
+    /// It is on the list of those who were changed.
+    pub(super) is_touched: bool,
     pub(super) is_to_read: bool,
     pub(super) is_to_flush: bool,
     /// It has taken nothing of what waits for it since all were last looked at; see `memory`.
@@ -69,6 +71,18 @@ pub(in crate::hub) struct Newcomer {
     pub(in crate::hub) catch_up: Option<CatchUp>,
     /// What it is told once it is in.
     pub(in crate::hub) problems: Vec<Problem>,
+}
+
+/// What a read of one connection brought.
+pub(in crate::hub) enum WasRead {
+    /// So many bytes, at the front of the buffer.
+    Bytes(usize),
+    /// The end of the peer's stream.
+    End,
+    /// Nothing for now.
+    Nothing,
+    /// The socket has failed.
+    Failed(ErrorKind),
 }
 
 /// A newcomer that is sent a long past in pieces.
@@ -112,7 +126,8 @@ impl Membership {
     }
 }
 
-/// How sending a part of a chunk to one member went.
+/// How sending a part of a chunk to one member went: for [`Peers::delivered`](super::Peers::delivered).
+#[must_use]
 pub(in crate::hub) enum Sent {
     /// Written, or queued behind a socket that is known to be full.
     AsFarAsPossible,
@@ -134,6 +149,7 @@ impl<S: Socket> Slot<S> {
             chunk_from: 0,
             is_readable: false,
             is_hung_up: false,
+            is_touched: false,
             is_to_read: false,
             is_to_flush: false,
             took_nothing: false,
@@ -183,6 +199,42 @@ impl<S: Socket> Slot<S> {
     pub(in crate::hub) fn held_bytes(&self) -> usize {
         let unread = self.unread.as_ref().map_or(0, |unread| unread.bytes.len());
         self.connection.held_bytes() + unread
+    }
+
+    /// Reads once into `buffer`, if the connection wants bytes and none wait that were read before.
+    pub(in crate::hub) fn read(&mut self, buffer: &mut [u8], limits: &Limits) -> WasRead {
+        if !self.is_readable || self.unread.is_some() || !self.wants_bytes(limits) {
+            return WasRead::Nothing;
+        }
+        match self.socket.read(buffer) {
+            // The end of the stream stays readable: a later state may want to hear of it again.
+            Ok(0) => WasRead::End,
+            Ok(count) => {
+                // A short read has emptied the socket, and what comes later brings a new edge (epoll(7), question 9);
+                // the end of the stream alone does not, when it was reported together with the bytes before it.
+                if count < buffer.len() && !self.is_hung_up {
+                    self.is_readable = false;
+                }
+                WasRead::Bytes(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_readable = false;
+                WasRead::Nothing
+            }
+            // Still readable, so it is tried again in the next turn.
+            Err(error) if error.kind() == ErrorKind::Interrupted => WasRead::Nothing,
+            Err(error) => WasRead::Failed(error.kind()),
+        }
+    }
+
+    /// What was read before and not used, if the connection can use it now.
+    pub(in crate::hub) fn take_unread(&mut self, limits: &Limits) -> Option<Box<Unread>> {
+        if self.wants_bytes(limits) { self.unread.take() } else { None }
+    }
+
+    /// It is next in its line, unless it has left that.
+    pub(in crate::hub) fn was_called(&mut self) -> bool {
+        std::mem::take(&mut self.is_in_line)
     }
 
     /// There is something of it that has not been looked at.
