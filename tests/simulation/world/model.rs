@@ -6,11 +6,11 @@ use roomd::chat::event::DAMAGED;
 use roomd::chat::name::DAEMON;
 use roomd::limits::Limits;
 
-use crate::client::{Client, Kind};
-use crate::heard::{Heed, Page, Session};
-use crate::late::Damaged;
-use crate::lines;
-use crate::witness::{List, Record, Visit};
+use super::client::{Client, Kind};
+use super::recorder::{List, Record, Visit};
+use super::slow_log::Damaged;
+use super::transcript::{Heed, Page, Session};
+use super::vocabulary;
 
 pub(crate) struct Model<'a> {
     pub(crate) record: &'a Record,
@@ -148,7 +148,7 @@ impl Model<'_> {
 
     /// The same id, the same message.
     fn check_content(&self, visit: &Visit, heard: &[Heed]) {
-        for Heed { room, id, kind, name, text, .. } in heard {
+        for Heed { room, id, unix_ms, kind, name, text, .. } in heard {
             let list = self.list(visit);
             let said = list.at(list.place(*id, list.messages.len()).expect("an id of this room"));
             // The rooms keep their newest messages themselves, so one that is damaged in the store may still be seen whole.
@@ -157,7 +157,8 @@ impl Model<'_> {
                 assert_eq!(&**kind, "message");
                 continue;
             }
-            assert_eq!((&**kind, name, text), (said.kind, &said.name, &said.text), "message {id} of {room}");
+            let expected = (said.kind, &said.name, &said.text, said.unix_ms);
+            assert_eq!((&**kind, name, text, *unix_ms), expected, "message {id} of {room}");
             assert_eq!(*room, visit.room);
         }
     }
@@ -277,7 +278,7 @@ impl Model<'_> {
             unasked += usize::from(since.parse::<u64>().map_or(true, |since| since > first.last));
         }
         let first_name = heard.names.first().map(|name| &**name);
-        unasked += usize::from(wish.name.is_some_and(|name| lines::is_bad_name(name) || Some(name) != first_name));
+        unasked += usize::from(wish.name.is_some_and(|name| vocabulary::is_bad_name(name) || Some(name) != first_name));
         assert_eq!(
             heard.answers + heard.errors.len(),
             client.lines + unasked,

@@ -10,7 +10,7 @@ use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, R
 use roomd::hub::PeerId;
 use roomd::moment::Now;
 
-use crate::dice::Dice;
+use super::choices::Choices;
 
 /// So many entries under way are too many, and so few are few enough again.
 const MOST_UNDER_WAY: usize = 12;
@@ -22,8 +22,8 @@ const NEWEST: usize = 20;
 /// Messages that a page may show as damaged, by their room and id.
 pub(crate) type Damaged = Rc<RefCell<BTreeSet<(String, u64)>>>;
 
-pub(crate) struct LateHistory {
-    dice: Dice,
+pub(crate) struct SlowLog {
+    choices: Choices,
     disk: HashMap<String, ScrollbackLimit>,
     rooms: BTreeMap<RoomKey, Room>,
     reads: Vec<Read>,
@@ -72,18 +72,18 @@ struct Read {
     is_ready: bool,
 }
 
-impl LateHistory {
+impl SlowLog {
     /// The first cell says how much is under way, the next whether nothing comes back for now, the last whether
     /// nothing ever will.
     pub(crate) fn new(
-        dice: Dice,
+        choices: Choices,
         under_way: Rc<Cell<usize>>,
         [is_stuck, is_hung]: [Rc<Cell<bool>>; 2],
         is_forgetful: bool,
         damaged: Damaged,
-    ) -> LateHistory {
-        LateHistory {
-            dice,
+    ) -> SlowLog {
+        SlowLog {
+            choices,
             disk: HashMap::new(),
             rooms: BTreeMap::new(),
             reads: Vec::new(),
@@ -137,12 +137,12 @@ impl LateHistory {
     }
 }
 
-impl LateHistory {
+impl SlowLog {
     /// Now and then one more message of a page is damaged, and stays so.
     fn damage(&mut self, room: &str, messages: &mut [Stored]) {
         let mut damaged = self.damaged.borrow_mut();
-        if !messages.is_empty() && self.dice.one_in(3) {
-            damaged.insert((room.to_owned(), self.dice.choose(messages).id));
+        if !messages.is_empty() && self.choices.one_in(3) {
+            damaged.insert((room.to_owned(), self.choices.choose(messages).id));
         }
         for message in messages.iter_mut().filter(|message| damaged.contains(&(room.to_owned(), message.id))) {
             *message = Stored { unix_ms: message.unix_ms, ..Stored::damaged(message.id) };
@@ -150,7 +150,7 @@ impl LateHistory {
     }
 }
 
-impl History<PeerId> for LateHistory {
+impl History<PeerId> for SlowLog {
     fn open(&mut self, key: RoomKey, name: &RoomName) {
         let room = Room { name: name.to_string(), waiting: VecDeque::from([Waiting::Open]), ready: 0 };
         self.rooms.insert(key, room);
@@ -177,7 +177,7 @@ impl History<PeerId> for LateHistory {
     }
 
     fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
-        self.reads.push(Read { room, wanted, size, reader, is_ready: self.dice.one_in(4) });
+        self.reads.push(Read { room, wanted, size, reader, is_ready: self.choices.one_in(4) });
         self.count();
     }
 
@@ -185,7 +185,7 @@ impl History<PeerId> for LateHistory {
         let ready: Vec<RoomKey> = self.rooms.iter().filter(|(_, room)| room.ready > 0).map(|(key, _)| *key).collect();
         let read = self.reads.iter().position(|read| read.is_ready);
         if let Some(read) = read
-            && (ready.is_empty() || self.dice.one_in(3))
+            && (ready.is_empty() || self.choices.one_in(3))
         {
             let read = self.reads.swap_remove(read);
             let page = self.page(&read);
@@ -195,7 +195,7 @@ impl History<PeerId> for LateHistory {
         if ready.is_empty() {
             return None;
         }
-        let key = *self.dice.choose(&ready);
+        let key = *self.choices.choose(&ready);
         let room = self.rooms.get_mut(&key)?;
         // A room that cannot be read is tried again until it can.
         if self.is_failing && matches!(room.waiting.front(), Some(Waiting::Open)) {
@@ -244,25 +244,25 @@ impl History<PeerId> for LateHistory {
             self.reads.iter_mut().for_each(|read| read.is_ready = false);
             return;
         }
-        let dice = &mut self.dice;
-        self.is_stuck.set(if self.is_stuck.get() { !dice.one_in(40) } else { dice.one_in(60) });
+        let choices = &mut self.choices;
+        self.is_stuck.set(if self.is_stuck.get() { !choices.one_in(40) } else { choices.one_in(60) });
         if self.is_stuck.get() {
             return;
         }
         for room in self.rooms.values_mut() {
-            room.ready = match dice.below(4) {
+            room.ready = match choices.below(4) {
                 0 => room.ready,
                 1 => room.waiting.len(),
-                _ => (room.ready + dice.below(4)).min(room.waiting.len()),
+                _ => (room.ready + choices.below(4)).min(room.waiting.len()),
             };
         }
         for read in &mut self.reads {
-            read.is_ready |= dice.one_in(3);
+            read.is_ready |= choices.one_in(3);
         }
-        self.is_failing = if self.is_failing { !dice.one_in(5) } else { dice.one_in(40) };
-        if self.is_forgetful && dice.one_in(50) {
+        self.is_failing = if self.is_failing { !choices.one_in(5) } else { choices.one_in(40) };
+        if self.is_forgetful && choices.one_in(50) {
             for kept in self.disk.values_mut() {
-                let old = dice.below(kept.messages.len() + 1);
+                let old = choices.below(kept.messages.len() + 1);
                 kept.messages.drain(..old);
             }
         }

@@ -47,7 +47,7 @@ pub(crate) struct Said {
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) text: String,
-    unix_ms: u64,
+    pub(crate) unix_ms: u64,
 }
 
 impl Said {
@@ -207,13 +207,13 @@ impl Record {
     }
 }
 
-pub(crate) struct Witness {
+pub(crate) struct Recorder {
     pub(crate) inner: Box<dyn History<PeerId>>,
     pub(crate) record: Rc<RefCell<Record>>,
     pub(crate) max_rooms: usize,
 }
 
-impl History<PeerId> for Witness {
+impl History<PeerId> for Recorder {
     fn open(&mut self, key: RoomKey, name: &RoomName) {
         let mut record = self.record.borrow_mut();
         let name = name.to_string();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::lines::person;
+use super::vocabulary::person;
 
 /// Whether the rooms of a run tell each of each, or only how many they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Presence {
     Counted,
 }
 
-pub(crate) struct Heard {
+pub(crate) struct Transcript {
     number: usize,
     is_quiet: bool,
     presence: Presence,
@@ -53,6 +53,7 @@ pub(crate) struct Session {
 pub(crate) struct Heed {
     pub(crate) room: String,
     pub(crate) id: u64,
+    pub(crate) unix_ms: u64,
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) text: String,
@@ -75,9 +76,9 @@ pub(crate) struct Page {
     pub(crate) messages: Vec<Heed>,
 }
 
-impl Heard {
-    pub(crate) fn new(number: usize, is_quiet: bool, presence: Presence) -> Heard {
-        Heard {
+impl Transcript {
+    pub(crate) fn new(number: usize, is_quiet: bool, presence: Presence) -> Transcript {
+        Transcript {
             number,
             is_quiet,
             presence,
@@ -186,7 +187,10 @@ impl Heard {
                     messages: messages.iter().map(|message| heed(message, message.to_string().len())).collect(),
                 });
             }
-            "error" => self.errors.push(word("code")),
+            "error" => {
+                assert!(ERRORS.contains(&&*word("code")), "not promised: {text}");
+                self.errors.push(word("code"));
+            }
             _ => panic!("an event of no known type: {text}"),
         }
     }
@@ -244,10 +248,10 @@ impl Session {
 
 fn heed(event: &Value, payload_bytes: usize) -> Heed {
     let word = |key: &str| event[key].as_str().expect("a string").to_owned();
-    assert!(event["time"].is_u64());
     Heed {
         room: word("room"),
         id: event["id"].as_u64().expect("an id"),
+        unix_ms: event["time"].as_u64().expect("a time"),
         kind: word("type"),
         name: word("name"),
         text: word("mess"),
@@ -258,3 +262,23 @@ fn heed(event: &Value, payload_bytes: usize) -> Heed {
 fn names(list: &Value) -> Vec<String> {
     list.as_array().expect("a list").iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
 }
+
+/// The errors that were promised.
+pub(crate) const ERRORS: &[&str] = &[
+    "bad-arguments",
+    "bad-name",
+    "bad-room",
+    "bad-since",
+    "binary-not-accepted",
+    "history-unavailable",
+    "message-too-big",
+    "mistyped-command",
+    "name-taken",
+    "name-too-similar",
+    "no-such-name",
+    "receiver-busy",
+    "since-in-future",
+    "slow-down",
+    "too-many-rooms",
+    "unknown-command",
+];
