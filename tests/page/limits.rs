@@ -7,12 +7,30 @@ use tungstenite::WebSocket;
 
 use crate::browser::Browser;
 use crate::impostor::{Impostor, tell, welcome};
-use crate::person::{wait_for_people, wait_for_text};
-use crate::support::Daemon;
+use crate::person::{VALUE, enter, wait_for_messages, wait_for_people, wait_for_text};
+use crate::support::{Daemon, Raw};
 
 /// Waits until the page has sent this line.
 fn wait_for_question(socket: &mut WebSocket<TcpStream>, line: &str) {
     while socket.read().expect("the page asks").to_text().expect("it speaks text") != line {}
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_room_that_is_large_for_its_daemon_is_listed_again_only_when_it_is_small() {
+    let daemon = Daemon::start(&["--presence-members", "10"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut others: Vec<Raw> = (0..14).map(|_| daemon.open("/?quiet=1")).collect();
+    wait_for_text(&mut tab, "#status-more", "15 people");
+    wait_for_text(&mut tab, "#people-note", "15 people are here, too many to list.");
+    wait_for_people(&mut tab, &[]);
+
+    // Of the first five that go only the number is told. The sixth is told by name, and the page asks who is left.
+    others.drain(..6);
+    let left = ["Tourist 1", "Tourist 8", "Tourist 9", "Tourist 10", "Tourist 11", "Tourist 12", "Tourist 13"];
+    wait_for_people(&mut tab, &[&left[..], &["Tourist 14", "Tourist 15"]].concat());
+    wait_for_text(&mut tab, "#status-more", "9 people");
 }
 
 /// A daemon from before the limits were told: that it counts people is the sign that it tells no names.
@@ -60,6 +78,29 @@ fn a_list_that_was_cut_is_not_taken_for_all_who_are_here() {
     // Now a list can hold all of them.
     tell(&mut socket, &json!({ "type": "leave", "online": 100, "name": "Tourist 7", "mess": "left the room" }));
     wait_for_question(&mut socket, "/who");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_draft_longer_than_the_daemon_takes_is_refused_in_words_before_it_is_sent() {
+    let daemon = Daemon::start(&["--max-message", "4096"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    let mut listener = daemon.open("/?quiet=1");
+
+    // In bytes: 1,366 Chinese characters are 4,098.
+    tab.click("#text");
+    tab.type_text(&"字".repeat(1366));
+    wait_for_text(&mut tab, "#hint", "This is too long: 4,098 bytes, and the most is 4,096.");
+    tab.press("Enter");
+    wait_for_text(&mut tab, "#hint", "This is too long: 4,098 bytes, and the most is 4,096.");
+    assert_eq!(tab.text(VALUE).chars().count(), 1366, "it stays in the box");
+    assert_eq!(tab.text("document.body.dataset.state"), "open", "and the connection as well");
+
+    tab.press("Backspace");
+    tab.press("Enter");
+    wait_for_messages(&mut tab, 1);
+    assert_eq!(listener.message(), "字".repeat(1365), "nothing else was sent before");
 }
 
 /// What waits in the box may be a draft from before: nobody types in it, and still it is said that it cannot be sent.
