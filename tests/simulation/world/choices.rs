@@ -1,9 +1,11 @@
 //! Where a run's choices come from: chance that a seed repeats, or a fuzzer's bytes. All that a run does follows from them.
 
+use std::collections::VecDeque;
+
 /// A source of choices.
 pub(crate) struct Choices {
     /// A fuzzer's bytes from the front. Each decides one choice, so a fuzzer that changes one changes the plot.
-    script: std::vec::IntoIter<u8>,
+    script: VecDeque<u8>,
     is_script: bool,
     /// Splitmix: eight bytes of state, good enough to choose actions with. A script that has ended is followed by it, so
     /// that a run comes to its end.
@@ -13,17 +15,17 @@ pub(crate) struct Choices {
 impl Choices {
     pub(crate) fn of_seed(seed: u64) -> Choices {
         let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0;
-        Choices { script: Vec::new().into_iter(), is_script: false, state }
+        Choices { script: VecDeque::new(), is_script: false, state }
     }
 
     pub(crate) fn of_script(bytes: &[u8]) -> Choices {
         let state = Choices::of_seed(bytes.len() as u64).state;
-        Choices { script: bytes.to_vec().into_iter(), is_script: true, state }
+        Choices { script: bytes.iter().copied().collect(), is_script: true, state }
     }
 
     /// A script has come to its end. A seed never does.
     pub(crate) fn have_ended(&self) -> bool {
-        self.is_script && self.script.len() == 0
+        self.is_script && self.script.is_empty()
     }
 
     /// Another source that follows from this one: for whom what he chooses must not depend on how often others do.
@@ -44,7 +46,7 @@ impl Choices {
         if end <= 1 {
             return 0; // no choice: it costs no byte of a script
         }
-        match self.script.next() {
+        match self.script.pop_front() {
             // What one byte cannot reach, it is spread over.
             Some(byte) if end > 256 => usize::from(byte) * (end / 256) + usize::from(byte) % (end / 256),
             Some(byte) => usize::from(byte) % end,
