@@ -80,24 +80,25 @@ fn after_a_restart_what_was_said_is_there_and_ids_go_on() {
     let mut member = daemon.open("/?name=Zoë");
     member.send_text("before");
     member.send_text("/me waves");
-    assert_eq!(id_of(&member.event("action")), 2);
+    let first = id_of(&member.event("message"));
+    assert_eq!(id_of(&member.event("action")), first + 1);
     let mut other = daemon.open("/r/other");
     other.send_text("elsewhere");
-    assert_eq!(id_of(&other.event("message")), 1);
+    assert_eq!(id_of(&other.event("message")), first, "ids begin with the time of the file");
     drop((member, other));
     let log = stop(daemon);
     assert!(log.iter().any(|line| line.ends_with(&format!("the history is in {file}"))), "{log:?}");
 
     let daemon = start(&file);
     let mut member = daemon.open("/");
-    assert_eq!(member.frame().json()["last"], 2);
+    assert_eq!(member.frame().json()["last"], first + 1);
     let before = member.event("message");
-    assert_eq!((id_of(&before), text_of(&before), &before["name"]), (1, "before".into(), &"Zoë".into()));
+    assert_eq!((id_of(&before), text_of(&before), &before["name"]), (first, "before".into(), &"Zoë".into()));
     assert!(before["time"].as_u64().unwrap() > 1_600_000_000_000, "{before}");
     assert_eq!(text_of(&member.event("action")), "waves");
     member.send_text("after");
-    assert_eq!(id_of(&member.event("message")), 3);
-    assert_eq!(past(&daemon, "since=1").len(), 1, "quiet ones hear of messages only");
+    assert_eq!(id_of(&member.event("message")), first + 2);
+    assert_eq!(past(&daemon, &format!("since={first}")).len(), 1, "quiet ones hear of messages only");
 }
 
 #[test]
@@ -105,19 +106,21 @@ fn older_messages_than_the_daemon_has_in_memory_are_read_from_the_file() {
     let folder = Folder::new("older");
     let daemon = start(&folder.file("room.db"));
     let mut member = daemon.open("/?quiet=1");
+    let mut first = u64::MAX;
     for nth in 1..=400 {
         member.send_text(&nth.to_string());
     }
     for nth in 1..=400 {
         let event = member.event("message");
-        assert_eq!((id_of(&event), text_of(&event)), (nth, nth.to_string()));
+        first = first.min(id_of(&event));
+        assert_eq!((id_of(&event) - first, text_of(&event)), (nth - 1, nth.to_string()));
     }
-    member.send_text("/history 51");
+    member.send_text(&format!("/history {}", first + 50));
     let page = member.event("history");
     assert_eq!((page["messages"].as_array().unwrap().len(), &page["more"]), (50, &false.into()));
-    assert_eq!((&page["messages"][0]["id"], &page["messages"][49]["mess"]), (&1.into(), &"50".into()));
-    let expected: Vec<(u64, String)> = (11..=400).map(|nth| (nth, nth.to_string())).collect();
-    assert_eq!(past(&daemon, "since=10"), expected);
+    assert_eq!((&page["messages"][0]["id"], &page["messages"][49]["mess"]), (&first.into(), &"50".into()));
+    let expected: Vec<(u64, String)> = (11..=400).map(|nth| (first - 1 + nth, nth.to_string())).collect();
+    assert_eq!(past(&daemon, &format!("since={}", first + 9)), expected);
 }
 
 /// What a client hears of messages from `after` on: their ids rise by one, and nothing else comes between them.
@@ -285,10 +288,149 @@ fn while_nothing_can_be_written_messages_are_refused_and_then_it_goes_on_by_itse
     speaker.send_text("there is room again");
     assert_eq!(id_of(&speaker.event("message")), kept + 1);
     daemon.wait_for_log("again");
-    for id in 1..=kept + 1 {
+    let first = id_of(&witness.frame().json());
+    for id in first + 1..=kept + 1 {
         assert_eq!(id_of(&witness.frame().json()), id, "nobody else has noticed anything");
     }
     assert_eq!(past(&daemon, &format!("since={kept}")), [(kept + 1, "there is room again".to_owned())]);
+}
+
+/// Says so many things, and gives the id of the last.
+fn say(daemon: &Daemon, texts: std::ops::Range<u64>) -> u64 {
+    let mut client = daemon.open("/?quiet=1");
+    let mut last = 0;
+    for text in texts {
+        client.send_text(&text.to_string());
+        last = id_of(&client.event("message"));
+    }
+    last
+}
+
+/// Everything that the daemon sends of the past, the events without an id among it.
+fn events_of(daemon: &Daemon, query: &str) -> Vec<Value> {
+    let mut client = daemon.open(&format!("/?{query}"));
+    client.send_text("/ping end");
+    let mut events = Vec::new();
+    loop {
+        let event = client.frame().json();
+        if event["type"] == "pong" {
+            return events;
+        }
+        events.push(event);
+    }
+}
+
+fn resets(events: &[Value]) -> Vec<&str> {
+    events.iter().filter(|event| event["type"] == "reset").map(|event| event["reason"].as_str().unwrap()).collect()
+}
+
+fn ids_of(events: &[Value]) -> Vec<u64> {
+    events.iter().filter(|event| event["type"] == "message").map(id_of).collect()
+}
+
+fn epoch_of(daemon: &Daemon) -> String {
+    daemon.open("/").event("welcome")["epoch"].as_str().unwrap().to_owned()
+}
+
+/// The disk as it was some moments before the power was cut.
+#[test]
+fn who_has_seen_what_a_loss_of_power_took_is_told_so_whatever_was_lost() {
+    for keep in [0, 32, 5_000, 20_000, 30_000] {
+        let folder = Folder::new(&format!("power-{keep}"));
+        let file = folder.file("room.db");
+        let mut daemon = start(&file);
+        let last = say(&daemon, 0..7);
+        let (first, epoch) = (last - 6, epoch_of(&daemon));
+        daemon.kill();
+        let log = fs::OpenOptions::new().write(true).open(format!("{file}-wal")).unwrap();
+        assert!(log.metadata().unwrap().len() > 30_000);
+        log.set_len(keep).unwrap();
+        drop(log);
+
+        let daemon = start(&file);
+        let again = epoch_of(&daemon);
+        assert_ne!(again, epoch, "{keep}");
+        // Nothing has been said yet, then less than there was, as much, and more.
+        for more in [0, 3, 4, 9] {
+            let newest = say(&daemon, 100..100 + more);
+            assert!(more == 0 || newest > last + 9, "{keep}: {newest} is a new id");
+            for since in first..=last {
+                for position in [since.to_string(), format!("{epoch}-{since}")] {
+                    let events = events_of(&daemon, &format!("since={position}"));
+                    let found = resets(&events);
+                    assert!(found == ["epoch"] || found == ["unknown"], "{keep}, {more}: {position}: {found:?}");
+                }
+            }
+        }
+        // Whoever has seen nothing is sent everything that there is, and who has seen it under this epoch just the rest.
+        let all = ids_of(&events_of(&daemon, "since=0"));
+        let lost = all.iter().filter(|id| **id > last).count();
+        assert!(lost == 16 && all.len() < 16 + 7 && all.is_sorted(), "{keep}: {all:?}");
+        for (nth, id) in all.iter().enumerate() {
+            let events = events_of(&daemon, &format!("since={again}-{id}"));
+            assert_eq!((ids_of(&events), resets(&events)), (all[nth + 1..].to_vec(), vec![]), "{keep}: {id}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_to_a_file_that_was_put_back_or_deleted_is_told_so() {
+    let folder = Folder::new("put-back");
+    let (file, backup) = (folder.file("room.db"), folder.file("backup"));
+    let daemon = start(&file);
+    let early = say(&daemon, 0..3);
+    stop(daemon);
+    fs::copy(&file, &backup).unwrap();
+    let daemon = start(&file);
+    let (last, epoch) = (say(&daemon, 3..7), epoch_of(&daemon));
+    assert_eq!(last, early + 4);
+    stop(daemon);
+    for what in ["put over it", "put in its place", "deleted", "deleted with its mark"] {
+        if what != "put over it" {
+            fs::remove_file(&file).unwrap();
+        }
+        match what {
+            "deleted" => {}
+            "deleted with its mark" => fs::remove_file(format!("{file}-end")).unwrap(),
+            _ => assert!(fs::copy(&backup, &file).is_ok()),
+        }
+        let daemon = start(&file);
+        say(&daemon, 10..20);
+        for position in
+            [last.to_string(), (early + 1).to_string(), format!("{epoch}-{last}"), format!("{epoch}-{early}")]
+        {
+            let events = events_of(&daemon, &format!("since={position}"));
+            assert_eq!(resets(&events).len(), 1, "{what}: {position}");
+            let past = ids_of(&events);
+            assert!(past.len() >= 10 && past[past.len() - 10] > last, "{what}: {position}: {past:?}");
+        }
+        stop(daemon);
+    }
+}
+
+#[test]
+fn a_since_of_a_message_that_the_room_has_never_had_says_just_that() {
+    let folder = Folder::new("never");
+    let daemon = start(&folder.file("room.db"));
+    let first = say(&daemon, 0..3) - 2;
+    for since in [17, first - 2, first + 17, u64::MAX] {
+        let events = events_of(&daemon, &format!("since={since}"));
+        let reset = events.iter().find(|event| event["type"] == "reset").unwrap();
+        assert_eq!(reset["mess"], format!("this room has no message {since}; starting afresh"));
+        assert_eq!((&reset["reason"], ids_of(&events).len()), (&"unknown".into(), 3));
+    }
+    let epoch = epoch_of(&daemon);
+    for nonsense in
+        ["", "-", "-1", "x-1", "1-", "1-x", "18446744073709551616", "1-18446744073709551616", "00000000000000001-1"]
+    {
+        let events = events_of(&daemon, &format!("since={nonsense}"));
+        assert_eq!((resets(&events).len(), ids_of(&events).len()), (0, 3), "as a newcomer: {nonsense:?}");
+        assert_eq!(events.last().unwrap()["code"], "bad-since", "{nonsense:?}");
+    }
+    for (since, count) in [(format!("{epoch}-0"), 3), (format!("{}-{first}", epoch.to_uppercase()), 2)] {
+        let events = events_of(&daemon, &format!("since={since}"));
+        assert_eq!((resets(&events).len(), ids_of(&events).len()), (0, count), "{since}");
+    }
 }
 
 /// What was seen of a room, by anybody, ever.
@@ -337,7 +479,7 @@ fn what_anybody_saw_is_there_after_a_kill() {
     let folder = Folder::new("kill");
     let file = folder.file("room.db");
     let mut seen = Seen::default();
-    let mut since = 0;
+    let (mut since, mut first) = (0, 0);
     for kill in 0..KILLS {
         let mut daemon = start(&file);
         // Comes back: what it missed, and then the present, without a gap or a repetition.
@@ -349,14 +491,16 @@ fn what_anybody_saw_is_there_after_a_kill() {
         let talking: Vec<_> =
             speakers.iter().enumerate().map(|(nth, client)| keep_talking(client, kill, nth)).collect();
         // Now early, now late.
-        let until = last + 1 + (kill as u64 * 37) % 400;
+        let more = 1 + (kill as u64 * 37) % 400;
         let mut newest = since;
-        while newest < until {
+        while newest < first.max(last) + more {
             let event = witness.frame().json();
             assert_ne!(event["type"], "reset", "kill {kill}");
             seen.see(&event);
             if event["type"] == "message" {
-                newest += 1;
+                // The first ids are those of the time at which the file was made.
+                newest = if newest == 0 { id_of(&event) } else { newest + 1 };
+                first = if first == 0 { newest } else { first };
                 assert_eq!(id_of(&event), newest, "kill {kill}: unbroken from {since} on");
             }
         }
@@ -369,7 +513,7 @@ fn what_anybody_saw_is_there_after_a_kill() {
             seen.see_rest(speaker);
         }
         // The next begins somewhere in what was said under this one, be it written only or seen.
-        since = last + (kill as u64 * 17) % (until - last + 1);
+        since = first.max(last) + (kill as u64 * 17) % (more + 1);
     }
 
     // All that there is, page by page from the end.
@@ -378,7 +522,7 @@ fn what_anybody_saw_is_there_after_a_kill() {
     let last = client.frame().json()["last"].as_u64().unwrap();
     let mut before = last + 1;
     let mut kept = BTreeMap::new();
-    while before > 1 {
+    while before > first {
         client.send_text(&format!("/history {before}"));
         let page = client.event("history");
         for message in page["messages"].as_array().unwrap().iter().rev() {
@@ -386,9 +530,9 @@ fn what_anybody_saw_is_there_after_a_kill() {
             assert_eq!(id_of(message), before, "ids have no gaps");
             kept.insert(before, text_of(message));
         }
-        assert_eq!(page["more"], before > 1);
+        assert_eq!(page["more"], before > first);
     }
-    assert_eq!(kept.len() as u64, last);
+    assert_eq!(kept.len() as u64, last + 1 - first);
     for (id, text) in &seen.0 {
         assert_eq!(kept.get(id), Some(text), "message {id}");
     }
@@ -400,5 +544,5 @@ fn what_anybody_saw_is_there_after_a_kill() {
         assert_eq!(nth.parse(), Ok(*count), "{text}");
         *count += 1;
     }
-    println!("{KILLS} kills, {last} messages kept, {} of them seen", seen.0.len());
+    println!("{KILLS} kills, {} messages kept, {} of them seen", kept.len(), seen.0.len());
 }

@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomd::chat::position::Epoch;
 use roomd::chat::{Kind, Name, RoomName};
 use roomd::door::{EchoService, Health, Site};
 use roomd::door::{OriginPolicy, Pages};
-use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
@@ -36,7 +37,7 @@ struct Queues {
 impl Late {
     /// The answers to all that was asked for: they come before anything else that is under way.
     fn answer(&self) {
-        self.answer_with(&Page::default());
+        self.answer_with(&Page { is_cut: true, ..Page::default() });
     }
 
     /// To each who asked for what comes after a message, this is found.
@@ -60,10 +61,14 @@ impl Late {
 impl History<PeerId> for Late {
     /// A hundred messages have been said here, and none is at hand.
     fn open(&mut self, room: RoomKey, _name: &RoomName) {
-        self.0.borrow_mut().ready.push_back((room, Outcome::Opened { last_id: 100, newest: Vec::new() }));
+        self.0.borrow_mut().ready.push_back((room, Outcome::Opened { ids: RoomIds::up_to(100), newest: Vec::new() }));
     }
 
     fn forget(&mut self, _room: RoomKey) {}
+
+    fn epoch(&self) -> Epoch {
+        Epoch(1)
+    }
 
     fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
         let outcome = match entry {
@@ -258,7 +263,7 @@ fn a_page_is_asked_for_as_large_as_it_may_be_sent_and_says_that_there_are_more()
     let (id, reader) = clocked.come("/?name=Bea");
     clocked.say(id, &reader, &masked_frame(0x81, b"/history 101"));
     assert_eq!(late.0.borrow().sizes, [PageSize { messages: 50, bytes: 10_000 }]);
-    late.answer_with(&Page { messages: (91..=100).map(message).collect(), more: true });
+    late.answer_with(&Page { messages: (91..=100).map(message).collect(), more: true, ..Page::default() });
     clocked.pass(Duration::ZERO);
     let page = &reader.events("history")[0];
     assert_eq!((&page["before"], &page["more"]), (&101.into(), &true.into()));
@@ -275,7 +280,7 @@ fn a_past_longer_than_any_queue_comes_in_pieces_as_it_is_read() {
     let (id, reader) = clocked.come("/?since=20");
     assert_eq!(late.0.borrow().sizes[0].bytes, 625, "an eighth of half of what may wait");
     reader.is_full.set(true);
-    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true });
+    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true, ..Page::default() });
     for _ in 0..9 {
         clocked.pass(Duration::ZERO);
     }
@@ -286,7 +291,7 @@ fn a_past_longer_than_any_queue_comes_in_pieces_as_it_is_read() {
     clocked.pass(Duration::ZERO);
     assert_eq!(late.0.borrow().asked.iter().map(|asked| asked.2).collect::<Vec<_>>(), [Wanted::After(40)]);
     assert!(reader.events("users").is_empty(), "it is not in yet");
-    late.answer_with(&Page { messages: (41..=100).map(message).collect(), more: false });
+    late.answer_with(&Page { messages: (41..=100).map(message).collect(), more: false, ..Page::default() });
     clocked.pass(Duration::ZERO);
     assert_eq!((ids(&reader), reader.events("reset").len()), ((21..=100).collect(), 0));
     let heard = reader.heard();
@@ -306,7 +311,11 @@ fn those_who_have_a_long_past_to_come_are_served_in_turn_and_two_at_a_time() {
     let mut most_ahead = 0;
     for _ in 0..30 {
         assert!(late.0.borrow().asked.len() <= 2);
-        late.answer_each(|after| Page { messages: (after + 1..=after + 20).map(message).collect(), more: after < 80 });
+        late.answer_each(|after| Page {
+            messages: (after + 1..=after + 20).map(message).collect(),
+            more: after < 80,
+            ..Page::default()
+        });
         clocked.pass(Duration::ZERO);
         let counts: Vec<usize> = wires.iter().map(|wire| ids(wire).len()).collect();
         most_ahead = most_ahead.max(counts.iter().max().unwrap() - counts.iter().min().unwrap());
@@ -322,10 +331,10 @@ fn what_is_gone_in_the_middle_of_a_long_past_is_a_reset_just_there() {
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 100_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
     let (_, reader) = clocked.come("/?since=40");
-    late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true });
+    late.answer_with(&Page { messages: (41..=60).map(message).collect(), more: true, ..Page::default() });
     clocked.pass(Duration::ZERO);
     clocked.pass(Duration::ZERO);
-    late.answer_with(&Page { messages: (62..=100).map(message).collect(), more: false });
+    late.answer_with(&Page { messages: (62..=100).map(message).collect(), more: false, ..Page::default() });
     clocked.pass(Duration::ZERO);
     assert_eq!(ids(&reader), (41..=60).collect::<Vec<u64>>());
     let reset = &reader.events("reset")[0];
@@ -342,7 +351,7 @@ fn who_does_not_read_the_past_that_it_asked_for_is_closed_in_the_time_that_a_sil
     let mut clocked = nobody_there(&late, limits);
     let (id, reader) = clocked.come("/?since=20");
     reader.is_full.set(true);
-    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true });
+    late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true, ..Page::default() });
     clocked.say(id, &reader, &masked_frame(0x81, b"unread"));
     clocked.pass(limits.ping_interval);
     clocked.pass(limits.ping_timeout);
@@ -376,7 +385,7 @@ fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_wh
     clocked.pass(limits.ping_timeout);
     assert!(readers[2].1.heard().contains("no sign of life"));
     for pair in readers[3..].chunks(2) {
-        late.answer_with(&Page { messages: vec![message(49)], more: true });
+        late.answer_with(&Page { messages: vec![message(49)], more: true, ..Page::default() });
         clocked.pass(Duration::ZERO);
         assert_eq!(asked(), pair.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     }
@@ -392,7 +401,7 @@ fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
     reader.is_full.set(true);
     for _ in 0..5 {
         clocked.say(id, &reader, &masked_frame(0x81, b"/history 50"));
-        late.answer_with(&Page { messages: vec![message(49)], more: true });
+        late.answer_with(&Page { messages: vec![message(49)], more: true, ..Page::default() });
         clocked.pass(Duration::ZERO);
     }
     assert_eq!(late.0.borrow().sizes.len(), 1, "the others wait behind it");
@@ -400,7 +409,7 @@ fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
     clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
     for _ in 0..9 {
         clocked.pass(Duration::ZERO);
-        late.answer_with(&Page { messages: vec![message(49)], more: true });
+        late.answer_with(&Page { messages: vec![message(49)], more: true, ..Page::default() });
     }
     assert_eq!(reader.events("history").len(), 5, "and nothing is lost");
 }

@@ -19,7 +19,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("websocket/", &["websocket"]),
     ("door/", &["door", "http", "chat"]),
     ("chat/", &["chat", "limits::fixed", "moment"]),
-    ("history/", &["history", "chat", "moment"]),
+    ("history/", &["history", "chat", "moment", "limits::fixed"]),
     ("rate_limit.rs", &["moment"]),
     ("scrollback.rs", &["limits"]),
     ("limits.rs", &["limits", "rate_limit", "websocket::MessageLimits"]),
@@ -155,13 +155,23 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("percent_encoding", &["chat/"]),
     // Sockets, files, the process: not for those who only compute.
     ("std::net", &["listener.rs"]),
-    ("std::os", &["history/sqlite/database.rs", "history/sqlite/file_watch.rs", "listener.rs"]),
+    (
+        "std::os",
+        &[
+            "history/sqlite/database.rs",
+            "history/sqlite/end_mark.rs",
+            "history/sqlite/log_end.rs",
+            "history/sqlite/file_watch.rs",
+            "listener.rs",
+        ],
+    ),
     (
         "std::fs",
         &[
             "available_memory.rs",
             "history/sqlite/check.rs",
             "history/sqlite/database.rs",
+            "history/sqlite/end_mark.rs",
             "history/sqlite/file_watch.rs",
             "history/sqlite/log_end.rs",
             "door/pages.rs",
@@ -179,6 +189,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "history/sqlite/check.rs",
             "history/sqlite/database.rs",
             "history/sqlite/errors.rs",
+            "history/sqlite/end_mark.rs",
             "history/sqlite/file_watch.rs",
             "history/sqlite/log_end.rs",
             "hub/",

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::command::HELP;
 use super::json;
 use super::name::{DAEMON, Name};
+use super::position::Epoch;
 use super::problem::Problem;
 use super::room_name::RoomName;
 
@@ -104,6 +105,8 @@ pub enum Event<'a> {
         users: &'a RawValue,
         /// The id of the newest message; 0 before the first.
         last: u64,
+        /// Which log that is.
+        epoch: Epoch,
         /// What holds in this daemon.
         limits: Told,
     },
@@ -153,6 +156,8 @@ pub enum ResetReason {
     Gone,
     /// The room has no such message.
     Unknown,
+    /// It is of another log: this one was begun anew since, put back to an earlier state, or may have lost its end.
+    Epoch,
     /// What came after it cannot be read now.
     Unreadable,
 }
@@ -162,6 +167,10 @@ impl ResetReason {
         match self {
             ResetReason::Gone => format!("some messages after message {since} are no longer kept; starting afresh"),
             ResetReason::Unknown => format!("this room has no message {since}; starting afresh"),
+            ResetReason::Epoch => format!(
+                "the history does not go on from message {since}: it was begun anew, put back, or may have lost its end; \
+                 starting afresh"
+            ),
             ResetReason::Unreadable => {
                 format!("the messages after message {since} cannot be read now; starting afresh")
             }
@@ -239,6 +248,7 @@ struct WelcomeJson<'a> {
     online: usize,
     users: &'a RawValue,
     last: u64,
+    epoch: Epoch,
     limits: Told,
     name: &'a Name,
     mess: &'a str,
@@ -285,9 +295,9 @@ impl Event<'_> {
                 sentence = format!("was {from} until now").into();
                 EventJson::Rename { room, from, name: to, mess: &sentence }
             }
-            Event::Welcome { name, online, users, last, limits } => {
+            Event::Welcome { name, online, users, last, epoch, limits } => {
                 sentence = format!("welcome to {room}, {online} online").into();
-                EventJson::Welcome(WelcomeJson { room, online, users, last, limits, name, mess: &sentence })
+                EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, name, mess: &sentence })
             }
             Event::Users { online, users } => {
                 sentence = format!("{online} online").into();
@@ -416,9 +426,10 @@ mod tests {
                     online: 2,
                     users,
                     last: 16,
+                    epoch: Epoch(0x5e2f_1c1e_9d0b),
                     limits: Told { message_bytes: 65_536, presence_members: 100 },
                 },
-                r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"limits":{"message_bytes":65536,"presence_members":100},"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
+                r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"epoch":"5e2f1c1e9d0b","limits":{"message_bytes":65536,"presence_members":100},"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
             ),
             (
                 Event::Users { online: 2, users },

@@ -81,7 +81,9 @@ impl Problem {
             }
             Problem::Room(bad) => said(bad),
             Problem::TooManyRooms => "There are too many rooms already. Try again later.".into(),
-            Problem::BadSince => "What comes after since= must be the id of a message.".into(),
+            Problem::BadSince => {
+                "What comes after since= must be the id of a message, or its epoch, a minus sign and the id.".into()
+            }
             Problem::SinceInFuture => "No message with that id has been said yet.".into(),
             Problem::SlowDown => "Not so fast. Wait a moment and try again.".into(),
             Problem::MessageTooBig => "That message is too long.".into(),

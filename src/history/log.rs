@@ -33,7 +33,10 @@ use super::sqlite::database::{Database, Durability};
 use super::sqlite::errors::{OpenError, ReadError};
 pub use super::worker::Wake;
 use super::worker::{Newest, OPENINGS_AT_ONCE, Opening, Replier, Reply, Request, Store, WakeAtLast, Writer};
-use super::{Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted, ids};
+use super::{
+    Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted, ids,
+};
+use crate::chat::position::Epoch;
 use crate::chat::{Kind, Name, RoomName};
 use crate::moment::{Moment, Now};
 
@@ -108,6 +111,7 @@ pub struct Log<M> {
     known_damage: BTreeSet<(RoomName, u64)>,
     is_damage_logged: bool,
     numbers: Numbers,
+    epoch: Epoch,
     end_within: Duration,
 }
 
@@ -201,13 +205,17 @@ impl<M> Log<M> {
         let reserved = given.saturating_add(TOURISTS_RESERVED);
         // A disk that is full just now is no reason not to begin; the thread tries again.
         let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
-        let lost_batches = database.lost_batches();
+        let (lost_batches, epoch, is_continued) = (database.lost_batches(), database.epoch(), database.is_continued());
         let history = Log::start(database, terms, wake);
         let mut history = history
             .map_err(|error| OpenError::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
+        history.epoch = epoch;
         history.numbers = Numbers { given, reserved, is_reserving: false };
         history.looks = look.map(Looks::resume).unwrap_or_default();
         info!("the history is in {}", path.display());
+        if !is_continued {
+            info!("it is not as a daemon has left it: who comes back from before is told to start afresh");
+        }
         if lost_batches > 0 {
             history.is_damage_logged = true;
             warn!(
@@ -259,6 +267,7 @@ impl<M> Log<M> {
             known_damage: BTreeSet::new(),
             is_damage_logged: false,
             numbers: Numbers::default(),
+            epoch: Epoch::default(),
             end_within: END_WITHIN,
         })
     }
@@ -376,7 +385,7 @@ impl<M> Log<M> {
                 if newest.is_some() {
                     self.reading.is_good_again("the history can be read again");
                 }
-                let newest = newest.unwrap_or(Newest { last_id: 0, messages: Vec::new() });
+                let newest = newest.unwrap_or(Newest { ids: RoomIds::default(), messages: Vec::new() });
                 if tries == 0 {
                     self.opening = self.opening.saturating_sub(1);
                 } else {
@@ -585,6 +594,10 @@ impl<M> History<M> for Log<M> {
         }
     }
 
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
         match entry {
             Entry::Said { speaker, name, unix_ms, kind, text } => {
@@ -618,7 +631,7 @@ impl<M> History<M> for Log<M> {
             }
         };
         let outcome = match returned {
-            Returned::Opened(Newest { last_id, messages }) => Outcome::Opened { last_id, newest: messages },
+            Returned::Opened(Newest { ids, messages }) => Outcome::Opened { ids, newest: messages },
             Returned::Refused(speaker) => Outcome::Refused(speaker),
             Returned::Mark(Mark::Came(member)) => Outcome::Came(member),
             Returned::Mark(Mark::Renamed(member)) => Outcome::Renamed(member),
@@ -796,16 +809,16 @@ mod tests {
             Ok(())
         }
 
-        fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
+        fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError> {
             if self.is_to_fail(Call::LastId) {
                 return Err(Scripted::cannot_read());
             }
-            Ok(self.rooms.get(room).map_or(0, |messages| messages.len() as u64))
+            Ok(RoomIds::up_to(self.rooms.get(room).map_or(0, |messages| messages.len() as u64)))
         }
 
         fn newest(&mut self, room: &str, _size: PageSize) -> Result<Page, ReadError> {
             let messages = self.rooms.get(room).cloned().unwrap_or_default();
-            Ok(Page { messages, more: false })
+            Ok(Page { messages, ..Page::default() })
         }
 
         fn read(&mut self, room: &str, _wanted: Wanted, size: PageSize) -> Result<Page, ReadError> {
@@ -899,7 +912,7 @@ mod tests {
         fn next(&mut self) -> Option<(RoomKey, Got)> {
             self.history.next().map(|(room, outcome)| {
                 let got = match outcome {
-                    Outcome::Opened { last_id, newest } => Got::Opened(last_id, newest.len()),
+                    Outcome::Opened { ids, newest } => Got::Opened(ids.last, newest.len()),
                     Outcome::Said(message) => {
                         assert_eq!(
                             (message.name, message.unix_ms, message.kind),

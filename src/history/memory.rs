@@ -3,9 +3,11 @@
 //! They are kept by the room itself, in its scrollback; what is here is the order.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
-use super::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
+use super::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomIds, RoomKey, Wanted};
+use crate::chat::position::Epoch;
 use crate::chat::{Kind, Message, Name, RoomName};
 use crate::moment::Now;
 
@@ -27,6 +29,7 @@ pub struct Memory<M> {
     /// The highest id of any room so far. A room that is forgotten and begun anew goes on above it, also in the same
     /// millisecond.
     highest_id: u64,
+    epoch: Epoch,
     /// Who said the message that [`History::next`] gave last, for as long as the borrow lasts.
     speaker: Name,
 }
@@ -50,6 +53,7 @@ impl<M> Memory<M> {
             texts: String::new(),
             last_ids: Vec::new(),
             highest_id: 0,
+            epoch: Epoch(RandomState::new().hash_one(()) >> 16),
             speaker: Name::tourist(0),
         }
     }
@@ -80,6 +84,10 @@ impl<M> History<M> for Memory<M> {
         *self.last_id(room) = 0;
     }
 
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
         let appended = match entry {
             Entry::Came(member) => Appended::Came(member),
@@ -106,7 +114,7 @@ impl<M> History<M> for Memory<M> {
             return None;
         };
         let outcome = match appended {
-            Appended::Opened => Outcome::Opened { last_id: 0, newest: Vec::new() },
+            Appended::Opened => Outcome::Opened { ids: RoomIds::default(), newest: Vec::new() },
             Appended::Came(member) => Outcome::Came(member),
             Appended::Renamed(member) => Outcome::Renamed(member),
             Appended::Went(member) => Outcome::Went(member),
@@ -168,7 +176,7 @@ mod tests {
         history.append(OTHER, says(&name, "elsewhere"));
         history.append(LOBBY, says(&name, "bb"));
         history.append(LOBBY, Entry::Went(7));
-        assert_eq!(history.next(), Some((LOBBY, Outcome::Opened { last_id: 0, newest: Vec::new() })));
+        assert_eq!(history.next(), Some((LOBBY, Outcome::Opened { ids: RoomIds::default(), newest: Vec::new() })));
         assert_eq!(history.next(), Some((LOBBY, Outcome::Came(7))));
         assert_eq!(history.next(), Some((LOBBY, said(5_000, &name, "a"))));
         assert_eq!(history.next(), Some((OTHER, said(5_001, &name, "elsewhere"))));

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::chat::event::DAMAGED;
 use crate::chat::name::DAEMON;
+use crate::chat::position::Epoch;
 use crate::chat::{Kind, Message, Name, RoomName};
 use crate::moment::Now;
 
@@ -57,8 +58,8 @@ pub enum Entry<'a, M> {
 pub enum Outcome<'a, M> {
     /// The room is ready to be used.
     Opened {
-        /// The id of the newest message that it ever had; 0 if it never had one.
-        last_id: u64,
+        /// Where its ids stand.
+        ids: RoomIds,
         /// The newest messages, oldest first.
         newest: Vec<Stored>,
     },
@@ -83,6 +84,39 @@ pub enum Outcome<'a, M> {
     },
 }
 
+/// Where the ids of a room stand.
+///
+/// They rise by one. When the log may have lost its end they jump: the room goes on far above all that somebody may
+/// remember.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomIds {
+    /// No id up to here was ever given.
+    pub first: u64,
+    /// They rise by one from behind this one on.
+    pub base: u64,
+    /// The newest; or `base`, when nothing has been said since they jumped. 0 in a room where nothing ever was.
+    pub last: u64,
+}
+
+impl RoomIds {
+    /// Of a room that has never jumped.
+    #[must_use]
+    pub fn up_to(last: u64) -> RoomIds {
+        RoomIds { last, ..RoomIds::default() }
+    }
+
+    /// After the next message. If that is not the next id, the room has begun with it: nothing is known of any before.
+    #[must_use]
+    pub fn followed_by(self, id: u64) -> RoomIds {
+        let before = id.saturating_sub(1);
+        if before == self.last {
+            RoomIds { last: id, ..self }
+        } else {
+            RoomIds { first: before, base: before, last: id }
+        }
+    }
+}
+
 /// Older messages, as they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -95,10 +129,12 @@ pub enum Wanted {
 /// A part of the past.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Oldest first, ids rising by one.
+    /// Oldest first, ids rising by one; they jump where those of the room do.
     pub messages: Vec<Stored>,
     /// There are more of those that were asked for.
     pub more: bool,
+    /// Some of those that come first have been deleted.
+    pub is_cut: bool,
 }
 
 /// A message that was read back.
@@ -151,6 +187,9 @@ pub trait History<M> {
     /// Nobody is in the room any more. What is still under way of it, its opening or an answer to one who is gone, must
     /// not come back any more: the next room may be given the same number.
     fn forget(&mut self, room: RoomKey);
+
+    /// Which log this is: see [`Epoch`].
+    fn epoch(&self) -> Epoch;
 
     /// Takes one entry.
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>);

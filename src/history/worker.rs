@@ -9,7 +9,7 @@ use super::batch::Rows;
 use super::retention::{Cut, Look, Trimmed};
 use super::sqlite::database::{Database, Said};
 use super::sqlite::errors::{ReadError, WriteError};
-use super::{Page, PageSize, RoomKey, Stored, Wanted};
+use super::{Page, PageSize, RoomIds, RoomKey, Stored, Wanted};
 use crate::chat::RoomName;
 
 /// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
@@ -70,14 +70,14 @@ pub(super) enum Reply {
 }
 
 pub(super) struct Newest {
-    pub(super) last_id: u64,
+    pub(super) ids: RoomIds,
     pub(super) messages: Vec<Stored>,
 }
 
 /// What the thread works on: a [`Database`], or what a test makes of it.
 pub(super) trait Store: Send + 'static {
     fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError>;
-    fn last_id(&mut self, room: &str) -> Result<u64, ReadError>;
+    fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError>;
     fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError>;
     fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, ReadError>;
     fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError>;
@@ -243,9 +243,9 @@ impl<S: Store> Writer<S> {
     }
 
     fn newest_of(&mut self, room: &str) -> Result<Newest, ReadError> {
-        let last_id = self.store.last_id(room)?;
+        let ids = self.store.ids(room)?;
         let messages = self.store.newest(room, self.newest)?.messages;
-        Ok(Newest { last_id, messages })
+        Ok(Newest { ids, messages })
     }
 
     /// One slice.
@@ -270,8 +270,8 @@ impl Store for Database {
         Database::append(self, batch, ids)
     }
 
-    fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
-        Database::last_id(self, room)
+    fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError> {
+        Database::ids(self, room)
     }
 
     fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError> {

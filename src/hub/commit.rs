@@ -27,8 +27,8 @@ impl<S: Socket> Hub<S> {
                     }
                 }
                 Outcome::Refused(speaker) => self.send_error(speaker, Problem::HistoryUnavailable),
-                Outcome::Opened { last_id, newest } => {
-                    self.rooms.opened(room, last_id, newest.iter().map(Stored::as_message));
+                Outcome::Opened { ids, newest } => {
+                    self.rooms.opened(room, ids, newest.iter().map(Stored::as_message));
                 }
                 Outcome::Came(id) => self.enter(id, now.moment),
                 Outcome::Renamed(id) => self.rename(id, now.moment),

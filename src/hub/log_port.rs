@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::chat::position::Epoch;
 use crate::chat::{Name, RoomName};
 use crate::history::{Condition, Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use crate::moment::Now;
@@ -84,6 +85,11 @@ impl LogPort {
     /// Whether older messages than those of a room's tail can be read.
     pub(super) fn reach(&self) -> Reach {
         self.history.reach()
+    }
+
+    /// Which log it is.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.history.epoch()
     }
 
     /// How well what is put in is kept.

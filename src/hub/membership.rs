@@ -8,8 +8,7 @@ use log::info;
 use super::peers::{Arrival, Departed, Membership, NOWHERE, Newcomer, PeerId};
 use super::rooms::{Opened, Past, TooManyRooms, append_event};
 use super::{Hub, Socket};
-use crate::chat::command::message_id;
-use crate::chat::event::ResetReason;
+use crate::chat::position::Position;
 use crate::chat::problem::Problem;
 use crate::chat::room::News;
 use crate::chat::roster::Unavailable;
@@ -36,11 +35,11 @@ impl<S: Socket> Hub<S> {
         let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, CloseReason::TooManyRooms, now) };
         let mut problems = Vec::new();
         let since = visit.since.and_then(|since| {
-            let since = message_id(&since);
-            if since.is_none() {
+            let since = since.parse::<Position>();
+            if since.is_err() {
                 problems.push(Problem::BadSince);
             }
-            since
+            since.ok()
         });
         let name = match visit.name.as_deref().map(Name::chosen) {
             None => None,
@@ -78,7 +77,7 @@ impl<S: Socket> Hub<S> {
         &mut self,
         id: PeerId,
         room: RoomKey,
-        (wanted, since): (Option<Name>, Option<u64>),
+        (wanted, since): (Option<Name>, Option<Position>),
         mut problems: Vec<Problem>,
         now: Moment,
     ) -> Name {
@@ -146,10 +145,11 @@ impl<S: Socket> Hub<S> {
             self.greet(id);
         }
         if let Past::Afresh(reason) = past {
-            if reason == ResetReason::Unknown {
+            let since = since.map_or(0, |since| since.id);
+            if self.rooms.get(room).is_some_and(|state| since > state.last_id()) {
                 problems.push(Problem::SinceInFuture);
             }
-            let reached = catch_up.map(|catch_up| catch_up.reached).or(since).unwrap_or_default();
+            let reached = catch_up.map_or(since, |catch_up| catch_up.reached);
             self.tell(id, |last| Event::Reset { last, since: reached, reason });
         }
         let frames = match past {
@@ -353,11 +353,12 @@ mod tests {
 
     use super::super::Readiness;
     use super::*;
+    use crate::chat::position::Epoch;
     use crate::door::OriginPolicy;
     use crate::door::Pages;
     use crate::door::{EchoService, Health, Site};
     use crate::history::memory::Memory;
-    use crate::history::{History, Outcome, PageSize, Pressure, Reach, Wanted};
+    use crate::history::{History, Outcome, PageSize, Pressure, Reach, RoomIds, Wanted};
     use crate::limits::Limits;
     use crate::moment::Now;
 
@@ -370,10 +371,16 @@ mod tests {
 
     impl History<PeerId> for Rc<RefCell<Slow>> {
         fn open(&mut self, room: RoomKey, _name: &RoomName) {
-            self.borrow_mut().ready.push_back((room, Outcome::Opened { last_id: 1_000, newest: Vec::new() }));
+            self.borrow_mut()
+                .ready
+                .push_back((room, Outcome::Opened { ids: RoomIds::up_to(1_000), newest: Vec::new() }));
         }
 
         fn forget(&mut self, _room: RoomKey) {}
+
+        fn epoch(&self) -> Epoch {
+            Epoch(1)
+        }
 
         fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
             match entry {

@@ -21,8 +21,9 @@ use super::rooms::{Past, append_event};
 use super::{Hub, Socket};
 use crate::chat::Event;
 use crate::chat::event::{ResetReason, Told};
+use crate::chat::position::Position;
 use crate::chat::visit::Verbosity;
-use crate::history::{Page, PageSize, RoomKey, Stored, Wanted};
+use crate::history::{Page, PageSize, RoomIds, RoomKey, Stored, Wanted};
 use crate::limits::Limits;
 use crate::limits::fixed::{PAGE_MESSAGES, PAGES_AT_ONCE, PIECES_PER_TURN};
 use crate::moment::Moment;
@@ -68,8 +69,12 @@ impl<S: Socket> Hub<S> {
         // One that is gone already is waited for at the door: its going comes next.
         let Some((room, since, _)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
-        let past = since.map_or(Past::Newest, |since| state.missed(since, self.log.reach(), &self.limits));
-        self.bring(id, past, now);
+        let (past, after) = match since.map(|since| state.find(since, self.log.epoch())) {
+            None => (Past::Newest, 0),
+            Some(Ok(after)) => (state.missed(after, self.log.reach(), &self.limits), after),
+            Some(Err(reason)) => (Past::Afresh(reason), 0),
+        };
+        self.bring(id, after, past, now);
     }
 
     /// What a newcomer missed has been found, or not: the messages after `after`.
@@ -79,10 +84,13 @@ impl<S: Socket> Hub<S> {
         let past = match page {
             None => Past::Afresh(ResetReason::Unreadable),
             Some(page) => {
-                let is_unbroken = page.messages.iter().zip(after + 1..).all(|(message, id)| message.id == id);
+                let RoomIds { base, last, .. } = state.ids();
                 let reached = page.messages.last().map_or(after, |last| last.id);
-                let is_all = !page.more && reached == state.last_id();
-                if !is_unbroken || (page.messages.is_empty() && !is_all) {
+                let is_unbroken = page.messages.iter().zip(after + 1..).all(|(message, id)| message.id == id);
+                // Before the base, ids jump where those of the room do. At the base itself there is no message.
+                let follows = !page.is_cut && (is_unbroken || after < base);
+                let is_all = !page.more;
+                if !follows || (is_all && reached != last && last != base) {
                     Past::Afresh(ResetReason::Gone)
                 } else {
                     let mut frames = Vec::new();
@@ -94,7 +102,7 @@ impl<S: Socket> Hub<S> {
                 }
             }
         };
-        self.bring(id, past, now);
+        self.bring(id, after, past, now);
     }
 
     /// Those who have read most of the last piece are sent the next.
@@ -104,18 +112,15 @@ impl<S: Socket> Hub<S> {
             let Some((room, _, Some(CatchUp { reached, .. }))) = self.newcomer(id) else { continue };
             let Some(state) = self.rooms.get(room) else { continue };
             let past = state.missed(reached, self.log.reach(), &self.limits);
-            self.bring(id, past, now);
+            self.bring(id, reached, past, now);
         }
     }
 
-    /// A newcomer is sent this, and takes its seat if it is the last that it missed.
-    fn bring(&mut self, id: PeerId, past: Past, now: Moment) {
-        let Some((_, since, catch_up)) = self.newcomer(id) else { return };
+    /// A newcomer that has everything up to `after` is sent this, and takes its seat if it is the last that it missed.
+    fn bring(&mut self, id: PeerId, after: u64, past: Past, now: Moment) {
+        let Some((.., catch_up)) = self.newcomer(id) else { return };
         match past {
-            Past::Older => {
-                let reached = catch_up.map(|catch_up| catch_up.reached).or(since);
-                self.page_requests.push(id, Wanted::After(reached.unwrap_or_default()));
-            }
+            Past::Older => self.page_requests.push(id, Wanted::After(after)),
             Past::Piece { frames, reached } => {
                 if catch_up.is_none() {
                     self.greet(id);
@@ -131,7 +136,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Of somebody who is on the way in: the room, what it asked for, and how far it has come.
-    fn newcomer(&mut self, id: PeerId) -> Option<(RoomKey, Option<u64>, Option<CatchUp>)> {
+    fn newcomer(&mut self, id: PeerId) -> Option<(RoomKey, Option<Position>, Option<CatchUp>)> {
         let slot = self.peers.get(id)?;
         match slot.arrival.as_deref() {
             Some(Arrival::Joining(newcomer)) if slot.membership == Membership::Joining => {
@@ -162,7 +167,8 @@ impl<S: Socket> Hub<S> {
             message_bytes: self.limits.message.max_message_bytes,
             presence_members: self.limits.presence_members,
         };
-        let welcome = Event::Welcome { name: &name, online, users: state.room.users(), last, limits };
+        let epoch = self.log.epoch();
+        let welcome = Event::Welcome { name: &name, online, users: state.room.users(), last, epoch, limits };
         slot.connection.queue.append_own(|out| append_event(out, welcome, &room));
     }
 

@@ -8,9 +8,10 @@ use slab::Slab;
 use super::peers::PeerId;
 use super::share::Share;
 use crate::chat::event::ResetReason;
+use crate::chat::position::{Epoch, Position};
 use crate::chat::visit::Verbosity;
 use crate::chat::{Event, Message, Room, RoomName};
-use crate::history::{PageSize, Reach, RoomKey};
+use crate::history::{PageSize, Reach, RoomIds, RoomKey};
 use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
@@ -47,8 +48,8 @@ pub(super) struct RoomState {
     scrollback: Scrollback,
     /// What may be said in it.
     pub(super) share: Share,
-    /// The id of the newest message that anybody has been sent; 0 before the first.
-    last_id: u64,
+    /// Where the ids stand of the messages that anybody has been sent.
+    ids: RoomIds,
     /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
     newest: Option<Rc<[u8]>>,
     /// Connections that are in it, on their way in, or on their way out.
@@ -130,7 +131,7 @@ impl Rooms {
             quiet_members: 0,
             scrollback: Scrollback::new(limits.kept),
             share: Share::default(),
-            last_id: 0,
+            ids: RoomIds::default(),
             newest: None,
             visitors: 1,
             is_stirred: false,
@@ -157,9 +158,9 @@ impl Rooms {
     }
 
     /// A room's past, as the history knows it.
-    pub(super) fn opened<'a>(&mut self, key: RoomKey, last_id: u64, newest: impl Iterator<Item = Message<'a>>) {
+    pub(super) fn opened<'a>(&mut self, key: RoomKey, ids: RoomIds, newest: impl Iterator<Item = Message<'a>>) {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
-        state.last_id = last_id;
+        state.ids = ids;
         let before = state.scrollback.bytes();
         let mut frame = Vec::new();
         for message in newest {
@@ -220,7 +221,7 @@ impl Rooms {
         if state.quiet_members > 0 {
             state.messages_only.bytes.extend_from_slice(frame);
         }
-        state.last_id = message.id;
+        state.ids = state.ids.followed_by(message.id);
         state.newest = None;
         self.kept_bytes = self.kept_bytes + after - before;
     }
@@ -375,9 +376,14 @@ impl RoomState {
         }
     }
 
+    /// Where the ids stand of the messages that anybody has been sent.
+    pub(super) fn ids(&self) -> RoomIds {
+        self.ids
+    }
+
     /// The id of the newest message that anybody has been sent; 0 before the first.
     pub(super) fn last_id(&self) -> u64 {
-        self.last_id
+        self.ids.last
     }
 
     #[cfg(debug_assertions)]
@@ -385,12 +391,30 @@ impl RoomState {
         self.visitors
     }
 
+    /// Whether the stream goes on for one who comes back with that, in a log of this epoch.
+    pub(super) fn find(&self, position: Position, epoch: Epoch) -> Result<u64, ResetReason> {
+        let RoomIds { first, base, last } = self.ids;
+        let Position { epoch: of, id } = position;
+        match of {
+            _ if of.is_some_and(|of| of != epoch) => Err(ResetReason::Epoch),
+            _ if id > last => Err(ResetReason::Unknown),
+            // It is before the first message, so it can only mean all of them.
+            _ if id == 0 => Ok(first),
+            // In this epoch the ids of the room have begun anew, for what it had was forgotten.
+            Some(_) if id < first => Err(ResetReason::Gone),
+            None if id < first => Err(ResetReason::Unknown),
+            // There, or on the way to another id that nobody has any more.
+            None if id < base => Err(ResetReason::Epoch),
+            Some(_) | None => Ok(id),
+        }
+    }
+
     /// What somebody is to be sent next who has everything up to the message `after`.
     pub(super) fn missed(&self, after: u64, reach: Reach, limits: &Limits) -> Past {
-        let Some(missed) = self.last_id.checked_sub(after) else { return Past::Afresh(ResetReason::Unknown) };
-        // Ids rise by one, so so many are missing, and the newest of them is the newest that there is.
-        match usize::try_from(missed) {
-            Ok(missed) if missed <= self.scrollback.len() => {
+        // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
+        let missed = self.ids.last.checked_sub(after).filter(|_| after >= self.ids.base);
+        match missed.map(usize::try_from) {
+            Some(Ok(missed)) if missed <= self.scrollback.len() => {
                 let all = self.scrollback.newest(missed, usize::MAX);
                 if all.len() <= limits.past_bytes() {
                     return Past::Missed(Rc::from(all));
@@ -413,7 +437,11 @@ impl RoomState {
 
     /// The messages before the one with that id, as far as the scrollback goes.
     pub(super) fn before(&self, id: u64, size: PageSize) -> Before<'_> {
-        let skipped = usize::try_from((self.last_id + 1).saturating_sub(id)).unwrap_or(usize::MAX);
+        // Below the base, ids do not say how many messages there are.
+        if id <= self.ids.base {
+            return Before { newest_first: Vec::new(), more: false };
+        }
+        let skipped = usize::try_from((self.ids.last + 1).saturating_sub(id)).unwrap_or(usize::MAX);
         let mut bytes = 0;
         let mut newest_first = Vec::new();
         for frame in self.scrollback.newest_first(skipped) {

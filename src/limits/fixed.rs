@@ -150,6 +150,16 @@ pub const PAGES_AT_ONCE: usize = 2;
 /// millisecond.
 pub const PIECES_PER_TURN: usize = 16;
 
+/// Ids that a room leaves out where its log may have lost its end: more than can have been given and lost, by far, though the
+/// clock be wrong. 2^53 ids have room for two million such places.
+pub const IDS_LEFT_OUT: u64 = 1 << 32;
+
+/// The ids of a room begin below half of what JavaScript counts exactly (2^53): a clock gets there in the year 2112.
+pub const FIRST_IDS_BELOW: u64 = 1 << 52;
+
+/// Pages of the write-ahead log, of 4 KiB, at which it is folded into the file: what SQLite does by itself.
+pub const FOLD_AT_PAGES: u64 = 1_000;
+
 // ---- Memory -----------------------------------------------------------------------------------------------------------
 
 /// What `--history memory` keeps, in one room or in all together.

@@ -177,8 +177,9 @@ impl Checker {
     /// Those whose own rows are good.
     fn rooms(&mut self, connection: &Connection, version: usize) -> rusqlite::Result<Vec<(RoomRow, Box<str>)>> {
         let sql = match version {
-            1 => "SELECT id, last_id, NULL, last_id, NULL, name FROM room ORDER BY id",
-            _ => "SELECT id, last_id, oldest, unchecked, checksum, name FROM room ORDER BY id",
+            1 => "SELECT id, last_id, NULL, last_id, NULL, name, 0, 0 FROM room ORDER BY id",
+            2 => "SELECT id, last_id, oldest, unchecked, checksum, name, 0, 0 FROM room ORDER BY id",
+            _ => "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room ORDER BY id",
         };
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -220,38 +221,41 @@ impl Checker {
         let mut one = connection.prepare(&format!("{columns} = ?2"))?;
         let ids = room.ids(connection)?;
         let mut damaged: Vec<(u64, u64)> = Vec::new();
-        let (mut good, mut next, mut searched) = (0, ids.start, 0);
+        let (mut good, mut searched) = (0, 0);
         let mut is_damaged = |first: u64, last: u64| match damaged.last_mut() {
             Some((_, end)) if *end + 1 == first => *end = last,
             _ => damaged.push((first, last)),
         };
-        while next < ids.end && searched < MOST_SEARCHED {
-            let mut rows = from.query((room.id, next))?;
-            while let Some(row) = readable(rows.next())?.flatten() {
-                let Some(id) = id_of(row).filter(|id| (next..ids.end).contains(id)) else { break };
-                if id > next {
-                    is_damaged(next, id - 1);
+        for run in room.runs(connection, ids.clone())? {
+            let mut next = run.start;
+            while next < run.end && searched < MOST_SEARCHED {
+                let mut rows = from.query((room.id, next))?;
+                while let Some(row) = readable(rows.next())?.flatten() {
+                    let Some(id) = id_of(row).filter(|id| (next..run.end).contains(id)) else { break };
+                    if id > next {
+                        is_damaged(next, id - 1);
+                    }
+                    next = id + 1;
+                    if room.message(row).is_some() {
+                        good += 1;
+                    } else {
+                        is_damaged(id, id);
+                    }
                 }
-                next = id + 1;
-                if room.message(row).is_some() {
-                    good += 1;
-                } else {
-                    is_damaged(id, id);
+                // Where it cannot go on: on to the next id that has a row.
+                while next < run.end && searched < MOST_SEARCHED {
+                    searched += 1;
+                    let found = one.query_row((room.id, next), |row| Ok(id_of(row))).optional();
+                    if readable(found)?.flatten().flatten() == Some(next) {
+                        break;
+                    }
+                    is_damaged(next, next);
+                    next += 1;
                 }
             }
-            // Where it cannot go on: on to the next id that has a row.
-            while next < ids.end && searched < MOST_SEARCHED {
-                searched += 1;
-                let found = one.query_row((room.id, next), |row| Ok(id_of(row))).optional();
-                if readable(found)?.flatten().flatten() == Some(next) {
-                    break;
-                }
-                is_damaged(next, next);
-                next += 1;
+            if next < run.end {
+                is_damaged(next, run.end - 1);
             }
-        }
-        if next < ids.end {
-            is_damaged(next, ids.end - 1);
         }
         let strays = readable(connection.query_row(STRAYS, (room.id, ids.start, ids.end), |row| row.get::<_, u64>(0)))?;
         if let Some(strays @ 1..) = strays {

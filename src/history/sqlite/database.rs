@@ -17,17 +17,22 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::errors::{Lost, OpenError, ReadError, WriteError};
+use super::end_mark::{Doing, EndMark};
+use super::errors::{self, Lost, OpenError, ReadError, WriteError};
 use super::file_watch::{FileWatch, Log};
+use super::lineage::{self, Lineage};
+use super::log_end::LogEnd;
 use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
 use super::trimming::{self, Progress};
 use super::{log_end, tourists};
 use crate::chat::Kind;
+use crate::chat::position::Epoch;
 use crate::history::retention::{Cut, Look, Trimmed};
-use crate::history::{Page, PageSize};
+use crate::history::{Page, PageSize, RoomIds};
+use crate::limits::fixed::FOLD_AT_PAGES;
 
-/// Bytes to which the write-ahead log is cut when it is folded into the file. SQLite does that at 1,000 pages, which
+/// Bytes to which the write-ahead log is cut when it is folded into the file. That is done at 1,000 pages, which
 /// are 4 MB; only a batch that is larger makes it grow further, until the next time.
 const WAL_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -36,11 +41,26 @@ const WAL_BYTES: u64 = 4 * 1024 * 1024;
 pub struct Database {
     path: Box<Path>,
     connection: Connection,
+    /// Dropped behind the connection: it speaks of the file as that leaves it.
+    mark: EndMark,
+    lineage: Lineage,
+    in_file: InFile,
+    is_continued: bool,
     trimmed: Progress,
     watch: FileWatch,
     /// The last batch could not be written.
     has_failed: bool,
     lost_batches: u64,
+}
+
+/// Whether the lineage is in the file. While it is not, no mark is written, and so the next daemon begins anew as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InFile {
+    Yes,
+    /// The disk was full at the start: it comes before the first batch.
+    NotYet,
+    /// Its page is damaged.
+    Never,
 }
 
 /// What outlives a loss of power. That the daemon is killed costs nothing with either.
@@ -81,11 +101,28 @@ impl Database {
         self.lost_batches
     }
 
+    /// The file is as the last daemon has left it, or new. If not, ids jump, and the epoch is another.
+    #[must_use]
+    pub fn is_continued(&self) -> bool {
+        self.is_continued
+    }
+
+    /// Which log this is.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.lineage.epoch)
+    }
+
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
     ///
     /// # Errors
     /// [`OpenError`]. A file that is not a history is left as it is.
     pub fn open(path: &Path, durability: Durability) -> Result<Database, OpenError> {
+        Database::open_at(path, durability, None)
+    }
+
+    /// The same at another time than it is: microseconds since 1970.
+    fn open_at(path: &Path, durability: Durability, now_us: Option<u64>) -> Result<Database, OpenError> {
         // A name like `:memory:` or `file:x?mode=ro` would mean something to SQLite; with a `/` in front it does not.
         let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
         // SQLite would make it for everybody to read. It gives the write-ahead log the permissions of the file.
@@ -109,10 +146,16 @@ impl Database {
         // Used by one thread at a time, as the compiler sees to.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
-        Database::new(connection.map_err(|error| OpenError::from_sqlite(&path, &error))?, &path, durability)
+        let connection = connection.map_err(|error| OpenError::from_sqlite(&path, &error))?;
+        Database::new(connection, &path, durability, now_us)
     }
 
-    fn new(mut connection: Connection, path: &Path, durability: Durability) -> Result<Database, OpenError> {
+    fn new(
+        mut connection: Connection,
+        path: &Path,
+        durability: Durability,
+        now_us: Option<u64>,
+    ) -> Result<Database, OpenError> {
         let cannot = |error| OpenError::from_sqlite(path, &error);
         // SQLite opens for reading what cannot be written, and says nothing.
         if connection.is_readonly(c"main").map_err(cannot)? {
@@ -127,20 +170,42 @@ impl Database {
         };
         // The first look has read the log into memory, and nothing has been written yet.
         let lost_batches = log_end::lost_batches(path);
+        let is_as_left = lost_batches == 0 && EndMark::is_as_left(path);
+        let mark = EndMark::take(path).map_err(|error| OpenError::from_io(path, &error))?;
         // Only now: this writes.
         set_up(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
         if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
             return Err(OpenError::Corrupt(path.into()));
         }
-        Ok(Database {
+        let before = Lineage::read(&connection).map_err(cannot)?;
+        let kept = before.filter(|_| is_as_left);
+        let lineage = match kept {
+            Some(lineage) => lineage,
+            None => {
+                let now_us = now_us.map_or_else(|| lineage::now_us(&connection), Ok).map_err(cannot)?;
+                Lineage::begin(before, now_us, &connection).map_err(cannot)?
+            }
+        };
+        let mut database = Database {
             path: path.into(),
             connection,
+            mark,
+            lineage,
+            in_file: if kept.is_some() { InFile::Yes } else { InFile::NotYet },
+            is_continued: kept.is_some() || behind == 0,
             trimmed: Progress::default(),
             watch: FileWatch::new(path),
             has_failed: false,
             lost_batches,
-        })
+        };
+        // A disk that is full just now is no reason not to begin.
+        match database.save_lineage() {
+            Ok(()) | Err(WriteError::Full(_)) => {}
+            Err(error) => return Err(OpenError::System(path.into(), error.to_string().into())),
+        }
+        database.left();
+        Ok(database)
     }
 
     /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`, in the same order.
@@ -149,13 +214,13 @@ impl Database {
     /// [`WriteError`]. Then `ids` is as it was, and the next batch is given those ids.
     pub fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
         let before = ids.len();
-        let written = self.is_in_place().and_then(|()| {
-            rows::insert(&mut self.connection, batch, ids).map_err(|error| {
+        let written = self.is_in_place().and_then(|()| self.save_lineage()).and_then(|()| {
+            rows::insert(&mut self.connection, batch, ids, self.lineage).map_err(|error| {
                 ids.truncate(before);
                 self.not_written(&error)
             })
         });
-        self.watch.left();
+        self.left();
         self.has_failed = written.is_err();
         written
     }
@@ -172,19 +237,19 @@ impl Database {
             let tried =
                 tourists::reserved(&self.connection).and_then(|number| tourists::reserve(&self.connection, number));
             tried.map_err(|error| self.not_written(&error))?;
-            self.watch.left();
+            self.left();
             self.has_failed = false;
         }
         Ok(())
     }
 
-    /// The newest id that was ever given in the room, though all its messages may be gone; 0 if there was none.
+    /// Where the ids of the room stand, though all its messages may be gone.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
+    pub fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError> {
         let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
-        Ok(room.map_or(0, |room| room.last_id))
+        Ok(room.map_or(RoomIds::default(), |room| room.ids_in(self.lineage)))
     }
 
     /// The newest of the messages with ids below `before`, or else the newest of all: as many as fit in `size`, but one
@@ -196,8 +261,7 @@ impl Database {
         self.read(room, Order::Falling, 0..before.unwrap_or(u64::MAX), size)
     }
 
-    /// The oldest of the messages with ids above `since`, with the limits of [`Database::read_before`]. That the first
-    /// is not `since + 1` means that those between were deleted.
+    /// The oldest of the messages with ids above `since`, with the limits of [`Database::read_before`].
     ///
     /// # Errors
     /// [`ReadError`]
@@ -210,8 +274,9 @@ impl Database {
         let page = RoomRow::find(connection, room).and_then(|row| {
             let Some(row) = row else { return Ok(Page::default()) };
             let ids = row.ids(connection)?;
+            let is_cut = order == Order::Rising && wanted.start.max(row.first + 1) < ids.start;
             let range = ids.start.max(wanted.start)..ids.end.min(wanted.end);
-            row.read(connection, room, (range, order), size)
+            row.read(connection, room, (range, order), size).map(|page| Page { is_cut, ..page })
         });
         page.map_err(|error| self.not_read(&error))
     }
@@ -224,7 +289,7 @@ impl Database {
     pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
         self.is_in_place()?;
         let trimmed = trimming::delete(&mut self.connection, &mut self.trimmed, cut);
-        self.watch.left();
+        self.left();
         trimmed.map_err(|error| self.not_written(&error))
     }
 
@@ -243,7 +308,7 @@ impl Database {
     pub fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
         self.is_in_place()?;
         let reserved = tourists::reserve(&self.connection, number);
-        self.watch.left();
+        self.left();
         reserved.map_err(|error| self.not_written(&error))
     }
 
@@ -262,7 +327,7 @@ impl Database {
     pub fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
         self.is_in_place()?;
         let kept = trimming::keep_look(&mut self.connection, look);
-        self.watch.left();
+        self.left();
         kept.map_err(|error| self.not_written(&error))
     }
 
@@ -287,8 +352,66 @@ impl Database {
         renewed.map_err(|error| self.not_written(&error))
     }
 
+    /// A file that is not as the last daemon has left it begins anew. That is on the disk, and in the file itself, before
+    /// anything is said: so the next daemon knows of it, whatever becomes of the write-ahead log.
+    fn save_lineage(&mut self) -> Result<(), WriteError> {
+        if self.in_file != InFile::NotYet {
+            return Ok(());
+        }
+        let saved = self
+            .lineage
+            .save(&self.connection)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        self.watch.folded();
+        self.in_file = match saved {
+            Ok(()) => InFile::Yes,
+            Err(error) if errors::is_damage(&error) => InFile::Never,
+            Err(error) => return Err(self.not_written(&error)),
+        };
+        Ok(())
+    }
+
+    /// After whatever may have changed the files: notes how they are left. A log that has become long is folded.
+    fn left(&mut self) {
+        self.watch.left();
+        self.note(Doing::Logging);
+        let pages = self.log_pages();
+        if pages.logged >= FOLD_AT_PAGES && pages.folded < pages.logged {
+            self.fold();
+        }
+    }
+
+    /// Copies what is in the write-ahead log to the file. The next batch overwrites the log. SQLite does not do it by itself:
+    /// while it is done, the mark has to say so.
+    fn fold(&mut self) {
+        self.note(Doing::Folding);
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        self.watch.left();
+        self.note(Doing::Logging);
+    }
+
+    fn note(&mut self, doing: Doing) {
+        if self.in_file == InFile::Yes {
+            let log = self.log_end(self.log_pages());
+            self.mark.note(doing, log);
+        }
+    }
+
+    fn log_pages(&self) -> LogPages {
+        let pages = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").and_then(|mut statement| {
+            statement.query_row([], |row| Ok(LogPages { logged: row.get(1)?, folded: row.get(2)? }))
+        });
+        pages.unwrap_or_default()
+    }
+
+    /// What of the log is not in the file: nothing, if all of it is.
+    fn log_end(&self, pages: LogPages) -> Option<LogEnd> {
+        (pages.folded < pages.logged).then(|| LogEnd::at(&self.path, pages.logged)).flatten()
+    }
+
     /// Moves what is in the write-ahead log to the file. If that cannot be done now, it is tried again the next time.
     fn fold_log(&mut self) {
+        self.fold();
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.watch.folded();
     }
@@ -318,7 +441,22 @@ impl Drop for Database {
             // If it cannot be set, there is nothing else that could be done.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
+        if lost.is_ok() {
+            // What is left for the connection to do changes nothing in the file.
+            self.fold();
+            if self.in_file == InFile::Yes && self.log_end(self.log_pages()).is_none() {
+                self.mark.ends_in_order();
+            }
+        }
     }
+}
+
+/// Pages of the write-ahead log.
+#[derive(Debug, Clone, Copy, Default)]
+struct LogPages {
+    logged: u64,
+    /// Of those, such as are in the file.
+    folded: u64,
 }
 
 /// The lock is taken with the first look into the file, and held for as long as the connection lives.
@@ -345,6 +483,8 @@ fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
 fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+    // See `Database::fold`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let synchronous = match durability {
         Durability::Normal => "NORMAL",
         Durability::Full => "FULL",
@@ -355,9 +495,10 @@ fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs::File;
     use std::io::{BufRead, BufReader, Write};
     use std::num::NonZeroU64;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::path::PathBuf;
     use std::process::{Command, Stdio};
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -389,6 +530,22 @@ mod tests {
         fn wal(&self) -> PathBuf {
             self.0.join("history.db-wal")
         }
+
+        fn mark(&self) -> PathBuf {
+            self.0.join("history.db-end")
+        }
+
+        /// These files are copies of others: the mark is made to speak of them, as it did of those.
+        fn speaks_for_itself(&self) {
+            let mark = fs::read_to_string(self.mark()).unwrap();
+            let [file, log] = [self.file(), self.wal()].map(|path| fs::metadata(path).unwrap());
+            let mut words: Vec<String> = mark.split_ascii_whitespace().map(str::to_owned).collect();
+            words[3] = file.ino().to_string();
+            words[4] = file.ctime().to_string();
+            words[5] = file.ctime_nsec().to_string();
+            words[6] = log.ino().to_string();
+            fs::write(self.mark(), format!("{:255}\n", words.join(" "))).unwrap();
+        }
     }
 
     impl Drop for Folder {
@@ -397,8 +554,17 @@ mod tests {
         }
     }
 
+    impl Database {
+        fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
+            // As it is in the file, though the room goes on elsewhere.
+            let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
+            Ok(room.map_or(0, |room| room.last_id))
+        }
+    }
+
+    /// At the beginning of time, so that the ids of a new file begin with 1.
     fn open(folder: &Folder) -> Database {
-        Database::open(&folder.file(), Durability::Normal).unwrap()
+        Database::open_at(&folder.file(), Durability::Normal, Some(0)).unwrap()
     }
 
     fn said<'a>(room: &'a str, text: &'a str) -> Said<'a> {
@@ -476,7 +642,7 @@ mod tests {
             name: Name::from_stored(said.name),
             text: said.text.into(),
         });
-        assert_eq!(page, Page { messages: expected.into(), more: false });
+        assert_eq!(page, Page { messages: expected.into(), more: false, is_cut: false });
     }
 
     fn sent_bytes(room: &str, message: &Stored) -> usize {
@@ -522,7 +688,7 @@ mod tests {
             database.read_after("r", u64::MAX, size(9, 99)),
             database.read_before("nowhere", None, size(9, 99)),
         ] {
-            assert_eq!(page, Ok(Page { messages: Vec::new(), more: false }));
+            assert_eq!(page, Ok(Page { messages: Vec::new(), more: false, is_cut: false }));
         }
     }
 
@@ -694,7 +860,7 @@ mod tests {
     fn a_second_daemon_is_refused_while_the_first_is_there() {
         let folder = Folder::new();
         let first = open(&folder);
-        let refused = Database::open(&folder.file(), Durability::Full).unwrap_err();
+        let refused = Database::open_at(&folder.file(), Durability::Full, Some(0)).unwrap_err();
         assert_eq!(refused, OpenError::InUse(folder.file().into()));
         drop(first);
         open(&folder);
@@ -717,7 +883,7 @@ mod tests {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.ends_with("holding")), "the child has begun");
-        let refused = Database::open(&folder.file(), Durability::Normal).unwrap_err();
+        let refused = Database::open_at(&folder.file(), Durability::Normal, Some(0)).unwrap_err();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(refused, OpenError::InUse(folder.file().into()), "a lock between processes");
@@ -729,7 +895,7 @@ mod tests {
     #[ignore = "the other process of a_daemon_that_is_killed_leaves_its_messages_and_no_lock"]
     fn hold_the_file_until_killed() {
         let Some(path) = std::env::var_os("ROOMD_TEST_FILE") else { return };
-        let mut database = Database::open(Path::new(&path), Durability::Normal).unwrap();
+        let mut database = Database::open_at(Path::new(&path), Durability::Normal, Some(0)).unwrap();
         append(&mut database, &[said("r", "kept")]);
         std::io::stdout().write_all(b"holding\n").unwrap();
         // Ends with the parent, if nobody kills it.
@@ -743,11 +909,11 @@ mod tests {
         let at = |name: &str| folder.0.join(name);
         fs::write(at("text"), "To whom it may concern. ".repeat(400)).unwrap();
         sql(&at("foreign"), "CREATE TABLE bookmarks (url TEXT)");
-        drop(Database::open(&at("newer"), Durability::Normal).unwrap());
-        sql(&at("newer"), "PRAGMA user_version = 3");
-        drop(Database::open(&at("incomplete"), Durability::Normal).unwrap());
+        drop(Database::open_at(&at("newer"), Durability::Normal, Some(0)).unwrap());
+        sql(&at("newer"), "PRAGMA user_version = 4");
+        drop(Database::open_at(&at("incomplete"), Durability::Normal, Some(0)).unwrap());
         sql(&at("incomplete"), "DROP TABLE message");
-        drop(Database::open(&at("cut"), Durability::Normal).unwrap());
+        drop(Database::open_at(&at("cut"), Durability::Normal, Some(0)).unwrap());
         fs::write(at("cut"), &fs::read(at("cut")).unwrap()[..4_100]).unwrap();
         std::os::unix::fs::symlink("nowhere/file", at("link")).unwrap();
         std::os::unix::fs::symlink("loop", at("loop")).unwrap();
@@ -761,10 +927,10 @@ mod tests {
             ("incomplete", OpenError::Corrupt),
             ("cut", OpenError::Corrupt),
             ("foreign", OpenError::Foreign),
-            ("newer", |path| OpenError::Newer(path, 3)),
+            ("newer", |path| OpenError::Newer(path, 4)),
         ] {
             let before = fs::read(at(name)).ok();
-            let error = Database::open(&at(name), Durability::Normal).unwrap_err();
+            let error = Database::open_at(&at(name), Durability::Normal, Some(0)).unwrap_err();
             let path: Box<Path> = std::path::absolute(at(name)).unwrap().into();
             assert_eq!(error, expected(path.clone()));
             let sentence = error.to_string();
@@ -782,7 +948,7 @@ mod tests {
         fs::create_dir(at("disk")).unwrap();
         std::os::unix::fs::symlink("disk/second", at("first")).unwrap();
         std::os::unix::fs::symlink("third", at("disk/second")).unwrap();
-        let mut database = Database::open(&at("first"), Durability::Normal).unwrap();
+        let mut database = Database::open_at(&at("first"), Durability::Normal, Some(0)).unwrap();
         append(&mut database, &[said("lobby", "hello")]);
         let metadata = fs::symlink_metadata(at("disk/third")).unwrap();
         assert!(metadata.is_file());
@@ -790,7 +956,7 @@ mod tests {
         assert!(at("disk/third-wal").exists() && !at("first-wal").exists(), "beside the file, not beside the link");
         assert!(fs::symlink_metadata(at("first")).unwrap().is_symlink());
         drop(database);
-        let mut again = Database::open(&at("first"), Durability::Normal).unwrap();
+        let mut again = Database::open_at(&at("first"), Durability::Normal, Some(0)).unwrap();
         assert_eq!(again.last_id("lobby"), Ok(1));
     }
 
@@ -800,7 +966,7 @@ mod tests {
         drop(open(&folder));
         // Root may write to any file, so SQLite is told.
         let connection = Connection::open_with_flags(folder.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let refused = Database::new(connection, &folder.file(), Durability::Normal).unwrap_err();
+        let refused = Database::new(connection, &folder.file(), Durability::Normal, Some(0)).unwrap_err();
         assert_eq!(refused, OpenError::ReadOnly(folder.file().into()));
     }
 
@@ -812,7 +978,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_may_read_the_file_and_its_log() {
+    fn only_the_owner_may_read_the_file_and_what_lies_beside_it() {
         let folder = Folder::new();
         let mut database = open(&folder);
         append(&mut database, &[said("r", "secret")]);
@@ -822,7 +988,7 @@ mod tests {
             files.push(entry.file_name());
         }
         files.sort();
-        assert_eq!(files, ["history.db", "history.db-wal"]);
+        assert_eq!(files, ["history.db", "history.db-end", "history.db-wal"]);
     }
 
     #[test]
@@ -883,7 +1049,7 @@ mod tests {
     fn survive(folder: &Folder, truth: &[Page; 2], damage: &str, bytes: &[u8]) -> Option<usize> {
         fs::write(folder.file(), bytes).unwrap();
         let checked = check::check(&folder.file()).map(|report| report.faults);
-        let mut database = match Database::open(&folder.file(), Durability::Normal) {
+        let mut database = match Database::open_at(&folder.file(), Durability::Normal, Some(0)) {
             Ok(database) => database,
             Err(OpenError::Corrupt(_) | OpenError::Foreign(_) | OpenError::Newer(..)) => {
                 assert!(!matches!(checked, Ok(0)), "{damage}: not found by the check");
@@ -895,7 +1061,8 @@ mod tests {
         assert!(checked.is_ok_and(|faults| faults >= damaged as u64), "{damage}: {damaged} not all found by the check");
         match try_append(&mut database, &[said("a", "goes on"), said("new", "room")]) {
             Ok(ids) => {
-                assert_eq!(ids, [truth[0].messages.len() as u64 + 1, 1], "{damage}");
+                let next = truth[0].messages.len() as u64 + 1;
+                assert!(ids[0] >= next && ids[1] > 0, "{damage}: {ids:?}");
                 let newest = database.read_before("a", None, size(1, 999)).unwrap();
                 assert!(texts(&newest) == ["goes on"] || newest.messages[0].kind == Kind::Damaged, "{damage}");
             }
@@ -973,7 +1140,8 @@ mod tests {
         let page = database.read_before("r", None, ALL).unwrap();
         assert_eq!(texts(&page), ["first", "second", crate::chat::event::DAMAGED]);
         assert_eq!((page.messages[2].kind, page.messages[2].unix_ms), (Kind::Damaged, 1_000));
-        assert_eq!(append(&mut database, &[said("r", "goes on")]), [4]);
+        // Somebody has written to the file, so its ids jump.
+        assert!(append(&mut database, &[said("r", "goes on")])[0] > 4);
         assert_eq!(texts(&database.read_after("r", 3, ALL).unwrap()), ["goes on"]);
     }
 
@@ -1004,7 +1172,7 @@ mod tests {
             bytes[page * 4_096..(page + 1) * 4_096].fill(0);
             fs::write(folder.file(), bytes).unwrap();
             let _ = fs::remove_file(folder.wal());
-            let Ok(mut database) = Database::open(&folder.file(), Durability::Normal) else { continue };
+            let Ok(mut database) = Database::open_at(&folder.file(), Durability::Normal, Some(0)) else { continue };
             let (mut rooms, mut damaged_rooms) = (0, 0);
             for _ in 0..20 {
                 let trimmed = database.trim(beyond(1)).unwrap();
@@ -1078,6 +1246,194 @@ mod tests {
             assert!(last_id < 20 && lost > 0, "byte {at}: the last is {last_id}, {lost} lost");
             assert!(last_id + lost >= 19, "byte {at}: the last is {last_id}, {lost} lost");
         }
+    }
+
+    /// What the ids of the room are for the next daemon, and what it gives: the epoch, the base, the next id.
+    fn next_daemon(folder: &Folder) -> (Epoch, u64, u64) {
+        let mut database = open(folder);
+        let base = database.ids("r").unwrap().base;
+        (database.epoch(), base, append(&mut database, &[said("r", "next")])[0])
+    }
+
+    /// A daemon that has said `batches` messages in batches of one, and is killed. Gives its epoch, and how long the
+    /// write-ahead log was after each.
+    fn killed_after(folder: &Folder, batches: usize) -> (Epoch, Vec<u64>) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("history::sqlite::database::tests::say_until_killed")
+            .env("ROOMD_TEST_FILE", folder.file())
+            .env("ROOMD_TEST_BATCHES", batches.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let told = lines.find_map(|line| line.split_once("told ").map(|(_, told)| told.to_owned())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut numbers = told.split(' ').map(|number| number.parse().unwrap());
+        (Epoch(numbers.next().unwrap()), numbers.collect())
+    }
+
+    #[test]
+    #[ignore = "the other process of killed_after"]
+    fn say_until_killed() {
+        let Some(path) = std::env::var_os("ROOMD_TEST_FILE") else { return };
+        let batches: usize = std::env::var("ROOMD_TEST_BATCHES").unwrap().parse().unwrap();
+        let mut database = Database::open_at(Path::new(&path), Durability::Normal, Some(0)).unwrap();
+        let mut told = format!("told {}", database.epoch().0);
+        let wal = log_end::log_path(Path::new(&path));
+        for nth in 0..batches {
+            append(&mut database, &[said("r", &nth.to_string())]);
+            told += &format!(" {}", fs::metadata(&wal).unwrap().len());
+        }
+        std::io::stdout().write_all(format!("{told}\n").as_bytes()).unwrap();
+        // Ends with the parent, if nobody kills it.
+        let _ = std::io::stdin().read_line(&mut String::new());
+        std::process::exit(0);
+    }
+
+    #[test]
+    fn after_an_orderly_end_and_after_a_kill_ids_go_on_in_the_same_epoch() {
+        let folder = Folder::new();
+        let (epoch, _) = killed_after(&folder, 2);
+        assert_eq!(next_daemon(&folder), (epoch, 0, 3), "after a kill");
+        assert_eq!(next_daemon(&folder), (epoch, 0, 4), "after an orderly end");
+        // Long enough for the log to be folded several times.
+        let (again, ends) = killed_after(&folder, 1_500);
+        assert!(ends.is_sorted() && ends[1_499] < 1_500 * 2 * 4_096, "the log was folded, and begun anew");
+        assert_eq!(again, epoch);
+        assert_eq!(next_daemon(&folder), (epoch, 0, 1_505));
+    }
+
+    /// The disk as it was some moments before: whatever is missing, no id that may have been given comes again.
+    #[test]
+    fn a_write_ahead_log_that_is_cut_at_any_length_is_never_taken_for_the_whole() {
+        let folder = Folder::new();
+        let (epoch, ends) = killed_after(&folder, 6);
+        let whole = [folder.file(), folder.wal(), folder.mark()].map(|path| fs::read(&path).unwrap());
+        let last = *ends.last().unwrap();
+        assert_eq!(whole[1].len() as u64, last);
+        let cuts = (0..last).step_by(1_009).chain(ends.iter().flat_map(|end| [end - 1, *end, end + 1]));
+        let mut found = std::collections::BTreeSet::new();
+        for cut in cuts.filter(|cut| *cut < last) {
+            // In place, so that these are the very files; only the time of the file says that it was written to.
+            let before = Folder::new();
+            for (path, bytes) in [before.file(), before.wal(), before.mark()].iter().zip(&whole) {
+                fs::write(path, bytes).unwrap();
+            }
+            before.speaks_for_itself();
+            assert!(EndMark::is_as_left(&before.file()), "the whole log is as it was left");
+            File::options().write(true).open(before.wal()).unwrap().set_len(cut).unwrap();
+            let (other, base, next) = next_daemon(&before);
+            let is_there = ends.iter().filter(|end| **end <= cut).count() as u64;
+            // Without its first message, the room itself is not there.
+            assert_eq!(base, if is_there == 0 { 0 } else { next - 1 }, "cut at {cut}");
+            assert!(other != epoch && next > 6, "cut at {cut}: {next}");
+            found.insert(is_there);
+            // The one after that goes on with what the first has begun.
+            assert_eq!(next_daemon(&before), (other, next - 1, next + 1), "cut at {cut}");
+        }
+        assert_eq!(found.len(), 6, "of different ends: {found:?}");
+    }
+
+    #[test]
+    fn a_file_that_was_put_back_copied_or_deleted_begins_anew() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &[said("r", "x"); 3]);
+        drop(database);
+        let all = || [folder.file(), folder.mark()].map(|path| (path.clone(), fs::read(&path).unwrap()));
+        let backup = all();
+        let (epoch, _, next) = next_daemon(&folder);
+        assert_eq!(next, 4);
+        let mut known = vec![epoch];
+        let mut highest = next;
+        for (what, how) in [
+            ("the file alone is overwritten", &backup[..1]),
+            ("the file and the mark are overwritten", &backup[..]),
+            ("both are, once more", &backup[..]),
+        ] {
+            for (path, bytes) in how {
+                fs::write(path, bytes).unwrap();
+            }
+            let (epoch, base, next) = next_daemon(&folder);
+            assert!(!known.contains(&epoch) && base >= highest && next == base + 1, "{what}: {base} {highest}");
+            known.push(epoch);
+            // The clock stands still at the beginning of time here: only what is in the file keeps ids apart.
+            highest = 4;
+        }
+        // Another file at its place, and the same once more.
+        for _ in 0..2 {
+            let bytes = fs::read(folder.file()).unwrap();
+            fs::remove_file(folder.file()).unwrap();
+            fs::write(folder.file(), bytes).unwrap();
+            let (epoch, base, next) = next_daemon(&folder);
+            assert!(!known.contains(&epoch) && base > highest && next == base + 1);
+            (highest, _) = (next, known.push(epoch));
+        }
+        fs::remove_file(folder.mark()).unwrap();
+        let (epoch, base, next) = next_daemon(&folder);
+        assert!(!known.contains(&epoch) && base > highest, "without a mark");
+        (highest, _) = (next, known.push(epoch));
+        fs::rename(folder.file(), folder.0.join("elsewhere")).unwrap();
+        fs::rename(folder.0.join("elsewhere"), folder.file()).unwrap();
+        let (epoch, base, _) = next_daemon(&folder);
+        assert!(!known.contains(&epoch) && base > highest, "away, and back");
+        fs::remove_file(folder.file()).unwrap();
+        assert!(!known.contains(&next_daemon(&folder).0), "deleted");
+    }
+
+    /// By the time, for nothing else is left.
+    #[test]
+    fn ids_of_a_new_file_lie_above_those_of_one_that_was_deleted() {
+        let folder = Folder::new();
+        let at = |now_us| Database::open_at(&folder.file(), Durability::Normal, Some(now_us)).unwrap();
+        let first = append(&mut at(5_000_000), &[said("r", "x"); 3]);
+        assert_eq!(first, [5_000_001, 5_000_002, 5_000_003]);
+        fs::remove_file(folder.file()).unwrap();
+        assert_eq!(append(&mut at(6_000_000), &[said("r", "x"), said("new", "x")]), [6_000_001, 6_000_001]);
+        // One that was put back goes on above both, whatever the clock says.
+        assert!(append(&mut Database::open(&folder.file(), Durability::Normal).unwrap(), &[said("r", "x")])[0] > 0);
+        let late = u64::MAX;
+        fs::remove_file(folder.file()).unwrap();
+        assert_eq!(append(&mut at(late), &[said("r", "x")]), [(1 << 52) + 1], "JavaScript counts on from there");
+    }
+
+    #[test]
+    fn what_was_said_before_ids_jumped_is_read_with_what_was_said_after_and_deleted_in_its_order() {
+        let folder = Folder::new();
+        append(&mut open(&folder), &["a", "b", "c"].map(|text| said("r", text)));
+        let mut jumped = Vec::new();
+        for text in ["d", "e"] {
+            fs::remove_file(folder.mark()).unwrap();
+            let mut database = open(&folder);
+            let ids = database.ids("r").unwrap();
+            assert_eq!((ids.first, ids.base), (0, ids.last), "nothing has been said since");
+            jumped.extend(append(&mut database, &[said("r", text), said("r", text)]));
+            assert_eq!(jumped[jumped.len() - 2], ids.base + 1);
+        }
+        let mut database = open(&folder);
+        let all = database.read_after("r", 0, ALL).unwrap();
+        assert_eq!((texts(&all), all.is_cut), (vec!["a", "b", "c", "d", "d", "e", "e"], false));
+        assert!(all.messages.iter().all(|message| message.kind == Kind::Message), "nothing in a gap is damaged");
+        let page = database.read_before("r", None, size(4, 9_999)).unwrap();
+        assert_eq!((texts(&page), page.more), (vec!["d", "d", "e", "e"], true));
+        let page = database.read_before("r", Some(jumped[1]), size(3, 9_999)).unwrap();
+        assert_eq!((texts(&page), page.more), (vec!["b", "c", "d"], true));
+        assert_eq!(texts(&database.read_after("r", 2, size(2, 9_999)).unwrap()), ["c", "d"]);
+        drop(database);
+        let report = check::check(&folder.file()).unwrap();
+        assert!(report.faults == 0 && report.text.contains("7 messages"), "{}", report.text);
+        let mut database = open(&folder);
+        for (keep, expected) in [(5, &["c", "d", "d", "e", "e"][..]), (4, &["d", "d", "e", "e"]), (1, &["e"])] {
+            trim_all(&mut database, keep_messages(keep), 0);
+            let all = database.read_after("r", 0, ALL).unwrap();
+            assert_eq!((texts(&all), all.is_cut), (expected.to_vec(), true));
+        }
+        let gaps: u64 = database.connection.query_row("SELECT count(*) FROM gap", [], |row| row.get(0)).unwrap();
+        assert_eq!(gaps, 0, "what is before the first message is none");
+        assert_eq!(append(&mut database, &[said("r", "f")]), [jumped[3] + 1]);
     }
 
     #[test]
@@ -1215,7 +1571,7 @@ mod tests {
         std::mem::forget(database);
         let copy = folder.0.join("copy.db");
         fs::copy(&aside, &copy).unwrap();
-        let mut copy = Database::open(&copy, Durability::Normal).unwrap();
+        let mut copy = Database::open_at(&copy, Durability::Normal, Some(0)).unwrap();
         assert_eq!(texts(&copy.read_before("r", None, ALL).unwrap()), ["a"]);
     }
 
@@ -1379,6 +1735,12 @@ mod tests {
             self.rooms.get(&room).map_or(0, |(last_id, _)| *last_id)
         }
 
+        /// The oldest that is kept, or else the next.
+        fn oldest_id(&self, room: usize) -> u64 {
+            let next = if self.rooms.contains_key(&room) { self.last_id(room) + 1 } else { 0 };
+            self.messages(room).next().map_or(next, |message| message.id)
+        }
+
         fn messages(&self, room: usize) -> impl DoubleEndedIterator<Item = &Stored> {
             self.rooms.get(&room).into_iter().flat_map(|(_, messages)| messages)
         }
@@ -1394,7 +1756,11 @@ mod tests {
             let bytes = |count: usize| matching[..count].iter().map(|message| sent_bytes(room, message)).sum::<usize>();
             let fits = |&count: &usize| count <= size.messages && (count <= 1 || bytes(count) <= size.bytes);
             let count = (0..=matching.len()).rev().find(fits).unwrap();
-            Page { messages: matching[..count].iter().copied().cloned().collect(), more: count < matching.len() }
+            Page {
+                messages: matching[..count].iter().copied().cloned().collect(),
+                more: count < matching.len(),
+                is_cut: false,
+            }
         }
     }
 
@@ -1448,7 +1814,8 @@ mod tests {
                         let expected = Model::newest(ROOMS[room], older, size(limit, max_bytes));
                         prop_assert_eq!(database.read_before(ROOMS[room], Some(id), size(limit, max_bytes)), Ok(expected));
                         let newer = model.messages(room).filter(|message| message.id > id);
-                        let expected = Model::page(ROOMS[room], newer, size(limit, max_bytes));
+                        let is_cut = id + 1 < model.oldest_id(room);
+                        let expected = Page { is_cut, ..Model::page(ROOMS[room], newer, size(limit, max_bytes)) };
                         prop_assert_eq!(database.read_after(ROOMS[room], id, size(limit, max_bytes)), Ok(expected));
                     }
                 }

@@ -6,8 +6,10 @@
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: usize = 32;
@@ -23,17 +25,77 @@ pub(super) fn log_path(path: &Path) -> PathBuf {
     log.into()
 }
 
+/// How far a log has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogEnd {
+    /// Which file it is.
+    pub(super) inode: u64,
+    /// Which round through it: other numbers in each.
+    pub(super) salts: [u32; 2],
+    /// Pages up to the end of the last transaction.
+    pub(super) frames: u64,
+}
+
+impl LogEnd {
+    /// How far that of the database at `path` can be read. None if there is none.
+    pub(super) fn of(path: &Path) -> Option<LogEnd> {
+        let log = File::open(log_path(path)).ok()?;
+        let inode = log.metadata().ok()?.ino();
+        let Scan { salts, frames, .. } = scan(BufReader::new(log)).ok()?;
+        Some(LogEnd { inode, salts: salts?, frames })
+    }
+
+    /// How far it has come, when the number of pages is known.
+    pub(super) fn at(path: &Path, frames: u64) -> Option<LogEnd> {
+        let mut log = File::open(log_path(path)).ok()?;
+        let mut header = [0; HEADER_BYTES];
+        fill(&mut log, &mut header).ok().filter(|is_whole| *is_whole)?;
+        let [.., salt_0, salt_1, _, _] = numbers::<8>(&header);
+        Some(LogEnd { inode: log.metadata().ok()?.ino(), salts: [salt_0, salt_1], frames })
+    }
+
+    /// It has all that is in the other.
+    pub(super) fn reaches(self, other: LogEnd) -> bool {
+        (self.inode, self.salts) == (other.inode, other.salts) && self.frames >= other.frames
+    }
+
+    pub(super) fn from_words(words: &[&str]) -> Option<LogEnd> {
+        let [inode, salt_0, salt_1, frames] = words else { return None };
+        let salts = [salt_0.parse().ok()?, salt_1.parse().ok()?];
+        Some(LogEnd { inode: inode.parse().ok()?, salts, frames: frames.parse().ok()? })
+    }
+}
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LogEnd { inode, salts: [salt_0, salt_1], frames } = self;
+        write!(formatter, "{inode} {salt_0} {salt_1} {frames}")
+    }
+}
+
 /// Transactions in the log of the database at `path` that were committed and that SQLite will not read, for they lie
 /// behind a damaged page. Each is a batch of messages. To be asked before the database is opened, which may overwrite them.
 pub(super) fn lost_batches(path: &Path) -> u64 {
     // A log that cannot be read is not for us to tell of: SQLite cannot read it either.
-    File::open(log_path(path)).and_then(|log| lost_in(BufReader::new(log))).unwrap_or(0)
+    File::open(log_path(path)).and_then(|log| scan(BufReader::new(log))).map_or(0, |scan| scan.lost)
 }
 
-fn lost_in(mut log: impl Read) -> io::Result<u64> {
+/// What a log is found to hold.
+#[derive(Default)]
+struct Scan {
+    /// None if there is no header.
+    salts: Option<[u32; 2]>,
+    /// Pages up to the end of the last transaction that can be read.
+    frames: u64,
+    /// Transactions behind that which were committed.
+    lost: u64,
+}
+
+fn scan(mut log: impl Read) -> io::Result<Scan> {
+    let mut found = Scan::default();
     let mut header = [0; HEADER_BYTES];
     if !fill(&mut log, &mut header)? {
-        return Ok(0);
+        return Ok(found);
     }
     let [magic, _version, page_bytes, _sequence, salt_0, salt_1, sum_0, sum_1] = numbers(&header);
     let mut sum = Checksum { numbers: (0, 0), is_big_endian: magic == MAGIC + 1 };
@@ -43,8 +105,10 @@ fn lost_in(mut log: impl Read) -> io::Result<u64> {
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
     // Where the header itself is damaged, the first page tells of which round it is.
     let mut salts = is_whole.then_some([salt_0, salt_1]);
-    let mut lost = 0;
+    found.salts = salts;
+    let mut count = 0;
     while fill(&mut log, &mut frame)? {
+        count += 1;
         let [_page, pages_after_commit, frame_salt_0, frame_salt_1, sum_0, sum_1] = numbers(&frame);
         // Those of an earlier round through the file have other salts; a hole has none.
         let frame_salts = [frame_salt_0, frame_salt_1];
@@ -53,9 +117,13 @@ fn lost_in(mut log: impl Read) -> io::Result<u64> {
         sum.add(&frame[..8]);
         sum.add(&frame[FRAME_HEADER_BYTES..]);
         is_whole &= is_of_this_round && sum.numbers == (sum_0, sum_1);
-        lost += u64::from(!is_whole && is_of_this_round && pages_after_commit > 0);
+        let is_end = is_of_this_round && pages_after_commit > 0;
+        if is_whole && is_end {
+            found.frames = count;
+        }
+        found.lost += u64::from(!is_whole && is_end);
     }
-    Ok(lost)
+    Ok(found)
 }
 
 /// False when there is not so much.

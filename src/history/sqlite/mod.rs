@@ -1,17 +1,21 @@
 //! The store in a file of SQLite: all that knows SQL is here.
 //!
 //! `database` is the file and what is asked of it; `schema` its tables and their versions; `rows` writes and reads them;
-//! `trimming` and `surplus` delete what is beyond the limits; `counters` and `tourists` keep numbers; `file_watch` and
-//! `log_end` find out whether the file and its write-ahead log are what they were; `check` is `roomd check`; `errors` says
+//! `trimming` and `surplus` delete what is beyond the limits; `runs` is where ids jump, and
+//! `lineage` why; `counters` and `tourists` keep numbers; `file_watch` looks whether the file is still there, `end_mark` and
+//! `log_end` whether it and its write-ahead log are what the last daemon has left; `check` is `roomd check`; `errors` says
 //! each failure in one sentence.
 
 pub mod check;
 mod counters;
 pub mod database;
+mod end_mark;
 pub mod errors;
 mod file_watch;
+mod lineage;
 mod log_end;
 mod rows;
+mod runs;
 mod schema;
 mod surplus;
 mod tourists;

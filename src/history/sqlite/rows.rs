@@ -13,12 +13,13 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
 
 use super::database::Said;
 use super::errors;
+use super::lineage::Lineage;
 use crate::chat::{Kind, Name};
 use crate::history::{Page, PageSize, Stored};
 
-const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum FROM room WHERE name = ?1";
+const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE name = ?1";
 const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
-const SAVE_ROOM: &str = "UPDATE room SET last_id = ?2, oldest = ?3, checksum = ?4 WHERE id = ?1";
+const SAVE_ROOM: &str = "UPDATE room SET last_id = ?2, oldest = ?3, base = ?4, first = ?5, checksum = ?6 WHERE id = ?1";
 const INSERT: &str =
     "INSERT INTO message (room, id, unix_ms, kind, name, text, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const READ_DOWN: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message
@@ -41,6 +42,10 @@ pub(super) struct RoomRow {
     pub(super) oldest: Option<u64>,
     /// Messages up to this id are of an older roomd, and have no checksum.
     pub(super) unchecked: u64,
+    /// Its ids rise by one from behind this on; see `runs`.
+    pub(super) base: u64,
+    /// The lowest base that it ever had. No id up to here was given.
+    pub(super) first: u64,
 }
 
 /// In which order messages are wanted.
@@ -60,24 +65,26 @@ impl RoomRow {
         rows.next()?.map(|row| RoomRow::checked(row, name)).transpose()
     }
 
-    fn find_or_make(connection: &Connection, name: &str) -> rusqlite::Result<RoomRow> {
+    fn find_or_make(connection: &Connection, name: &str, lineage: Lineage) -> rusqlite::Result<RoomRow> {
         if let Some(room) = RoomRow::find(connection, name)? {
             return Ok(room);
         }
         let id = connection.prepare_cached(NEW_ROOM)?.query_row([name], |row| row.get(0))?;
-        Ok(RoomRow { id, last_id: 0, oldest: Some(1), unchecked: 0 })
+        Ok(RoomRow::begin(id, lineage.base()))
     }
 
-    /// Out of the columns `id, last_id, oldest, unchecked, checksum`.
+    /// Out of the columns `id, last_id, oldest, unchecked, checksum, name, base, first`.
     pub(super) fn checked(row: &Row<'_>, name: &str) -> rusqlite::Result<RoomRow> {
-        let room = RoomRow { id: row.get(0)?, last_id: row.get(1)?, oldest: row.get(2)?, unchecked: row.get(3)? };
+        let (id, last_id, oldest, unchecked) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let room = RoomRow { id, last_id, oldest, unchecked, base: row.get(6)?, first: row.get(7)? };
         let is_good = match row.get::<_, Option<i64>>(4)? {
             Some(checksum) => checksum == room.checksum(name),
             // It has never been written by a roomd that knows checksums.
             None => room.unchecked > 0,
         };
-        let first = room.oldest.unwrap_or(1);
-        if is_good && room.unchecked <= room.last_id && (1..=room.last_id + 1).contains(&first) {
+        let oldest = room.oldest.unwrap_or(1);
+        let is_ordered = room.unchecked <= room.last_id && room.first <= room.base && room.base <= room.last_id;
+        if is_good && is_ordered && (room.first + 1..=room.last_id + 1).contains(&oldest) {
             Ok(room)
         } else {
             Err(errors::damage("the row of a room"))
@@ -85,13 +92,19 @@ impl RoomRow {
     }
 
     pub(super) fn save(&self, connection: &Connection, name: &str) -> rusqlite::Result<()> {
-        let columns = (self.id, self.last_id, self.oldest, self.checksum(name));
+        let (base, first) = (clamped(self.base), clamped(self.first));
+        let columns = (self.id, self.last_id, self.oldest, base, first, self.checksum(name));
         connection.prepare_cached(SAVE_ROOM)?.execute(columns).map(|_| ())
     }
 
     fn checksum(&self, name: &str) -> i64 {
         let oldest = self.oldest.map_or(-1, clamped);
-        checksum(&[self.id, clamped(self.last_id), oldest, clamped(self.unchecked)], &[name])
+        let numbers = [self.id, clamped(self.last_id), oldest, clamped(self.unchecked)];
+        match (self.base, self.first) {
+            // As before there were bases.
+            (0, 0) => checksum(&numbers, &[name]),
+            (base, first) => checksum(&numbers, &[name, &format!("{base} {first}")]),
+        }
     }
 
     /// The ids that there must be.
@@ -123,11 +136,15 @@ impl RoomRow {
         let mut statement = connection.prepare_cached(sql)?;
         let mut scan =
             Scan { room: self, rows: Some(statement.query((self.id, clamped(range.start), clamped(range.end)))?) };
+        let runs = self.runs(connection, range)?.into_iter();
+        let ids: Box<dyn Iterator<Item = u64>> = match order {
+            Order::Rising => Box::new(runs.flatten()),
+            Order::Falling => Box::new(runs.rev().flat_map(Iterator::rev)),
+        };
         let mut page = Page::default();
         let mut bytes = 0_usize;
         let mut event = Vec::new();
-        for nth in 0..range.end.saturating_sub(range.start) {
-            let id = if order == Order::Rising { range.start + nth } else { range.end - 1 - nth };
+        for id in ids {
             if page.messages.len() >= size.messages {
                 page.more = true;
                 break;
@@ -236,6 +253,7 @@ pub(super) fn insert<'a>(
     connection: &mut Connection,
     batch: impl Iterator<Item = Said<'a>>,
     ids: &mut Vec<u64>,
+    lineage: Lineage,
 ) -> rusqlite::Result<()> {
     // Given up when it is dropped, and so wherever an error leaves this function.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -246,7 +264,11 @@ pub(super) fn insert<'a>(
         for Said { room: room_name, name, unix_ms, kind, text } in batch {
             let room = match rooms.entry(room_name) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(RoomRow::find_or_make(&transaction, room_name)?),
+                Entry::Vacant(entry) => {
+                    let mut room = RoomRow::find_or_make(&transaction, room_name, lineage)?;
+                    room.go_on(&transaction, lineage)?;
+                    entry.insert(room)
+                }
             };
             room.last_id += 1;
             let (id, unix_ms, number) = (clamped(room.last_id), clamped(unix_ms), number_of(kind));
@@ -277,7 +299,7 @@ fn checksum_of_message(room: i64, id: i64, unix_ms: i64, kind: i64, name: &str, 
 
 /// CRC-32: whatever happens within four bytes changes it, and of other damage one in four thousand million escapes. It is
 /// against decay, not against people: who can write to the file can write another checksum.
-fn checksum(numbers: &[i64; 4], texts: &[&str]) -> i64 {
+pub(super) fn checksum(numbers: &[i64; 4], texts: &[&str]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     let mut head = [0; 40];
     // The length of the first text, so that no letter can go from one to the other.

@@ -11,8 +11,7 @@ const APPLICATION_ID: i32 = 0x726f_6f6d;
 /// The way from an empty file to the present tables, a step for each version: version n has the first n behind it. A
 /// step that was released is never changed; what is to be different is a new step at the end.
 ///
-/// `room`: a row is made at a room's first message and never removed, because `last_id` is what keeps an id from being
-/// given twice.
+/// `room`: a row is made at a room's first message. Its `last_id` is what keeps an id from being given twice.
 ///
 /// `message`: the rows of a room lie together, in the order of their ids, in the tree of the key itself: a page of
 /// history is one search and a few neighbouring pages of the file. With a rowid the rows would lie in the order of
@@ -23,6 +22,10 @@ const APPLICATION_ID: i32 = 0x726f_6f6d;
 /// the lowest id of a room that was not deleted on purpose: every id from there to `last_id` has a row, or is damaged.
 /// `unchecked` is the last id from before that version, whose rows have no checksum. The step reads no message, so it takes
 /// as long for a large file as for a small one, and is not stopped by damage. `counter`: see `tourists`.
+///
+/// Version 3: `log` has one row, see `lineage`. The ids of a room rise by one from behind its `base` on, where they have
+/// jumped last; its `first` base is that of its first message. `gap`: the ids `first..next` of a room have no rows; see
+/// `runs`. The row of a room goes when the whole room is forgotten.
 pub(super) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE room (
@@ -51,9 +54,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE room ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE room ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE gap (
+        room INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        next INTEGER NOT NULL,
+        PRIMARY KEY (room, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE log (
+        id INTEGER PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        forgotten INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
-const ALL_ROOMS: &str = "SELECT id, last_id, oldest, unchecked, checksum, name FROM room ORDER BY id";
+const ALL_ROOMS: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room ORDER BY id";
 
 /// Whose database a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,8 +34,8 @@ const LEAST_PIECE_BYTES: u64 = 64 * 1024;
 const ROW_BYTES: u64 = 32;
 
 const ROOMS: &str =
-    "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
-const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id = ?1";
+    "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE id = ?1";
 const ROOMS_WITH_MESSAGES: &str = "SELECT count(*) FROM room WHERE last_id >= ifnull(oldest, 1)";
 const LENGTHS: &str = "SELECT id, octet_length(text) + octet_length(name) FROM message
     WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id LIMIT ?4";
@@ -170,7 +170,7 @@ fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>)
 
 fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Option<Weighed>> {
     let ids = room.ids(connection)?;
-    let count = ids.end.saturating_sub(ids.start);
+    let count = room.count(connection, ids.clone())?;
     if count == 0 {
         return Ok(None);
     }
@@ -221,11 +221,12 @@ fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_byte
     if bytes == 0 {
         end = last;
     }
+    let messages = room.count(&transaction, ids.start..end)?;
     if end > ids.start {
         transaction.prepare_cached(DELETE)?.execute((id, clamped(end)))?;
-        room.oldest = Some(end);
+        room.has_lost(&transaction, end)?;
         room.save(&transaction, &name)?;
         transaction.commit()?;
     }
-    Ok(Piece { messages: end.saturating_sub(ids.start), bytes, is_last: end >= last })
+    Ok(Piece { messages, bytes, is_last: end >= last })
 }

@@ -20,7 +20,7 @@ const LOOK_UNIX_MS: &str = "look_unix_ms";
 const LOOK_WATCHED_MS: &str = "look_watched_ms";
 
 const ROOMS: &str =
-    "SELECT id, last_id, oldest, unchecked, checksum, name FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
+    "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
 const FIRST_YOUNG: &str = "SELECT id FROM message WHERE room = ?1 AND id < ?2 AND unix_ms >= ?3 ORDER BY id LIMIT 1";
 const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 
@@ -153,7 +153,7 @@ fn delete_of_room(
     let most = ids.start.saturating_add(allowed);
     let mut end = ids.start;
     if let Some(messages) = cut.beyond_messages {
-        end = end.max(ids.end.saturating_sub(messages.get()));
+        end = end.max(room.newest(connection, ids.clone(), messages.get())?);
     }
     if let Some(unix_ms) = cut.said_before_unix_ms {
         let mut statement = connection.prepare_cached(FIRST_YOUNG)?;
@@ -161,10 +161,11 @@ fn delete_of_room(
         end = end.max(rows.next()?.map_or(Ok(most.min(ids.end)), |row| row.get(0))?);
     }
     let end = end.min(most);
+    let messages = room.count(connection, ids.start..end)?;
     if end > ids.start {
         connection.prepare_cached(DELETE)?.execute((room.id, clamped(end)))?;
-        room.oldest = Some(end);
+        room.has_lost(connection, end)?;
         room.save(connection, name)?;
     }
-    Ok(Deleted { messages: end.saturating_sub(ids.start), is_cut: end == most && most < ids.end })
+    Ok(Deleted { messages, is_cut: end == most && most < ids.end })
 }

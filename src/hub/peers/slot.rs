@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 
 use super::super::Socket;
+use crate::chat::position::Position;
 use crate::chat::problem::Problem;
 use crate::chat::visit::Verbosity;
 use crate::chat::{Name, Seat};
@@ -66,7 +67,7 @@ pub(in crate::hub) struct Newcomer {
     /// Claimed in the room.
     pub(in crate::hub) name: Name,
     /// The last message that it has, if it came back.
-    pub(in crate::hub) since: Option<u64>,
+    pub(in crate::hub) since: Option<Position>,
     /// How far it has come in a past that is too long to be sent at once.
     pub(in crate::hub) catch_up: Option<CatchUp>,
     /// What it is told once it is in.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use roomd::chat::RoomName;
+use roomd::chat::position::Epoch;
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
@@ -27,6 +28,9 @@ impl List {
     /// Where somebody stands who has all up to that id, when so many have been said. With an id from another life of
     /// the room, or from the future, that is nowhere; just before the first message is place 0.
     pub(crate) fn place(&self, id: u64, said: usize) -> Option<usize> {
+        if id == 0 {
+            return Some(0);
+        }
         let before_first = if said == 0 { 0 } else { self.first_id - 1 };
         let place = usize::try_from(id.checked_sub(before_first)?).ok()?;
         (place <= said).then_some(place)
@@ -121,7 +125,8 @@ impl Record {
 
     fn note(&mut self, key: RoomKey, outcome: &Outcome<'_, PeerId>) {
         let opening = self.open.get_mut(&key).expect("nothing comes back of a room that is not open");
-        if let Outcome::Opened { last_id, newest } = outcome {
+        if let Outcome::Opened { ids, newest } = outcome {
+            let last_id = &ids.last;
             assert!(!std::mem::replace(&mut opening.is_opened, true), "a room is opened once");
             if *last_id == 0 {
                 self.lists.push(List::default());
@@ -231,6 +236,10 @@ impl History<PeerId> for Recorder {
         assert_eq!((opening.visitors, opening.under_way), (0, 0), "{} is still in use", opening.name);
         record.met.insert(if opening.is_opened { "a room forgotten" } else { "a room forgotten before it was opened" });
         self.inner.forget(key);
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 
     fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {

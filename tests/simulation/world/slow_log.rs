@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
+use roomd::chat::position::Epoch;
 use roomd::chat::{Kind, Name, RoomName};
-use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomKey, Stored, Wanted};
+use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
 
@@ -110,6 +111,7 @@ impl SlowLog {
             return None;
         }
         let kept = self.disk.entry(self.rooms.get(&read.room)?.name.clone()).or_default();
+        let kept_last = kept.last_id;
         let is_wanted = |message: &&Stored| match read.wanted {
             Wanted::After(id) => message.id > id,
             Wanted::Before(id) => message.id < id,
@@ -133,7 +135,11 @@ impl SlowLog {
             let name = room.name.clone();
             self.damage(&name, &mut messages);
         }
-        Some(Page { messages, more })
+        let is_cut = match read.wanted {
+            Wanted::After(id) => messages.first().map_or(kept_last > id, |first| first.id != id + 1),
+            Wanted::Before(_) => false,
+        };
+        Some(Page { messages, more, is_cut })
     }
 }
 
@@ -161,6 +167,10 @@ impl History<PeerId> for SlowLog {
         self.rooms.remove(&key);
         self.reads.retain(|read| read.room != key);
         self.count();
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(1)
     }
 
     fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
@@ -215,7 +225,7 @@ impl History<PeerId> for SlowLog {
         }
         let kept = self.disk.entry(name).or_default();
         let outcome = match waiting {
-            Waiting::Open => Outcome::Opened { last_id: kept.last_id, newest },
+            Waiting::Open => Outcome::Opened { ids: RoomIds::up_to(kept.last_id), newest },
             Waiting::Said { speaker, .. } if self.is_failing => Outcome::Refused(speaker),
             Waiting::Said { name, unix_ms, kind, text, .. } => {
                 kept.last_id += 1;

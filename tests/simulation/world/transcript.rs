@@ -123,7 +123,7 @@ impl Transcript {
                     "a reset comes before the past, or in the middle of a long one: {text}"
                 );
                 assert!(self.is_quiet || last == session.last || session.is_catching_up, "{text}");
-                assert!(["gone", "unknown", "unreadable"].contains(&&*word("reason")), "{text}");
+                assert!(["gone", "unknown", "epoch", "unreadable"].contains(&&*word("reason")), "{text}");
                 session.is_reset = true;
                 session.heard_before_reset = session.messages.len();
             }

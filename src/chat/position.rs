@@ -1,0 +1,92 @@
+//! A place in a room's stream, as a client says it when it comes back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::command::message_id;
+
+/// Which log an id is of. A log gets a new one when it is made, and whenever it may have lost its end: then ids that
+/// somebody remembers may be of messages that it does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epoch(pub u64);
+
+/// Everything up to this message its owner has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Of which log; a client may leave that out.
+    pub epoch: Option<Epoch>,
+    /// The message; 0 is before the first.
+    pub id: u64,
+}
+
+/// It is neither `ID` nor `EPOCH-ID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPosition;
+
+/// Hexadecimal digits of an epoch.
+const MOST_DIGITS: usize = 16;
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:012x}", self.0)
+    }
+}
+
+impl Serialize for Epoch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for Position {
+    type Err = NoPosition;
+
+    fn from_str(text: &str) -> Result<Position, NoPosition> {
+        let (epoch, id) = match text.split_once('-') {
+            None => (None, text),
+            Some((epoch, id)) => (Some(parse_epoch(epoch).ok_or(NoPosition)?), id),
+        };
+        message_id(id).map(|id| Position { epoch, id }).ok_or(NoPosition)
+    }
+}
+
+/// Not by the parser of the standard library alone: that takes a sign.
+fn parse_epoch(text: &str) -> Option<Epoch> {
+    let is_one = (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_an_id_or_an_epoch_and_an_id() {
+        let with = |epoch, id| Ok(Position { epoch, id });
+        let longest = "f".repeat(MOST_DIGITS);
+        for (text, expected) in [
+            ("0", with(None, 0)),
+            ("18446744073709551615", with(None, u64::MAX)),
+            ("1a-17", with(Some(Epoch(26)), 17)),
+            ("00000000001A-17", with(Some(Epoch(26)), 17)),
+            (&format!("{longest}-0"), with(Some(Epoch(u64::MAX)), 0)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        let written = Epoch(26).to_string();
+        assert_eq!((&*written, format!("{written}-17").parse()), ("00000000001a", with(Some(Epoch(26)), 17)));
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        let too_long = format!("{}-1", "0".repeat(MOST_DIGITS + 1));
+        for text in [
+            "", "-", "-1", "1-", "--1", "1--1", "1-2-3", "+1-2", "1-+2", "x-1", "0x1-2", "1 -2", "é-1", "1.5",
+            &too_long,
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(NoPosition), "{text:?}");
+        }
+    }
+}
