@@ -5,6 +5,7 @@
 
 // Nothing that comes from outside may end the daemon.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(not(test), warn(clippy::todo, clippy::unimplemented, clippy::unreachable))]
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write as _;
