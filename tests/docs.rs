@@ -1,11 +1,15 @@
 //! The documents say what is so: what they name exists, and what exists they name.
 
+#[path = "testing/rust_source.rs"]
+mod rust_source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use roomd::chat::RoomName;
 use roomd::close_reason::CloseReason;
+use rust_source::RustSource;
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -113,39 +117,31 @@ fn every_flag_is_in_the_operating_guide_and_every_flag_in_the_documents_exists()
 #[test]
 fn every_refusal_is_in_the_protocol_s_table_with_its_words() {
     let page = read("docs/protocol.md");
-    let (refusals, heads) = (read("src/door/refusal.rs"), read("src/http/head.rs"));
-    let of_refusals = refusals.split("f.write_str(match self {").nth(1).unwrap().split('"').skip(1).step_by(2);
-    let of_heads = heads.split("#[error(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
-    let sentences = of_refusals.chain(of_heads);
+    let of_refusals = source("door/refusal.rs").strings_in("impl fmt::Display for Refusal");
+    let of_heads = source("http/head.rs").strings_in("HeadError");
     let mut count = 0;
-    for sentence in sentences {
-        assert!(page.contains(sentence), "docs/protocol.md does not have: {sentence}");
+    for sentence in of_refusals.into_iter().chain(of_heads) {
+        assert!(page.contains(&sentence), "docs/protocol.md does not have: {sentence}");
         count += 1;
     }
     assert!(count > 20);
 }
 
-/// The quoted words of one function in a source: `fn name` up to the next brace in its column.
-fn quoted_in_function<'a>(source: &'a str, function: &str) -> Vec<&'a str> {
-    let body = source.split(&format!("fn {function}(")).nth(1).unwrap_or_else(|| panic!("there is no fn {function}"));
-    body.split("\n    }\n").next().unwrap().split('"').skip(1).step_by(2).collect()
+fn source(path: &str) -> RustSource {
+    RustSource::new(path, &read(&format!("src/{path}")))
 }
 
 /// The types of events as they are on the wire, each with its fields.
-fn events(source: &str) -> Vec<(String, BTreeSet<String>)> {
-    let wire = source.split("enum EventJson<'a> {").nth(1).unwrap().split("\n}").next().unwrap();
-    let variants = wire.lines().filter_map(|line| line.trim().split_once(" { "));
-    let fields = |list: &str| {
-        let fields = list.split(", ").filter_map(|field| field.split_once(": "));
-        fields.map(|(name, _)| name.to_owned()).chain(["type".to_owned()]).collect()
-    };
-    variants.map(|(variant, list)| (variant.to_lowercase(), fields(list))).collect()
+fn events() -> Vec<(String, BTreeSet<String>)> {
+    let variants = source("chat/event.rs").variants("EventJson").into_iter();
+    let with_type = |fields: Vec<String>| fields.into_iter().chain(["type".to_owned()]).collect();
+    variants.map(|(variant, fields)| (variant.to_lowercase(), with_type(fields))).collect()
 }
 
 #[test]
 fn every_type_of_event_is_in_the_protocol_with_an_example_that_has_just_its_fields() {
     let page = read("docs/protocol.md");
-    let events = events(&read("src/chat/event.rs"));
+    let events = events();
     assert!(events.len() > 10, "{events:?}");
     let mut shown = BTreeSet::new();
     for line in page.lines().filter(|line| line.starts_with('{')) {
@@ -177,8 +173,8 @@ fn every_error_code_is_in_the_protocol_s_table_and_every_one_in_the_table_exists
     let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
     let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
     assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
-    let source = read("src/chat/problem.rs");
-    assert_eq!(explained, quoted_in_function(&source, "code").into_iter().collect());
+    let codes = source("chat/problem.rs").strings_in("Problem::code");
+    assert_eq!(explained, codes.iter().map(String::as_str).collect());
 }
 
 #[test]
@@ -193,12 +189,12 @@ fn every_command_is_in_the_protocol_s_table_and_every_one_in_the_table_exists() 
 
 #[test]
 fn every_ending_is_in_the_operating_guide_and_its_close_in_the_protocol() {
-    let source = read("src/close_reason.rs");
+    let names = source("close_reason.rs").strings_in("CloseReason::name");
     let guide = read("docs/operating.md");
     let section = guide.split("The endings, as they are counted").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows: Vec<Vec<String>> = table_rows(section).into_iter().skip(1).collect();
     let explained: BTreeSet<&str> = rows.iter().filter_map(|row| in_backticks(&row[0]).next()).collect();
-    assert_eq!(explained, quoted_in_function(&source, "name").into_iter().collect());
+    assert_eq!(explained, names.iter().map(String::as_str).collect());
     let page = read("docs/protocol.md");
     for ending in [
         CloseReason::TooSlow,

@@ -9,6 +9,8 @@ mod diagrams;
 mod figures;
 mod frames;
 mod page;
+#[path = "../testing/rust_source.rs"]
+mod rust_source;
 mod session;
 mod source;
 mod structure;

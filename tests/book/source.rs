@@ -1,8 +1,9 @@
-//! Regions of a source, found by the name of an item and by how rustfmt indents it: the sources have no markers.
+//! Regions of a source, found by the name of an item: the sources have no markers.
 
 use std::ops::RangeInclusive;
 
 use super::root;
+use super::rust_source::RustSource;
 
 /// The text of a region: `FILE ITEM [from "TEXT" [to "TEXT"]] [with docs]`.
 pub(super) fn region(named: &str) -> Result<String, String> {
@@ -10,7 +11,14 @@ pub(super) fn region(named: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))?;
     let wanted = Wanted::parse(rest)?;
     let lines: Vec<&str> = text.lines().collect();
-    let mut range = match find(&lines, wanted.item)?.as_slice() {
+    let found = match path.strip_suffix(".rs") {
+        Some(_) => {
+            let items = RustSource::new(path, &text).items_named(wanted.item).into_iter();
+            items.map(|numbers| numbers.start() - 1..=numbers.end() - 1).collect()
+        }
+        None => php_items(&lines, wanted.item)?,
+    };
+    let mut range = match found.as_slice() {
         [] => return Err(format!("{path} has no {}", wanted.item)),
         [range] => range.clone(),
         several => {
@@ -30,7 +38,7 @@ pub(super) fn region(named: &str) -> Result<String, String> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Docs {
-    ScrollbackLimit,
+    Shown,
     Left,
 }
 
@@ -44,7 +52,7 @@ struct Wanted<'n> {
 impl<'n> Wanted<'n> {
     fn parse(named: &'n str) -> Result<Wanted<'n>, String> {
         let (named, docs) = match named.strip_suffix(" with docs") {
-            Some(rest) => (rest, Docs::ScrollbackLimit),
+            Some(rest) => (rest, Docs::Shown),
             None => (named, Docs::Left),
         };
         let Some((item, texts)) = named.split_once(" from ") else {
@@ -65,85 +73,16 @@ fn indentation_of(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// Every item of that name, from its first line to its last.
-fn find(lines: &[&str], item: &str) -> Result<Vec<RangeInclusive<usize>>, String> {
-    let all = 0..=lines.len().saturating_sub(1);
-    let starts: Vec<usize> = if item.starts_with("impl") {
-        all.filter(|&at| lines[at].strip_suffix(" {") == Some(item)).collect()
-    } else if let Some((container, member)) = item.split_once("::") {
-        let containers = all.filter(|&at| is_container(lines[at], container)).map(|at| item_at(lines, at));
-        let containers = containers.collect::<Result<Vec<_>, _>>()?;
-        containers
-            .into_iter()
-            .flatten()
-            .filter(|&at| indentation_of(lines[at]) == 4 && defines(lines[at], member))
-            .collect()
-    } else {
-        let top: Vec<usize> =
-            all.clone().filter(|&at| indentation_of(lines[at]) == 0 && defines(lines[at], item)).collect();
-        // A class of another language has its functions further in.
-        let inner = || all.filter(|&at| lines[at].contains(&format!("function {item}("))).collect();
-        if top.is_empty() { inner() } else { top }
-    };
-    starts.into_iter().map(|at| item_at(lines, at)).collect()
-}
-
-/// `impl Type {`, `impl<T> Trait for Type<T> {`, `trait Type`, `mod type {`, at the margin.
-fn is_container(line: &str, name: &str) -> bool {
-    if line.starts_with("trait ") || line.starts_with("pub trait ") || line.starts_with("mod ") {
-        return defines(line, name);
-    }
-    let Some(header) = line.strip_prefix("impl").filter(|rest| rest.starts_with(['<', ' '])) else { return false };
-    let of = header.rsplit(" for ").next().unwrap_or(header);
-    // Without generics in front, if it is an inherent impl of a generic type.
-    let of = if of.starts_with('<') { of.split_once("> ").map_or(of, |(_, rest)| rest) } else { of };
-    let ident: String = of.trim_start().chars().take_while(|letter| is_of_name(*letter) || *letter == ':').collect();
-    ident.rsplit("::").next() == Some(name)
-}
-
-fn is_of_name(letter: char) -> bool {
-    letter.is_alphanumeric() || letter == '_'
-}
-
-/// Whether the line begins an item of that name.
-fn defines(line: &str, name: &str) -> bool {
-    let mut words = line.trim_start();
-    if let Some(rest) = words.strip_prefix("pub(") {
-        words = rest.split_once(") ").map_or("", |(_, rest)| rest);
-    }
-    loop {
-        let Some((word, rest)) = words.split_once(' ') else { return false };
-        match word {
-            "pub" | "async" | "export" | "default" | "final" | "public" | "private" | "static"
-                if !rest.starts_with(name) =>
-            {
-                words = rest
-            }
-            "const" if rest.starts_with("fn ") => words = rest,
-            "fn" | "struct" | "enum" | "const" | "static" | "type" | "trait" | "mod" | "macro_rules!" | "function"
-            | "class" | "let" => {
-                return rest.strip_prefix(name).is_some_and(|behind| !behind.starts_with(is_of_name));
-            }
-            _ => return false,
-        }
-    }
-}
-
-/// From the first line of an item to its last: the closing brace at the same indentation, or the semicolon.
-fn item_at(lines: &[&str], start: usize) -> Result<RangeInclusive<usize>, String> {
-    let first = lines[start].trim_end();
-    let indentation = indentation_of(first);
-    if first.ends_with(';') || (first.ends_with('}') && first.contains('{')) {
-        return Ok(start..=start);
-    }
-    let is_value_below = first.ends_with('=');
-    let end = (start + 1..lines.len()).find(|&at| {
-        let line = lines[at].trim_end();
-        let is_closing = indentation_of(line) == indentation
-            && matches!(line.trim_start(), "}" | "};" | "]" | "];" | ")" | ");" | "});" | "};\n");
-        is_closing || (is_value_below && line.ends_with(';') && indentation_of(line) > indentation)
+/// Every class or function of that name in PHP, which ends with the brace as far in as it begins.
+fn php_items(lines: &[&str], item: &str) -> Result<Vec<RangeInclusive<usize>>, String> {
+    let (class, function) = (format!("class {item}"), format!("function {item}("));
+    let starts = (0..lines.len()).filter(|&at| lines[at].ends_with(&class) || lines[at].contains(&function));
+    let ended = starts.map(|start| {
+        let end = format!("{:indentation$}}}", "", indentation = indentation_of(lines[start]));
+        let end = (start + 1..lines.len()).find(|&at| lines[at].trim_end() == end);
+        end.map(|end| start..=end).ok_or_else(|| format!("line {}: the end of the item is not to be seen", start + 1))
     });
-    end.map(|end| start..=end).ok_or_else(|| format!("line {}: the end of the item is not to be seen", start + 1))
+    ended.collect()
 }
 
 /// Attributes belong to an item; what is said about it may.
@@ -152,7 +91,7 @@ fn with_what_stands_above(lines: &[&str], range: RangeInclusive<usize>, docs: Do
     while let Some(above) = start.checked_sub(1) {
         let line = lines[above].trim_start();
         let is_doc = ["///", "/**", " *"].iter().any(|begin| line.starts_with(begin));
-        if !(line.starts_with("#[") || docs == Docs::ScrollbackLimit && is_doc) {
+        if !(line.starts_with("#[") || docs == Docs::Shown && is_doc) {
             break;
         }
         start = above;

@@ -13,7 +13,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, ImplItem, Item, Meta, Signature, TraitItem, UseTree};
+use syn::{Attribute, Block, Fields, ImplItem, Item, Meta, Signature, TraitItem, UseTree};
 
 /// A file of `src/`.
 pub struct RustSource {
@@ -147,6 +147,43 @@ impl RustSource {
     }
 }
 
+impl RustSource {
+    /// The variants of an enum, each with the names of its fields. One that holds a struct of this file has the struct's.
+    pub fn variants(&self, name: &str) -> Vec<(String, Vec<String>)> {
+        let enums = self.items.iter().filter_map(|item| match item {
+            Item::Enum(item) if item.ident == name => Some(item),
+            _ => None,
+        });
+        let names =
+            |fields: &Fields| fields.iter().filter_map(|field| Some(field.ident.as_ref()?.to_string())).collect();
+        let variants = enums.flat_map(|item| &item.variants).map(|variant| {
+            let held = match &variant.fields {
+                Fields::Unnamed(held) => held.unnamed.first().and_then(|field| self.structure(&type_name(&field.ty))),
+                _ => None,
+            };
+            (variant.ident.to_string(), names(held.unwrap_or(&variant.fields)))
+        });
+        variants.collect()
+    }
+
+    fn structure(&self, name: &str) -> Option<&Fields> {
+        self.items.iter().find_map(|item| match item {
+            Item::Struct(item) if item.ident == name => Some(&item.fields),
+            _ => None,
+        })
+    }
+
+    /// The strings in an item, or in a member of one, in their order: literals, and what an attribute like `#[error("…")]`
+    /// has. Prose is not among them.
+    pub fn strings_in(&self, name: &str) -> Vec<String> {
+        let ranges = self.items_named(name);
+        assert_eq!(ranges.len(), 1, "src/{} has just one {name}", self.path);
+        let mut reader = StringReader { within: ranges[0].clone(), found: Vec::new() };
+        self.items.iter().for_each(|item| reader.visit_item(item));
+        reader.found
+    }
+}
+
 fn is_test(item: &Item) -> bool {
     attributes_of(item).iter().any(|attribute| match &attribute.meta {
         Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
@@ -191,7 +228,12 @@ fn ident_of(item: &Item) -> String {
 /// The type that an `impl` is for.
 fn impl_of(item: &Item) -> String {
     let Item::Impl(item) = item else { return String::new() };
-    let syn::Type::Path(path) = &*item.self_ty else { return String::new() };
+    type_name(&item.self_ty)
+}
+
+/// Without its path and its generics.
+fn type_name(of: &syn::Type) -> String {
+    let syn::Type::Path(path) = of else { return String::new() };
     path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
 }
 
@@ -382,5 +424,25 @@ impl<'ast> Visit<'ast> for FunctionReader {
             self.found(&item.sig, block);
         }
         visit::visit_trait_item_fn(self, item);
+    }
+}
+
+struct StringReader {
+    within: RangeInclusive<usize>,
+    found: Vec<String>,
+}
+
+impl<'ast> Visit<'ast> for StringReader {
+    fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+        if self.within.contains(&literal.span().start().line) {
+            self.found.push(literal.value());
+        }
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        let Meta::List(list) = &attribute.meta else { return };
+        if let Ok(literal) = list.parse_args::<syn::LitStr>() {
+            self.visit_lit_str(&literal);
+        }
     }
 }
