@@ -211,6 +211,10 @@ impl Rooms {
     /// A message has happened: it is encoded, once.
     pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>, limits: &Limits, now: Moment) {
         let Some(state) = self.stir(key) else { return };
+        let RoomIds { last, .. } = state.ids;
+        if message.id != last + 1 && last > 0 {
+            state.begins_anew(message.id - 1);
+        }
         let start = state.everything.bytes.len();
         append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
         let frame = &state.everything.bytes[start..];
@@ -381,6 +385,17 @@ impl RoomState {
         self.ids
     }
 
+    /// The log has forgotten the room while somebody is in it and nobody has spoken for long: its ids begin anew. What
+    /// its members have is no longer there, and is not gone on from.
+    #[cold]
+    fn begins_anew(&mut self, last: u64) {
+        let reset = Event::Reset { last, since: self.ids.last, reason: ResetReason::Gone };
+        append_event(&mut self.everything.bytes, reset, self.room.name());
+        if self.quiet_members > 0 {
+            append_event(&mut self.messages_only.bytes, reset, self.room.name());
+        }
+    }
+
     /// The id of the newest message that anybody has been sent; 0 before the first.
     pub(super) fn last_id(&self) -> u64 {
         self.ids.last
@@ -512,6 +527,23 @@ mod tests {
             assert!(rooms.kept_bytes <= 1_000, "{}", rooms.kept_bytes);
         }
         assert!(rooms.get(keys[1]).unwrap().scrollback.len() > 1 || rooms.get(keys[0]).unwrap().scrollback.len() > 1);
+        end_turn(&mut rooms);
+    }
+
+    #[test]
+    fn who_is_in_a_room_that_the_log_has_forgotten_is_told_so_before_what_is_said_next() {
+        let mut rooms = Rooms::new();
+        let key = visit(&mut rooms, "a").unwrap().key;
+        say(&mut rooms, key, 2);
+        end_turn(&mut rooms);
+        let name = &Name::tourist(1);
+        let message = Message { id: 9, unix_ms: 0, kind: Kind::Message, name, text: "again" };
+        rooms.say(key, message, &limits(), Moment::START);
+        let state = rooms.get(key).unwrap();
+        let heard = String::from_utf8_lossy(&state.everything.bytes);
+        assert!(heard.find(r#""reset","room":"a","last":8,"reason":"gone""#) < heard.find("again"), "{heard}");
+        assert!(heard.contains("reset") && heard.matches("reset").count() == 1, "{heard}");
+        assert_eq!(state.ids, RoomIds { first: 8, base: 8, last: 9 });
         end_turn(&mut rooms);
     }
 

@@ -289,6 +289,12 @@ impl Database {
     pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
         self.is_in_place()?;
         let trimmed = trimming::delete(&mut self.connection, &mut self.trimmed, cut);
+        // Rooms may have been forgotten, and what is new begins above them.
+        if self.in_file == InFile::Yes
+            && let Ok(Some(lineage)) = Lineage::read(&self.connection)
+        {
+            self.lineage = lineage;
+        }
         self.left();
         trimmed.map_err(|error| self.not_written(&error))
     }
@@ -825,7 +831,25 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_rooms_those_silent_longest_lose_what_was_said_and_no_id_is_given_twice() {
+    fn a_room_in_which_everything_was_too_old_is_forgotten_with_those_that_are_too_many() {
+        let folder = Folder::new();
+        let mut database = open(&folder);
+        append(&mut database, &vec![said("old", "x"); 1_500]);
+        append(&mut database, &[Said { unix_ms: 9_000, ..said("young", "x") }]);
+        let keep = Retention { max_age: Some(Duration::from_millis(100)), ..Retention::ALL };
+        assert_eq!(trim_all(&mut database, keep, 5_000), 1_500);
+        assert_eq!(rows(&database), 2, "without a limit all that is new begins where it would have");
+        let keep = Retention { rooms: NonZeroU64::new(1), ..Retention::ALL };
+        assert_eq!((trim_all(&mut database, keep, 5_000), rows(&database)), (0, 1));
+        assert_eq!(append(&mut database, &[said("old", "x"), said("young", "x")]), [1_501, 2]);
+    }
+
+    fn rows(database: &Database) -> u64 {
+        database.connection.query_row("SELECT count(*) FROM room", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn of_too_many_rooms_those_silent_longest_go_and_no_id_is_given_twice() {
         let folder = Folder::new();
         let mut database = open(&folder);
         let names: Vec<String> = (0..300).map(|nth| format!("room {nth}")).collect();
@@ -840,10 +864,14 @@ mod tests {
         let kept: Vec<usize> = (0..300).filter(|nth| count(&mut database, &names[*nth]) > 0).collect();
         assert_eq!(kept, std::iter::once(0).chain(201..300).collect::<Vec<_>>());
         assert_eq!(trim_all(&mut database, keep, 0), 0);
+        assert_eq!(rows(&database), 100, "nothing is left of the others");
+        // They and others begin above all that was ever given in those that are gone; the others go on.
+        let next = |database: &mut Database, name: &str| append(database, &[said(name, "again")])[0];
+        assert_eq!((next(&mut database, &names[5]), next(&mut database, "new")), (3, 3));
         drop(database);
         let mut database = open(&folder);
-        assert_eq!(database.last_id(&names[5]), Ok(2));
-        assert_eq!(append(&mut database, &[said(&names[5], "again")]), [3]);
+        assert_eq!((next(&mut database, &names[0]), next(&mut database, &names[6])), (4, 3));
+        assert_eq!(database.ids(&names[6]), Ok(RoomIds { first: 2, base: 2, last: 3 }));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! their own costs that room its past, and no other. What each room takes is not written down anywhere; it is estimated
 //! from the sizes of some of its messages, the oldest, which are those that go. The newest message of a room stays.
 //!
-//! Of too many rooms those go that have been silent longest. Their rows stay, as they do when everything in them was too
-//! old: `last_id` is what keeps an id from being given twice.
+//! Of too many rooms those go that have been silent longest, and those in which everything was too old. Of them nothing
+//! stays, but that the log knows the highest of their ids: a room that is new begins above it, and so does one of them that is
+//! used again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,6 +15,7 @@ use std::collections::BinaryHeap;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::errors;
+use super::lineage::Lineage;
 use super::rows::{RoomRow, clamped};
 use super::trimming::TRIM_MESSAGES;
 use crate::history::retention::{Cut, Trimmed};
@@ -36,11 +38,13 @@ const ROW_BYTES: u64 = 32;
 const ROOMS: &str =
     "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE id > ?1 ORDER BY id LIMIT ?2";
 const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE id = ?1";
-const ROOMS_WITH_MESSAGES: &str = "SELECT count(*) FROM room WHERE last_id >= ifnull(oldest, 1)";
+const ROOM_COUNT: &str = "SELECT count(*) FROM room";
 const LENGTHS: &str = "SELECT id, octet_length(text) + octet_length(name) FROM message
     WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id LIMIT ?4";
 const SAID_AT: &str = "SELECT unix_ms FROM message WHERE room = ?1 AND id = ?2";
 const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
+const FORGET: &str = "DELETE FROM room WHERE id = ?1";
+const FORGET_GAPS: &str = "DELETE FROM gap WHERE room = ?1";
 
 /// How far it has come: it goes on there.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ impl Surplus {
     /// Where to begin; nothing, if there is no surplus.
     pub(super) fn begin(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<Surplus>> {
         let too_many = match cut.beyond_rooms {
-            Some(most) => connection.query_row(ROOMS_WITH_MESSAGES, [], |row| row.get::<_, u64>(0))? > most.get(),
+            Some(most) => connection.query_row(ROOM_COUNT, [], |row| row.get::<_, u64>(0))? > most.get(),
             None => false,
         };
         let is_there = too_many || surplus_bytes(connection, cut)?.is_some();
@@ -159,7 +163,7 @@ fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>)
         count += 1;
         *through = row.get(0)?;
         match row.get::<_, Box<str>>(5).and_then(|name| weight(connection, RoomRow::checked(row, &name)?)) {
-            Ok(room) => weighed.extend(room),
+            Ok(room) => weighed.push(room),
             // A damaged room cannot be cut; that is told when its age is looked at.
             Err(error) if errors::is_damage(&error) => {}
             Err(error) => return Err(error),
@@ -168,12 +172,9 @@ fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>)
     Ok(count < WEIGHED_AT_ONCE)
 }
 
-fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Option<Weighed>> {
+fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Weighed> {
     let ids = room.ids(connection)?;
     let count = room.count(connection, ids.clone())?;
-    if count == 0 {
-        return Ok(None);
-    }
     let (mut sampled, mut bytes) = (0_u64, 0_u64);
     let mut statement = connection.prepare_cached(LENGTHS)?;
     let mut rows = statement.query((room.id, clamped(ids.start), clamped(ids.end), SAMPLE))?;
@@ -182,11 +183,12 @@ fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Option<Wei
         bytes += row.get::<_, u64>(1)? + ROW_BYTES;
     }
     let said_at = connection.prepare_cached(SAID_AT)?.query_row((room.id, clamped(room.last_id)), |row| row.get(0));
-    Ok(Some(Weighed {
+    Ok(Weighed {
         id: room.id,
         bytes: (bytes / sampled.max(1)).saturating_mul(count),
-        newest_unix_ms: said_at.optional()?.unwrap_or(i64::MAX),
-    }))
+        // One that is damaged is not taken for silent; one without messages has been silent longest.
+        newest_unix_ms: said_at.optional()?.unwrap_or(if count == 0 { i64::MIN } else { i64::MAX }),
+    })
 }
 
 struct Piece {
@@ -222,11 +224,25 @@ fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_byte
         end = last;
     }
     let messages = room.count(&transaction, ids.start..end)?;
+    let is_last = end >= last;
     if end > ids.start {
         transaction.prepare_cached(DELETE)?.execute((id, clamped(end)))?;
         room.has_lost(&transaction, end)?;
         room.save(&transaction, &name)?;
-        transaction.commit()?;
     }
-    Ok(Piece { messages, bytes, is_last: end >= last })
+    if is_silent && is_last {
+        forget(&transaction, room)?;
+    }
+    transaction.commit()?;
+    Ok(Piece { messages, bytes, is_last })
+}
+
+/// Removes the row of a room without messages.
+fn forget(connection: &Connection, room: RoomRow) -> rusqlite::Result<()> {
+    // If it cannot be written down which ids it had, it has to say so itself.
+    let Some(lineage) = Lineage::read(connection)? else { return Ok(()) };
+    let forgotten = lineage.forgotten.max(room.ids_in(lineage).last);
+    Lineage { forgotten, ..lineage }.save(connection)?;
+    connection.prepare_cached(FORGET_GAPS)?.execute([room.id])?;
+    connection.prepare_cached(FORGET)?.execute([room.id]).map(|_| ())
 }
