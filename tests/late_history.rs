@@ -72,9 +72,7 @@ impl History<PeerId> for Late {
 
     fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
         let outcome = match entry {
-            Entry::Came(id) => Outcome::Came(id),
-            Entry::Renamed(id) => Outcome::Renamed(id),
-            Entry::Went(id) => Outcome::Went(id),
+            Entry::Changed(change) => Outcome::Changed(change),
             Entry::Said { speaker, .. } => Outcome::Refused(speaker),
         };
         self.0.borrow_mut().ready.push_back((room, outcome));
@@ -202,9 +200,9 @@ fn lobby(late: &Late, limits: Limits) -> (Clocked, [(PeerId, Wire); 2]) {
     (clocked, members)
 }
 
-/// It has given back its name already: it must not take a seat under it.
+/// It joined at its place in the log. It must not be welcomed once it has left.
 #[test]
-fn who_is_given_up_while_the_history_looks_for_what_it_missed_never_comes_in() {
+fn who_is_given_up_while_the_history_looks_for_what_it_missed_leaves_and_is_never_welcomed() {
     let (late, limits) = (Late::default(), Limits::default());
     let (mut clocked, [(witness_id, witness), (_, comes_back)]) = lobby(&late, limits);
     // Both are asked for a sign of life. One gives it; the other is given up in the turn in which the answer comes.
@@ -213,9 +211,11 @@ fn who_is_given_up_while_the_history_looks_for_what_it_missed_never_comes_in() {
     late.answer();
     clocked.pass(limits.ping_timeout);
     assert!(comes_back.heard().contains("no sign of life"), "{}", comes_back.heard());
+    assert!(!comes_back.heard().contains("welcome"), "{}", comes_back.heard());
     clocked.say(witness_id, &witness, &masked_frame(0x81, b"/who"));
-    let heard = witness.heard();
-    assert!(heard.contains("users") && !heard.contains("Ann"), "{heard}");
+    assert_eq!(witness.events("users")[0]["users"], serde_json::json!(["Bea"]));
+    let news = ["join", "leave"].map(|kind| witness.events(kind).len());
+    assert_eq!(news, [1, 1], "{}", witness.heard());
 }
 
 /// It is not read while the history looks, so its Pong cannot be known; that it has sent something can.

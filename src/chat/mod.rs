@@ -1,32 +1,36 @@
 //! The chat room: who is in it, what they said, what each of them is told.
 //!
 //! Reading order: [`command`] (what a line means), [`text`], [`unseen`] and [`emoji`] (which characters names are
-//! made of), [`name`] (what members
-//! are called), [`room_name`] (what rooms are called), [`roster`] (who holds which name), [`event`] (what the room hears,
-//! as JSON; `json` keeps that from steering a terminal), [`position`] (how far somebody has read),
-//! [`problem`] (why something cannot be done), [`room`] (who is in it, and when that is news),
-//! [`visit`] (what a newcomer asks for).
+//! made of), [`name`] (what members are called), [`room_name`] (what rooms are called), [`entry`] (what happens in a
+//! room), [`room`] (what that makes of the room), [`names`] (which member has which name), [`event`] (what the room hears,
+//! as JSON; `json` keeps that from steering a terminal), [`position`] (how far somebody has read), [`presence`] (when it is news who comes and goes), [`user_list`]
+//! (the names in a welcome), [`problem`] (why something cannot be done), [`visit`] (what a newcomer asks for).
 //!
 //! No frame, no socket, no clock: a room could be served over plain lines as well.
 
 pub mod command;
 pub mod emoji;
+pub mod entry;
 pub mod event;
 mod json;
 pub mod name;
+pub mod names;
 pub mod position;
+pub mod presence;
 pub mod problem;
 pub mod room;
 pub mod room_name;
-pub mod roster;
 pub mod text;
 pub mod unseen;
+pub mod user_list;
 pub mod visit;
 
 pub use command::Spoken;
+pub use entry::{Change, Entry, Member};
 pub use event::{Event, Kind, Message};
 pub use name::Name;
+pub use presence::Presence;
 pub use problem::Problem;
-pub use room::{Room, Seat};
+pub use room::{Effect, Room, Seat};
 pub use room_name::RoomName;
-pub use roster::Roster;
+pub use user_list::UserList;

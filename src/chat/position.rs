@@ -21,6 +21,39 @@ pub struct Position {
     pub id: u64,
 }
 
+/// Where the ids of a room stand.
+///
+/// They rise by one. When the log may have lost its end they jump: the room goes on far above all that somebody may
+/// remember.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomIds {
+    /// No id up to here was ever given.
+    pub first: u64,
+    /// They rise by one from behind this one on.
+    pub base: u64,
+    /// The newest; or `base`, when nothing has been said since they jumped. 0 in a room where nothing ever was.
+    pub last: u64,
+}
+
+impl RoomIds {
+    /// Of a room that has never jumped.
+    #[must_use]
+    pub fn up_to(last: u64) -> RoomIds {
+        RoomIds { last, ..RoomIds::default() }
+    }
+
+    /// After the next message. If that is not the next id, the room has begun with it: nothing is known of any before.
+    #[must_use]
+    pub fn followed_by(self, id: u64) -> RoomIds {
+        let before = id.saturating_sub(1);
+        if before == self.last {
+            RoomIds { last: id, ..self }
+        } else {
+            RoomIds { first: before, base: before, last: id }
+        }
+    }
+}
+
 /// It is neither `ID` nor `EPOCH-ID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoPosition;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use super::command::BadCommand;
 use super::name::NameError;
+use super::names::Unavailable;
 use super::room_name::BadRoomName;
-use super::roster::Unavailable;
 
 /// What the one who caused it is told in an `error` event. Nobody else notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,333 +1,417 @@
-//! Who is in a room, and when their coming and going is news.
+//! A room: what one gets by applying the entries of its log in order.
+//!
+//! [`Room::apply`] is pure and total. It knows no socket, no clock and no chance, and whatever entry comes, it has an
+//! answer. So two programs that apply the same entries have the same room, also if one of them began with a copy of the
+//! other's room and the entries behind it. This is called a fold.
 
-use serde_json::value::RawValue;
-use slab::Slab;
-
-use super::event::json_names;
+use super::entry::{Change, Entry, Member};
 use super::name::Name;
+use super::names::{Conflict, NameRegistry};
+use super::position::RoomIds;
 use super::room_name::RoomName;
-use super::roster::{Roster, Unavailable};
-use crate::limits::fixed::{MAX_USERS_LISTED, ONLINE_EVERY};
-use crate::moment::Moment;
 
-/// A member's place in the room, from joining to leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seat(u32);
+/// A member's place in the room, from joining to leaving. It follows from the log, so it is the same wherever the log is
+/// applied. A seat that was left is given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat(pub u32);
 
-/// How the room hears of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
-    /// Each is told.
-    Told,
-    /// There are too many to tell each of each: a count follows, if the number has changed.
-    Counted,
-}
-
-/// A room. `C` is whatever its owner uses to find a member's connection; the room only keeps it.
-#[derive(Debug)]
-pub struct Room<C> {
+/// Who is in a room, what they are called, and how far its messages have come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
     name: RoomName,
-    members: Slab<Member<C>>,
-    /// Whose each chosen name is: of members, and of those who are about to be.
-    roster: Roster<C>,
-    /// Names that members are about to take.
-    renames: Vec<(Seat, Name)>,
-    /// From so many members on, comings and goings are told as a count.
-    presence_members: usize,
-    /// A count is owed, and may be told from then on.
-    count_owed_at: Option<Moment>,
-    /// The last count was told then.
-    count_told_at: Option<Moment>,
-    /// The names in a welcome, already written: a hundred names take longer to write than the rest of a handshake.
-    listed: Option<Listed>,
+    /// How far its messages have come.
+    ids: RoomIds,
+    /// By seat.
+    places: Vec<Place>,
+    /// The seat that was left last, and is given next.
+    vacant: Option<Seat>,
+    online: usize,
+    names: NameRegistry<Seat>,
 }
 
-#[derive(Debug)]
-struct Listed {
-    names: Box<RawValue>,
-    /// Whoever sits behind this changes nothing: the list is full before.
-    last_seat: usize,
+/// Vacant seats are a list that goes through the seats themselves, so it costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Taken {
+        who: Member,
+        name: Name,
+    },
+    Vacant {
+        /// The seat that was left before this one, if that is vacant, too.
+        next: Option<Seat>,
+    },
 }
 
-#[derive(Debug)]
-struct Member<C> {
-    name: Name,
-    connection: C,
+/// What an entry has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: the entry does not fit what the room is. It is of somebody who has left, or is not in yet.
+    Nothing,
+    /// The message is the newest of the room.
+    Said,
+    /// Somebody is in, under the name that it wanted.
+    Joined(Seat),
+    /// A member has the name that it wanted.
+    Renamed {
+        /// Its seat.
+        seat: Seat,
+        /// What it was called before.
+        from: Name,
+    },
+    /// A member is no longer in.
+    Left {
+        /// The seat that it had.
+        seat: Seat,
+        /// What it was called.
+        name: Name,
+    },
+    /// A name could not be had, so nothing has changed: a newcomer is not in, a member has the name that it had.
+    NameRefused {
+        /// Who wanted it.
+        who: Member,
+        /// Why, and who is in the way.
+        conflict: Conflict<Seat>,
+    },
 }
 
-impl<C: Copy + Eq> Room<C> {
-    /// An empty room.
+impl Room {
+    /// A room that nobody is in and where nothing was said.
     #[must_use]
-    pub fn new(name: RoomName, presence_members: usize) -> Room<C> {
-        Room {
-            name,
-            members: Slab::new(),
-            roster: Roster::default(),
-            renames: Vec::new(),
-            presence_members,
-            count_owed_at: None,
-            count_told_at: None,
-            listed: None,
+    pub fn new(name: RoomName) -> Room {
+        Room { name, ids: RoomIds::default(), places: Vec::new(), vacant: None, online: 0, names: NameRegistry::new() }
+    }
+
+    /// The fold begins behind these messages: they are in the log, and nobody is in the room.
+    pub fn begin_at(&mut self, ids: RoomIds) {
+        self.ids = ids;
+    }
+
+    /// Applies the next entry of the room's log.
+    #[inline]
+    pub fn apply(&mut self, entry: Entry<'_>) -> Effect {
+        match entry {
+            Entry::Said(message) => {
+                self.ids = self.ids.followed_by(message.id);
+                Effect::Said
+            }
+            Entry::Change(Change::Joined { who, name }) => self.join(who, name),
+            Entry::Change(Change::Renamed { who, seat, to }) => self.rename(who, seat, to),
+            Entry::Change(Change::Left { who, seat }) => self.leave(who, seat),
         }
     }
 
-    /// What it is called.
+    fn join(&mut self, who: Member, name: Name) -> Effect {
+        // A daemon holds far fewer than 2^32 connections, and a member is a connection.
+        let seat = self.vacant.unwrap_or(Seat(self.places.len() as u32));
+        if let Err(conflict) = self.names.take(&name, None, seat) {
+            return Effect::NameRefused { who, conflict };
+        }
+        let taken = Place::Taken { who, name };
+        match self.places.get_mut(seat.index()) {
+            Some(place) => {
+                let left = std::mem::replace(place, taken);
+                self.vacant = if let Place::Vacant { next } = left { next } else { None };
+            }
+            None => self.places.push(taken),
+        }
+        self.online += 1;
+        Effect::Joined(seat)
+    }
+
+    fn rename(&mut self, who: Member, seat: Seat, to: Name) -> Effect {
+        let Some(Place::Taken { who: sitter, name }) = self.places.get_mut(seat.index()) else {
+            return Effect::Nothing;
+        };
+        if *sitter != who {
+            return Effect::Nothing;
+        }
+        match self.names.take(&to, Some(name), seat) {
+            Ok(()) => Effect::Renamed { seat, from: std::mem::replace(name, to) },
+            Err(conflict) => Effect::NameRefused { who, conflict },
+        }
+    }
+
+    fn leave(&mut self, who: Member, seat: Option<Seat>) -> Effect {
+        // To keep a table of seats by member would cost each member more than to look for the few that leave while they join.
+        let Some(seat) = seat.or_else(|| self.members().find(|(_, it, _)| *it == who).map(|(seat, _, _)| seat)) else {
+            return Effect::Nothing;
+        };
+        let Some(place) = self.places.get_mut(seat.index()).filter(|place| place.member() == Some(who)) else {
+            return Effect::Nothing;
+        };
+        let left = std::mem::replace(place, Place::Vacant { next: self.vacant.replace(seat) });
+        let Place::Taken { name, .. } = left else { return Effect::Nothing };
+        self.names.free(&name);
+        self.online -= 1;
+        if self.online == 0 {
+            // The memory of a rush is given back.
+            (self.places, self.vacant) = (Vec::new(), None);
+        }
+        Effect::Left { seat, name }
+    }
+
+    /// What the room is called.
     #[must_use]
     pub fn name(&self) -> &RoomName {
         &self.name
     }
 
+    /// Where the ids stand of the messages that have been said.
+    #[must_use]
+    pub fn ids(&self) -> RoomIds {
+        self.ids
+    }
+
     /// How many are in it.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.members.len()
+        self.online
     }
 
-    /// The connections of all members, in the order of their seats.
-    pub fn audience(&self) -> impl Iterator<Item = C> + '_ {
-        self.members.iter().map(|(_, member)| member.connection)
+    /// All members with their names, in the order of their seats.
+    pub fn members(&self) -> impl Iterator<Item = (Seat, Member, &Name)> + '_ {
+        (0..).zip(&self.places).filter_map(|(nth, place)| match place {
+            Place::Taken { who, name } => Some((Seat(nth), *who, name)),
+            Place::Vacant { .. } => None,
+        })
+    }
+
+    /// All members. This is what a turn goes through to write to them, so it gives nothing else.
+    #[inline]
+    pub fn audience(&self) -> impl Iterator<Item = Member> + '_ {
+        self.places.iter().filter_map(Place::member)
     }
 
     /// Who sits there.
     #[must_use]
-    pub fn name_of(&self, seat: Seat) -> Option<&Name> {
-        self.members.get(seat.0 as usize).map(|member| &member.name)
+    pub fn member(&self, seat: Seat) -> Option<Member> {
+        self.places.get(seat.index())?.member()
     }
 
-    /// The connection of the member who is called that, without regard to case.
+    /// What the member is called who sits there.
+    #[must_use]
+    pub fn name_of(&self, seat: Seat) -> Option<&Name> {
+        match self.places.get(seat.index())? {
+            Place::Taken { name, .. } => Some(name),
+            Place::Vacant { .. } => None,
+        }
+    }
+
+    /// The seat of the member who is called that, without regard to case.
     ///
-    /// Those with a number for a name are looked for one by one: an index would cost each of them more than its name
+    /// Members with a number for a name are looked for one by one: an index would cost each of them more than its name
     /// does, and to pass ten thousand takes less than to write to one.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<C> {
-        let Some(number) = Name::parse_tourist(name) else { return self.roster.holder(name) };
+    pub fn find(&self, name: &str) -> Option<Seat> {
+        let Some(number) = Name::parse_tourist(name) else { return self.names.holder(name) };
         let tourist = Name::tourist(number);
-        self.members.iter().find(|(_, member)| member.name == tourist).map(|(_, member)| member.connection)
-    }
-
-    /// Reserves a name for somebody who is about to have it.
-    ///
-    /// # Errors
-    /// Somebody else has it, or one that looks like it.
-    pub fn claim(&mut self, name: &Name, connection: C) -> Result<(), Unavailable> {
-        self.roster.claim(name, connection)
-    }
-
-    /// Who is in the way of such a claim.
-    #[must_use]
-    pub fn rival(&self, name: &Name, connection: C) -> Option<C> {
-        self.roster.rival(name, connection)
-    }
-
-    /// Gives back a name that was claimed.
-    pub fn release(&mut self, name: &Name, connection: C) {
-        self.roster.release(name, connection);
-    }
-
-    /// Somebody comes in, under a name that was claimed.
-    pub fn join(&mut self, name: Name, connection: C, now: Moment) -> (Seat, News) {
-        // A slab of connections is limited to far fewer than 2^32, and a member is a connection.
-        let seat = Seat(self.members.insert(Member { name, connection }) as u32);
-        self.forget_list_with(seat);
-        (seat, self.news(now))
-    }
-
-    /// A member is on the way out: its names are free from now on, though it is still there to hear the rest.
-    pub fn give_up_names(&mut self, seat: Seat) {
-        let Some(member) = self.members.get(seat.0 as usize) else { return };
-        self.roster.release(&member.name, member.connection);
-        for (_, name) in self.renames.extract_if(.., |(renaming, _)| *renaming == seat) {
-            self.roster.release(&name, member.connection);
-        }
-    }
-
-    /// A member who has given up its names goes. Gives the name for the others to be told.
-    pub fn leave(&mut self, seat: Seat, now: Moment) -> Option<(Name, News)> {
-        let member = self.members.try_remove(seat.0 as usize)?;
-        self.forget_list_with(seat);
-        Some((member.name, self.news(now)))
-    }
-
-    /// A member is about to take a name that it has claimed.
-    pub fn plan_rename(&mut self, seat: Seat, name: Name) {
-        self.renames.push((seat, name));
-    }
-
-    /// A member takes the name that was planned. Gives the one that it had.
-    pub fn rename(&mut self, seat: Seat) -> Option<(Name, News)> {
-        let planned = self.renames.iter().position(|(renaming, _)| *renaming == seat)?;
-        let (_, name) = self.renames.swap_remove(planned);
-        let member = self.members.get_mut(seat.0 as usize)?;
-        let old = std::mem::replace(&mut member.name, name);
-        self.roster.release(&old, member.connection);
-        self.forget_list_with(seat);
-        let news = if self.online() < self.presence_members { News::Told } else { News::Counted };
-        Some((old, news))
-    }
-
-    /// The first names, as a JSON array.
-    pub fn users(&mut self) -> &RawValue {
-        &self.listed.get_or_insert_with(|| Listed::of(&self.members)).names
-    }
-
-    /// When [`Room::count_due`] has something to tell.
-    #[must_use]
-    pub fn deadline(&self) -> Moment {
-        self.count_owed_at.unwrap_or(Moment::NEVER)
-    }
-
-    /// The number of members, if it is owed and its time has come.
-    pub fn count_due(&mut self, now: Moment) -> Option<usize> {
-        if now < self.deadline() {
-            return None;
-        }
-        self.count_owed_at = None;
-        self.count_told_at = Some(now);
-        Some(self.online())
-    }
-
-    fn forget_list_with(&mut self, seat: Seat) {
-        self.listed.take_if(|listed| seat.0 as usize <= listed.last_seat);
-    }
-
-    /// In a small room each is told of each; in a large one a count is owed: N joins must not cost N x N frames.
-    fn news(&mut self, now: Moment) -> News {
-        if self.online() < self.presence_members {
-            return News::Told;
-        }
-        let earliest = self.count_told_at.map_or(now, |told| told + ONLINE_EVERY);
-        self.count_owed_at.get_or_insert(earliest.max(now));
-        News::Counted
+        self.members().find(|(_, _, name)| **name == tourist).map(|(seat, _, _)| seat)
     }
 }
 
-impl Listed {
-    fn of<C>(members: &Slab<Member<C>>) -> Listed {
-        let first: Vec<&Name> = members.iter().map(|(_, member)| &member.name).take(MAX_USERS_LISTED).collect();
-        // Until the list is full, everybody who comes changes it.
-        let last_seat = members.iter().nth(MAX_USERS_LISTED - 1).map_or(usize::MAX, |(seat, _)| seat);
-        Listed { names: json_names(&first), last_seat }
+impl Place {
+    #[inline]
+    fn member(&self) -> Option<Member> {
+        match self {
+            Place::Taken { who, .. } => Some(*who),
+            Place::Vacant { .. } => None,
+        }
+    }
+}
+
+impl Seat {
+    /// Counted from 0. The seats of a room are given from the lowest on, so a table by this number is about as long as
+    /// there are members.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use proptest::prelude::*;
 
+    use super::super::entry::Node;
+    use super::super::event::{Kind, Message};
+    use super::super::names::Unavailable;
     use super::*;
 
-    fn at(millis: u64) -> Moment {
-        Moment::START + Duration::from_millis(millis)
+    fn member(serial: u64) -> Member {
+        Member { node: Node(0), serial }
     }
 
-    fn lobby(presence_members: usize) -> Room<u64> {
-        Room::new(RoomName::lobby(), presence_members)
+    fn chosen(text: &str) -> Name {
+        Name::chosen(text).unwrap()
     }
 
-    #[test]
-    fn a_small_room_hears_of_each_and_a_large_one_a_count_once_a_second() {
-        let mut room = lobby(3);
-        let (seat, news) = room.join(Name::tourist(1), 1, at(0));
-        assert_eq!(news, News::Told);
-        assert_eq!(room.join(Name::tourist(2), 2, at(0)).1, News::Told);
-        for number in 3..1_000 {
-            assert_eq!(room.join(Name::tourist(number), number, at(5)).1, News::Counted);
+    fn lobby() -> Room {
+        Room::new(RoomName::lobby())
+    }
+
+    fn joins(room: &mut Room, serial: u64, name: Name) -> Effect {
+        room.apply(Entry::Change(Change::Joined { who: member(serial), name }))
+    }
+
+    fn seat_of(room: &mut Room, serial: u64, name: Name) -> Seat {
+        match joins(room, serial, name) {
+            Effect::Joined(seat) => seat,
+            other => panic!("{other:?}"),
         }
-        assert_eq!(room.deadline(), at(5), "the first count comes at once");
-        assert_eq!(room.count_due(at(5)), Some(999));
-        assert_eq!(room.leave(seat, at(6)), Some((Name::tourist(1), News::Counted)));
-        assert_eq!(room.deadline(), at(1_005), "the next a second later");
-        assert_eq!(room.count_due(at(1_004)), None);
-        assert_eq!(room.count_due(at(1_005)), Some(998));
-        assert_eq!(room.deadline(), Moment::NEVER, "and then no more until something changes");
+    }
+
+    fn renames(room: &mut Room, serial: u64, seat: Seat, to: &str) -> Effect {
+        room.apply(Entry::Change(Change::Renamed { who: member(serial), seat, to: chosen(to) }))
+    }
+
+    fn leaves(room: &mut Room, serial: u64, seat: impl Into<Option<Seat>>) -> Effect {
+        room.apply(Entry::Change(Change::Left { who: member(serial), seat: seat.into() }))
+    }
+
+    fn refused(serial: u64, holder: Seat) -> Effect {
+        let conflict = Conflict { why: Unavailable::Taken, holder };
+        Effect::NameRefused { who: member(serial), conflict }
     }
 
     #[test]
-    fn a_new_name_in_a_large_room_is_not_told_and_owes_no_count() {
-        let mut room = lobby(1);
-        let (seat, _) = room.join(Name::tourist(1), 1, at(0));
-        room.count_due(at(0));
-        let ann = Name::chosen("Ann").unwrap();
-        assert_eq!(room.claim(&ann, 1), Ok(()));
-        room.plan_rename(seat, ann.clone());
-        assert_eq!(room.rename(seat), Some((Name::tourist(1), News::Counted)));
-        assert_eq!(room.name_of(seat), Some(&ann));
-        assert_eq!(room.deadline(), Moment::NEVER);
-        assert_eq!(room.rename(seat), None, "once");
+    fn the_first_in_the_log_has_the_name_and_the_other_is_not_in() {
+        let mut room = lobby();
+        let ann = seat_of(&mut room, 1, chosen("Ann"));
+        assert_eq!(joins(&mut room, 2, chosen("ANN")), refused(2, ann));
+        assert_eq!(room.online(), 1);
+        let other = seat_of(&mut room, 2, Name::tourist(1));
+        assert_eq!(renames(&mut room, 2, other, "ann"), refused(2, ann));
+        assert_eq!(room.name_of(other), Some(&Name::tourist(1)), "it keeps the name that it has");
     }
 
     #[test]
-    fn a_name_is_free_again_when_its_holder_gives_it_up() {
-        let mut room = lobby(9);
-        let ann = Name::chosen("Ann").unwrap();
-        let bea = Name::chosen("Bea").unwrap();
-        room.claim(&ann, 1).unwrap();
-        let (seat, _) = room.join(ann.clone(), 1, at(0));
-        room.claim(&bea, 1).unwrap();
-        room.plan_rename(seat, bea.clone());
-        assert_eq!(room.claim(&ann, 2), Err(Unavailable::Taken));
-        assert_eq!(room.claim(&bea, 2), Err(Unavailable::Taken));
-        room.give_up_names(seat);
-        assert_eq!(room.claim(&ann, 2), Ok(()));
-        assert_eq!(room.claim(&bea, 3), Ok(()));
-        assert_eq!(room.leave(seat, at(0)).map(|(name, _)| name), Some(ann), "who is still told by its name");
-        assert_eq!(room.find("ANN"), Some(2));
+    fn a_name_is_free_behind_the_entry_with_which_its_holder_leaves_or_takes_another() {
+        let mut room = lobby();
+        let first = seat_of(&mut room, 1, chosen("Ann"));
+        assert_eq!(renames(&mut room, 1, first, "Bea"), Effect::Renamed { seat: first, from: chosen("Ann") });
+        let second = seat_of(&mut room, 2, chosen("Ann"));
+        assert_eq!(leaves(&mut room, 1, first), Effect::Left { seat: first, name: chosen("Bea") });
+        assert_eq!(renames(&mut room, 2, second, "Bea"), Effect::Renamed { seat: second, from: chosen("Ann") });
+    }
+
+    #[test]
+    fn an_entry_of_somebody_else_who_had_the_seat_before_changes_nothing() {
+        let mut room = lobby();
+        let seat = seat_of(&mut room, 1, chosen("Ann"));
+        leaves(&mut room, 1, seat);
+        assert_eq!(seat_of(&mut room, 2, chosen("Bea")), seat, "it is given again");
+        let before = room.clone();
+        assert_eq!(leaves(&mut room, 1, seat), Effect::Nothing);
+        assert_eq!(renames(&mut room, 1, seat, "Cid"), Effect::Nothing);
+        assert_eq!(leaves(&mut room, 2, Seat(7)), Effect::Nothing);
+        assert_eq!(room, before);
+    }
+
+    #[test]
+    fn who_leaves_while_it_joins_is_found_without_its_seat() {
+        let mut room = lobby();
+        seat_of(&mut room, 1, chosen("Ann"));
+        let seat = seat_of(&mut room, 2, chosen("Bea"));
+        assert_eq!(leaves(&mut room, 2, None), Effect::Left { seat, name: chosen("Bea") });
+        assert_eq!(leaves(&mut room, 2, None), Effect::Nothing, "once");
+        assert_eq!(room.online(), 1);
     }
 
     #[test]
     fn members_are_found_by_name_and_tourists_by_number() {
-        let mut room = lobby(9);
-        room.claim(&Name::chosen("Ann").unwrap(), 8).unwrap();
-        room.join(Name::chosen("Ann").unwrap(), 8, at(0));
-        room.join(Name::tourist(12), 9, at(0));
-        assert_eq!((room.find("ann"), room.find("tourist 12")), (Some(8), Some(9)));
+        let mut room = lobby();
+        let ann = seat_of(&mut room, 8, chosen("Ann"));
+        let tourist = seat_of(&mut room, 9, Name::tourist(12));
+        assert_eq!((room.find("ann"), room.find("tourist 12")), (Some(ann), Some(tourist)));
         assert_eq!((room.find("bea"), room.find("Tourist 1")), (None, None));
     }
 
     #[test]
-    fn a_welcome_lists_a_hundred_names_at_most() {
-        let mut room = lobby(3);
-        for number in 0..250 {
-            room.join(Name::tourist(number), number, at(0));
+    fn a_room_that_all_have_left_holds_no_memory() {
+        let mut room = lobby();
+        let seats: Vec<Seat> = (0..100).map(|number| seat_of(&mut room, number, Name::tourist(number))).collect();
+        for (number, seat) in (0..).zip(seats) {
+            leaves(&mut room, number, seat);
         }
-        assert_eq!(listed(&mut room), (0..100).map(|number| format!("Tourist {number}")).collect::<Vec<_>>());
+        assert_eq!(room, lobby());
+        assert_eq!(room.places.capacity(), 0);
     }
 
-    /// The names that a welcome lists.
-    fn listed(room: &mut Room<u64>) -> Vec<String> {
-        serde_json::from_str(room.users().get()).unwrap()
+    /// An entry as a log may hold it: of anybody, with any seat, whether it makes sense or not. A number is a message.
+    #[derive(Debug, Clone)]
+    enum Any {
+        Said(u64),
+        Change(Change),
     }
 
-    /// The list is written once and kept; it must never be an old one.
-    #[test]
-    fn the_names_in_a_welcome_are_always_those_who_are_there() {
-        let mut room = lobby(3);
-        let mut seats = Vec::new();
-        for number in 0..120 {
-            seats.push(room.join(Name::tourist(number), number, at(0)).0);
-            assert_eq!(listed(&mut room).len(), room.online().min(100));
-        }
-        let before = listed(&mut room);
-        room.leave(seats[110], at(0));
-        assert_eq!(listed(&mut room), before, "the list is full before that seat");
-        room.leave(seats[50], at(0));
-        assert!(!listed(&mut room).contains(&"Tourist 50".to_owned()));
-        room.join(Name::tourist(777), 777, at(0));
-        assert!(listed(&mut room).contains(&"Tourist 777".to_owned()), "it took the free seat");
-        room.plan_rename(seats[3], Name::chosen("Ann").unwrap());
-        room.rename(seats[3]);
-        assert!(listed(&mut room).contains(&"Ann".to_owned()));
-        for seat in seats {
-            room.leave(seat, at(0));
-        }
-        assert!(listed(&mut room).is_empty());
+    fn entry() -> impl Strategy<Value = Any> {
+        let who = (0..2u32, 0..4u64).prop_map(|(node, serial)| Member { node: Node(node), serial });
+        let seat = (0..6u32).prop_map(Seat);
+        let name = prop_oneof![
+            (0..3u64).prop_map(Name::tourist),
+            prop::sample::select(vec!["Ann", "ANN", "Αnn", "Bob", "b0b", "Cid"]).prop_map(chosen),
+        ];
+        prop_oneof![
+            (1..100u64).prop_map(Any::Said),
+            (who.clone(), name.clone()).prop_map(|(who, name)| Any::Change(Change::Joined { who, name })),
+            (who.clone(), seat.clone(), name).prop_map(|(who, seat, to)| Any::Change(Change::Renamed {
+                who,
+                seat,
+                to
+            })),
+            (who, prop::option::of(seat)).prop_map(|(who, seat)| Any::Change(Change::Left { who, seat })),
+        ]
     }
 
-    #[test]
-    fn a_seat_left_twice_is_left_once() {
-        let mut room = lobby(100);
-        let (seat, _) = room.join(Name::tourist(1), 1, at(0));
-        assert!(room.leave(seat, at(0)).is_some());
-        assert!(room.leave(seat, at(0)).is_none());
+    fn applied(room: &mut Room, entry: &Any) -> Effect {
+        let name = Name::tourist(1);
+        room.apply(match entry {
+            Any::Said(id) => {
+                Entry::Said(Message { id: *id, unix_ms: 5, kind: Kind::Action, name: &name, text: "waves" })
+            }
+            Any::Change(change) => Entry::Change(change.clone()),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn two_folds_of_one_log_are_equal_at_every_prefix(log in prop::collection::vec(entry(), 0..80)) {
+            let (mut one, mut other) = (lobby(), lobby());
+            for entry in &log {
+                prop_assert_eq!(applied(&mut one, entry), applied(&mut other, entry));
+                prop_assert_eq!(&one, &other);
+            }
+        }
+
+        #[test]
+        fn a_fold_that_is_cut_anywhere_and_continued_equals_the_whole(log in prop::collection::vec(entry(), 0..80)) {
+            let mut whole = lobby();
+            log.iter().for_each(|entry| drop(applied(&mut whole, entry)));
+            for cut in 0..=log.len() {
+                let mut first = lobby();
+                log[..cut].iter().for_each(|entry| drop(applied(&mut first, entry)));
+                let mut continued = first.clone();
+                drop(first);
+                log[cut..].iter().for_each(|entry| drop(applied(&mut continued, entry)));
+                prop_assert_eq!(&continued, &whole, "cut before entry {}", cut);
+            }
+        }
+
+        #[test]
+        fn whatever_the_log_holds_no_two_members_share_a_name_or_a_look(log in prop::collection::vec(entry(), 0..80)) {
+            let mut room = lobby();
+            for entry in &log {
+                applied(&mut room, entry);
+                let chosen: Vec<(Seat, &Name)> = room.members().map(|(seat, _, name)| (seat, name)).collect();
+                let chosen: Vec<_> = chosen.into_iter().filter(|(_, name)| !name.is_tourist()).collect();
+                for (nth, (seat, name)) in chosen.iter().enumerate() {
+                    prop_assert_eq!(room.find(&name.to_string()), Some(*seat));
+                    for (_, other) in &chosen[nth + 1..] {
+                        prop_assert!(name.key().folded != other.key().folded && name.key().look != other.key().look);
+                    }
+                }
+                prop_assert_eq!(room.members().count(), room.online());
+            }
+        }
     }
 }

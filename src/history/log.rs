@@ -37,7 +37,7 @@ use super::{
     Condition, Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted, ids,
 };
 use crate::chat::position::Epoch;
-use crate::chat::{Kind, Name, RoomName};
+use crate::chat::{Change, Kind, Name, RoomName};
 use crate::moment::{Moment, Now};
 
 /// Between two looks for what is too old.
@@ -138,15 +138,8 @@ struct Room<M> {
 /// Something that came before its room was open.
 enum Held<M> {
     Said { speaker: M, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
-    Mark(Mark<M>),
+    Mark(Change),
     Read { wanted: Wanted, size: PageSize, reader: M },
-}
-
-/// What is not written, and only must not overtake what is.
-enum Mark<M> {
-    Came(M),
-    Renamed(M),
-    Went(M),
 }
 
 /// What is appended together.
@@ -158,7 +151,7 @@ struct Batch<M> {
 
 enum Step<M> {
     Said { speaker: M },
-    Mark(Mark<M>),
+    Mark(Change),
 }
 
 struct InFlight<M> {
@@ -177,7 +170,7 @@ struct Reading<M> {
 /// What is ready to be given.
 enum Arrived<M> {
     Opened(RoomKey, Newest),
-    Mark(RoomKey, Mark<M>),
+    Mark(RoomKey, Change),
     Refused(RoomKey, M),
     Read { room: RoomKey, wanted: Wanted, page: Option<Page>, reader: M },
     Batch(Settled<M>),
@@ -277,7 +270,7 @@ impl<M> Log<M> {
         self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
     }
 
-    fn put_mark(&mut self, key: RoomKey, mark: Mark<M>) {
+    fn put_mark(&mut self, key: RoomKey, mark: Change) {
         if let Some(room) = self.rooms.get_mut(&key) {
             if let Some(held) = &mut room.held {
                 held.push(Held::Mark(mark));
@@ -564,7 +557,7 @@ enum Returned<M> {
     Opened(Newest),
     Said { row: usize, id: u64 },
     Refused(M),
-    Mark(Mark<M>),
+    Mark(Change),
     Read { wanted: Wanted, page: Option<Page>, reader: M },
 }
 
@@ -603,9 +596,7 @@ impl<M> History<M> for Log<M> {
             Entry::Said { speaker, name, unix_ms, kind, text } => {
                 self.put_said(room, speaker, name, unix_ms, kind, text);
             }
-            Entry::Came(member) => self.put_mark(room, Mark::Came(member)),
-            Entry::Renamed(member) => self.put_mark(room, Mark::Renamed(member)),
-            Entry::Went(member) => self.put_mark(room, Mark::Went(member)),
+            Entry::Changed(change) => self.put_mark(room, change),
         }
     }
 
@@ -633,9 +624,7 @@ impl<M> History<M> for Log<M> {
         let outcome = match returned {
             Returned::Opened(Newest { ids, messages }) => Outcome::Opened { ids, newest: messages },
             Returned::Refused(speaker) => Outcome::Refused(speaker),
-            Returned::Mark(Mark::Came(member)) => Outcome::Came(member),
-            Returned::Mark(Mark::Renamed(member)) => Outcome::Renamed(member),
-            Returned::Mark(Mark::Went(member)) => Outcome::Went(member),
+            Returned::Mark(change) => Outcome::Changed(change),
             Returned::Read { wanted, page, reader } => Outcome::Read { reader, wanted, page },
             Returned::Said { row, id } => Outcome::Said(self.delivered.as_ref()?.message(row, id)?),
         };
@@ -741,6 +730,7 @@ mod tests {
     use super::super::sqlite::errors::WriteError;
     use super::super::worker::MOST_TRIES;
     use super::*;
+    use crate::chat::entry::{Member, Node};
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const LOBBY: RoomKey = RoomKey(0);
@@ -852,6 +842,11 @@ mod tests {
         }
     }
 
+    /// A change that is told from others by its number.
+    fn change(number: u64) -> Entry<'static, u8> {
+        Entry::Changed(Change::Left { who: Member { node: Node(0), serial: number }, seat: None })
+    }
+
     /// A history in front of a scripted store, and all that a test needs to pull its strings.
     struct Bench {
         history: Log<u8>,
@@ -866,9 +861,7 @@ mod tests {
         Opened(u64, usize),
         Said(u64, String),
         Refused(u8),
-        Came(u8),
-        Renamed(u8),
-        Went(u8),
+        Changed(u64),
         Read(u8, Option<Vec<u64>>),
     }
 
@@ -921,9 +914,8 @@ mod tests {
                         Got::Said(message.id, message.text.to_owned())
                     }
                     Outcome::Refused(speaker) => Got::Refused(speaker),
-                    Outcome::Came(member) => Got::Came(member),
-                    Outcome::Renamed(member) => Got::Renamed(member),
-                    Outcome::Went(member) => Got::Went(member),
+                    Outcome::Changed(Change::Left { who, .. }) => Got::Changed(who.serial),
+                    Outcome::Changed(change) => panic!("{change:?} was not appended"),
                     Outcome::Read { reader, page, .. } => Got::Read(
                         reader,
                         page.map(|page| page.messages.into_iter().map(|message| message.id).collect()),
@@ -956,17 +948,17 @@ mod tests {
     #[test]
     fn what_is_said_comes_back_once_it_is_written_and_marks_do_not_overtake_it() {
         let mut bench = Bench::open(KEEP_ALL);
-        bench.history.append(LOBBY, Entry::Came(1));
-        assert_eq!(bench.turn(), [Got::Came(1)], "nothing is under way");
+        bench.history.append(LOBBY, change(0));
+        assert_eq!(bench.turn(), [Got::Changed(0)], "nothing is under way");
         bench.say("a");
-        bench.history.append(LOBBY, Entry::Renamed(1));
+        bench.history.append(LOBBY, change(1));
         bench.say("b");
         assert_eq!(bench.turn(), []);
         assert_eq!(bench.call(), Call::Append(2));
-        bench.history.append(LOBBY, Entry::Went(1));
+        bench.history.append(LOBBY, change(2));
         assert_eq!(bench.turn(), [], "a disk that hangs holds up nobody");
         bench.tell(Verdict::Do);
-        assert_eq!(bench.wait_for(4), [said(1, "a"), Got::Renamed(1), said(2, "b"), Got::Went(1)]);
+        assert_eq!(bench.wait_for(4), [said(1, "a"), Got::Changed(1), said(2, "b"), Got::Changed(2)]);
     }
 
     #[test]
@@ -985,12 +977,12 @@ mod tests {
     fn what_cannot_be_written_is_refused_in_its_place_and_the_next_is_tried_again() {
         let mut bench = Bench::open(KEEP_ALL);
         bench.say("a");
-        bench.history.append(LOBBY, Entry::Renamed(1));
+        bench.history.append(LOBBY, change(1));
         bench.say("b");
         assert_eq!(bench.turn(), []);
         bench.say("c");
         bench.tell(Verdict::Fail);
-        assert_eq!(bench.wait_for(3), [Got::Refused(7), Got::Renamed(1), Got::Refused(7)]);
+        assert_eq!(bench.wait_for(3), [Got::Refused(7), Got::Changed(1), Got::Refused(7)]);
         assert_eq!(bench.history.writing, Health::Bad);
         bench.tell(Verdict::Do);
         assert_eq!(bench.wait_for(1), [said(1, "c")]);
@@ -1056,7 +1048,7 @@ mod tests {
         let mut bench = Bench::open(KEEP_ALL);
         let other = RoomKey(1);
         bench.history.open(other, &RoomName::parse("other").unwrap());
-        bench.history.append(other, Entry::Came(1));
+        bench.history.append(other, change(1));
         bench.tell(Verdict::Fail);
         assert_eq!(bench.call(), Call::LastId);
         assert_eq!(bench.call(), Call::LastId, "tried again without being asked");
@@ -1074,7 +1066,7 @@ mod tests {
         }
         assert_eq!(bench.wait_for(1), [said(1, "a")]);
         bench.verdicts = None;
-        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Changed(1)]);
         assert_eq!((bench.history.reading, bench.history.backlog.entries), (Health::Good, 0));
     }
 
@@ -1083,11 +1075,11 @@ mod tests {
         let mut bench = Bench::open(KEEP_ALL);
         let other = RoomKey(1);
         bench.history.open(other, &RoomName::parse("other").unwrap());
-        bench.history.append(other, Entry::Came(1));
+        bench.history.append(other, change(1));
         for _ in 0..MOST_TRIES {
             bench.tell(Verdict::Fail);
         }
-        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(1)]);
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Changed(1)]);
         assert_eq!(bench.history.reading, Health::Bad);
     }
 
@@ -1184,12 +1176,12 @@ mod tests {
         bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
         bench.history.forget(LOBBY);
         bench.history.open(LOBBY, &other);
-        bench.history.append(LOBBY, Entry::Came(1));
+        bench.history.append(LOBBY, change(1));
         bench.history.forget(LOBBY);
         bench.history.open(LOBBY, &other);
-        bench.history.append(LOBBY, Entry::Came(2));
+        bench.history.append(LOBBY, change(2));
         bench.verdicts = None;
-        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Came(2)]);
+        assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Changed(2)]);
         assert_eq!(bench.history.backlog.entries, 0);
     }
 
@@ -1308,15 +1300,15 @@ mod tests {
         bench.history.replies = replies;
         bench.history.requests = None;
         bench.say("b");
-        bench.history.append(LOBBY, Entry::Went(1));
-        assert_eq!(bench.turn(), [Got::Refused(7), Got::Read(3, None), Got::Refused(7), Got::Went(1)]);
+        bench.history.append(LOBBY, change(1));
+        assert_eq!(bench.turn(), [Got::Refused(7), Got::Read(3, None), Got::Refused(7), Got::Changed(1)]);
     }
 
     #[derive(Debug, Clone)]
     enum Step {
         Open(u32),
         Say(u32),
-        Mark(u32, u8),
+        Mark(u32, u64),
         Read(u32),
         Turn,
         Tell(Verdict),
@@ -1327,7 +1319,7 @@ mod tests {
         prop_oneof![
             1 => room.clone().prop_map(Step::Open),
             5 => room.clone().prop_map(Step::Say),
-            4 => (room.clone(), 0..3_u8).prop_map(|(room, mark)| Step::Mark(room, mark)),
+            4 => (room.clone(), 0..3_u64).prop_map(|(room, mark)| Step::Mark(room, mark)),
             2 => room.prop_map(Step::Read),
             4 => Just(Step::Turn),
             3 => Just(Step::Tell(Verdict::Do)),
@@ -1401,13 +1393,8 @@ mod tests {
                     Step::Mark(room, mark) if models[room as usize].is_asked_for => {
                         let model = &mut models[room as usize];
                         let is_alone = model.is_open && model.expected.is_empty();
-                        let (entry, got) = match mark {
-                            0 => (Entry::Came(1), Got::Came(1)),
-                            1 => (Entry::Renamed(1), Got::Renamed(1)),
-                            _ => (Entry::Went(1), Got::Went(1)),
-                        };
-                        bench.history.append(RoomKey(room), entry);
-                        model.expected.push_back(got);
+                        bench.history.append(RoomKey(room), change(mark));
+                        model.expected.push_back(Got::Changed(mark));
                         if is_alone {
                             while let Some((room, got)) = bench.next() {
                                 check(&mut models, room, &got)?;

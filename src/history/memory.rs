@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomIds, RoomKey, Wanted};
 use crate::chat::position::Epoch;
-use crate::chat::{Kind, Message, Name, RoomName};
+use crate::chat::{Change, Kind, Message, Name, RoomName};
 use crate::moment::Now;
 
 /// What a turn of unusual size has needed is given back, down to this.
@@ -38,9 +38,7 @@ pub struct Memory<M> {
 enum Appended<M> {
     Opened,
     Said { name: Name, unix_ms: u64, kind: Kind, text: Range<usize> },
-    Came(M),
-    Renamed(M),
-    Went(M),
+    Changed(Change),
     Asked(M, Wanted),
 }
 
@@ -90,9 +88,7 @@ impl<M> History<M> for Memory<M> {
 
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
         let appended = match entry {
-            Entry::Came(member) => Appended::Came(member),
-            Entry::Renamed(member) => Appended::Renamed(member),
-            Entry::Went(member) => Appended::Went(member),
+            Entry::Changed(change) => Appended::Changed(change),
             Entry::Said { speaker: _, name, unix_ms, kind, text } => {
                 let start = self.texts.len();
                 self.texts.push_str(text);
@@ -115,9 +111,7 @@ impl<M> History<M> for Memory<M> {
         };
         let outcome = match appended {
             Appended::Opened => Outcome::Opened { ids: RoomIds::default(), newest: Vec::new() },
-            Appended::Came(member) => Outcome::Came(member),
-            Appended::Renamed(member) => Outcome::Renamed(member),
-            Appended::Went(member) => Outcome::Went(member),
+            Appended::Changed(change) => Outcome::Changed(change),
             Appended::Asked(reader, wanted) => Outcome::Read { reader, wanted, page: None },
             Appended::Said { name, unix_ms, kind, text } => {
                 let next_life = first_id(unix_ms).max(self.highest_id + 1);
@@ -154,9 +148,14 @@ fn first_id(unix_ms: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::entry::{Member, Node};
 
     const LOBBY: RoomKey = RoomKey(0);
     const OTHER: RoomKey = RoomKey(1);
+
+    fn left() -> Change {
+        Change::Left { who: Member { node: Node(0), serial: 7 }, seat: None }
+    }
 
     fn says<'a>(name: &'a Name, text: &'a str) -> Entry<'a, u8> {
         Entry::Said { speaker: 7, name, unix_ms: 5, kind: Kind::Message, text }
@@ -171,18 +170,18 @@ mod tests {
         let name = Name::tourist(1);
         let mut history = Memory::new();
         history.open(LOBBY, &RoomName::lobby());
-        history.append(LOBBY, Entry::Came(7));
+        history.append(LOBBY, Entry::Changed(left()));
         history.append(LOBBY, says(&name, "a"));
         history.append(OTHER, says(&name, "elsewhere"));
         history.append(LOBBY, says(&name, "bb"));
-        history.append(LOBBY, Entry::Went(7));
+        history.append(LOBBY, Entry::Changed(left()));
         assert_eq!(history.next(), Some((LOBBY, Outcome::Opened { ids: RoomIds::default(), newest: Vec::new() })));
-        assert_eq!(history.next(), Some((LOBBY, Outcome::Came(7))));
+        assert_eq!(history.next(), Some((LOBBY, Outcome::Changed(left()))));
         assert_eq!(history.next(), Some((LOBBY, said(5_000, &name, "a"))));
         assert_eq!(history.next(), Some((OTHER, said(5_001, &name, "elsewhere"))));
         history.append(LOBBY, says(&name, "late"));
         assert_eq!(history.next(), Some((LOBBY, said(5_001, &name, "bb"))));
-        assert_eq!(history.next(), Some((LOBBY, Outcome::Went(7))));
+        assert_eq!(history.next(), Some((LOBBY, Outcome::Changed(left()))));
         assert_eq!(history.next(), Some((LOBBY, said(5_002, &name, "late"))));
         assert_eq!(history.next(), None);
         history.append(LOBBY, says(&name, "again"));

@@ -22,7 +22,8 @@ use std::time::Duration;
 use crate::chat::event::DAMAGED;
 use crate::chat::name::DAEMON;
 use crate::chat::position::Epoch;
-use crate::chat::{Kind, Message, Name, RoomName};
+pub use crate::chat::position::RoomIds;
+use crate::chat::{Change, Kind, Message, Name, RoomName};
 use crate::moment::Now;
 
 /// A room, by the number that its owner has given it while it is in use.
@@ -45,12 +46,8 @@ pub enum Entry<'a, M> {
         /// What.
         text: &'a str,
     },
-    /// A member came in.
-    Came(M),
-    /// A member took another name.
-    Renamed(M),
-    /// A member left, or is gone.
-    Went(M),
+    /// Who is in the room changes. It is not kept: it comes back as it is, in its place among the messages.
+    Changed(Change),
 }
 
 /// What comes back, room by room in the order in which it went in.
@@ -67,12 +64,8 @@ pub enum Outcome<'a, M> {
     Said(Message<'a>),
     /// A message could not be kept, and so has not happened.
     Refused(M),
-    /// A member came in.
-    Came(M),
-    /// A member took another name.
-    Renamed(M),
-    /// A member left, or is gone.
-    Went(M),
+    /// What was appended as such.
+    Changed(Change),
     /// What [`History::read`] was asked for.
     Read {
         /// Who asked.
@@ -82,39 +75,6 @@ pub enum Outcome<'a, M> {
         /// The messages; nothing if they cannot be read now.
         page: Option<Page>,
     },
-}
-
-/// Where the ids of a room stand.
-///
-/// They rise by one. When the log may have lost its end they jump: the room goes on far above all that somebody may
-/// remember.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RoomIds {
-    /// No id up to here was ever given.
-    pub first: u64,
-    /// They rise by one from behind this one on.
-    pub base: u64,
-    /// The newest; or `base`, when nothing has been said since they jumped. 0 in a room where nothing ever was.
-    pub last: u64,
-}
-
-impl RoomIds {
-    /// Of a room that has never jumped.
-    #[must_use]
-    pub fn up_to(last: u64) -> RoomIds {
-        RoomIds { last, ..RoomIds::default() }
-    }
-
-    /// After the next message. If that is not the next id, the room has begun with it: nothing is known of any before.
-    #[must_use]
-    pub fn followed_by(self, id: u64) -> RoomIds {
-        let before = id.saturating_sub(1);
-        if before == self.last {
-            RoomIds { last: id, ..self }
-        } else {
-            RoomIds { first: before, base: before, last: id }
-        }
-    }
 }
 
 /// Older messages, as they are asked for.

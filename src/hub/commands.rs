@@ -1,11 +1,13 @@
 //! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
 
+use super::member_life::{Membership, Trigger};
 use super::pages::page_size;
-use super::peers::{Arrival, Membership, PeerId, Sent};
-use super::rooms::{Before, append_event};
+use super::past::Before;
+use super::peers::{Arrival, PeerId, Sent};
+use super::rooms::append_event;
 use super::{Hub, Socket};
 use crate::chat::event::json_array;
-use crate::chat::{Event, Name, Problem, RoomName, Seat, Spoken};
+use crate::chat::{Change, Event, Name, Problem, RoomName, Seat, Spoken};
 use crate::connection::{Changes, State};
 use crate::history::{Entry, Page, Reach, Wanted};
 use crate::moment::{Moment, Now};
@@ -14,7 +16,7 @@ impl<S: Socket> Hub<S> {
     /// Does what a member asks for. One that has no seat asks for nothing.
     pub(super) fn run_command(&mut self, id: PeerId, line: &str, now: Now) {
         let Some(slot) = self.peers.get(id) else { return };
-        let Membership::Seated(seat) = slot.membership else { return };
+        let Some((_, seat)) = slot.stay.speaker() else { return };
         let before = slot.connection.queue.len();
         let done = match Spoken::parse(line) {
             Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Act(_)) => Ok(()),
@@ -30,7 +32,7 @@ impl<S: Socket> Hub<S> {
                 self.answer(id, Event::Pong { token });
                 Ok(())
             }
-            Ok(Spoken::History { before }) => self.look_back(id, seat, before),
+            Ok(Spoken::History { before }) => self.look_back(id, before),
             Err(bad) => Err(Problem::Command(bad)),
         };
         if let Err(problem) = done {
@@ -51,7 +53,7 @@ impl<S: Socket> Hub<S> {
     /// Sends an event to one member alone.
     fn answer(&mut self, id: PeerId, event: Event<'_>) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Some(state) = self.rooms.get(slot.room) else { return };
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return };
         if slot.connection.may_be_sent_to() {
             slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
         }
@@ -60,14 +62,11 @@ impl<S: Socket> Hub<S> {
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
         // Before it is looked at: it is the looking that costs most, whatever it finds.
         self.count_change(id, now)?;
-        let name = Name::chosen(name).map_err(Problem::Name)?;
-        let Some(room) = self.peers.get(id).map(|slot| slot.room) else { return Ok(()) };
-        self.claim(id, room, &name, now).map_err(Problem::NameUnavailable)?;
+        let to = Name::chosen(name).map_err(Problem::Name)?;
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
-        let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
-        state.room.plan_rename(seat, name);
-        slot.membership = Membership::Waiting(seat);
-        self.log.append(slot.room, Entry::Renamed(id));
+        let Some(room) = slot.stay.room() else { return Ok(()) };
+        slot.stay.step(Trigger::Asked);
+        self.log.append(room, Entry::Changed(Change::Renamed { who: id.member(), seat, to }));
         Ok(())
     }
 
@@ -78,7 +77,7 @@ impl<S: Socket> Hub<S> {
         if let Some(slot) = self.peers.touch(id) {
             slot.arrival = Some(Box::new(Arrival::Moving { to }));
         }
-        self.announce_going(id);
+        self.request_leave(id);
         Ok(())
     }
 
@@ -92,17 +91,19 @@ impl<S: Socket> Hub<S> {
     /// Says something to one member only, at once: it is kept nowhere, so there is nothing that it has to wait for.
     fn whisper(&mut self, id: PeerId, seat: Seat, to: &str, text: &str, now: Now) -> Result<(), Problem> {
         let Some(slot) = self.peers.get(id) else { return Ok(()) };
-        let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
-        let receiver = state.room.find(to).ok_or(Problem::NoSuchName)?;
-        // A name is somebody's from before they come in until they begin to leave; they can be spoken to in between, and
-        // not once they have hung up.
-        let receiving = self.peers.get(receiver).and_then(|slot| match slot.membership {
-            _ if slot.connection.state() == State::HungUp => None,
-            Membership::Seated(seat) | Membership::Waiting(seat) => Some(seat),
-            _ => None,
-        });
-        let names = (state.room.name_of(seat), receiving.and_then(|seat| state.room.name_of(seat)));
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
+        let receiver_seat = state.room.find(to).ok_or(Problem::NoSuchName)?;
+        let names = (state.room.name_of(seat), state.room.name_of(receiver_seat));
         let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
+        let receiver = state.room.member(receiver_seat).and_then(PeerId::of).ok_or(Problem::NoSuchName)?;
+        // A member can be spoken to from its welcome until it begins to leave, and not once it has hung up.
+        let hears = self.peers.get(receiver).is_some_and(|slot| {
+            matches!(slot.stay.membership(), Membership::Member | Membership::Waiting)
+                && slot.connection.state() != State::HungUp
+        });
+        if !hears {
+            return Err(Problem::NoSuchName);
+        }
         let mut frame = Vec::new();
         append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());
         self.hand_over(receiver, &frame, now.moment)?;
@@ -136,22 +137,22 @@ impl<S: Socket> Hub<S> {
 
     pub(super) fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
-        let Some(state) = self.rooms.get_mut(slot.room) else { return Ok(()) };
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return Ok(()) };
         let (room, online) = (state.room.name().clone(), state.room.online());
-        let event = Event::Users { online, users: state.room.users() };
+        let event = Event::Users { online, users: state.users.of(&state.room) };
         slot.connection.queue.append_own(|out| append_event(out, event, &room));
         Ok(())
     }
 
     /// Answers with the page of messages before that id: out of the scrollback, if it has all of them, else when the history
     /// has found them.
-    fn look_back(&mut self, id: PeerId, seat: Seat, before: u64) -> Result<(), Problem> {
+    fn look_back(&mut self, id: PeerId, before: u64) -> Result<(), Problem> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
-        let Some(state) = self.rooms.get(slot.room) else { return Ok(()) };
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
         let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
         if !more && self.log.reach() == Reach::Older && newest_first.len() < size.messages {
-            slot.membership = Membership::Waiting(seat);
+            slot.stay.step(Trigger::Asked);
             self.page_requests.push(id, Wanted::Before(before));
             // It is asked for at the end of this turn's commit.
             return Ok(());
@@ -168,12 +169,13 @@ impl<S: Socket> Hub<S> {
     /// Older messages have been found, or not.
     pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Membership::Waiting(seat) = slot.membership else { return };
-        slot.membership = Membership::Seated(seat);
+        if !slot.stay.step(Trigger::Answered) {
+            return;
+        }
         let Some(page) = page else {
             return self.send_error(id, Problem::HistoryUnavailable);
         };
-        let Some(state) = self.rooms.get(slot.room) else { return };
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return };
         let mut events = Vec::new();
         let mut ends = Vec::new();
         for message in &page.messages {

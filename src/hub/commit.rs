@@ -1,6 +1,5 @@
 //! Beat three: what has happened comes back from the log and is encoded.
 
-use super::peers::Membership;
 use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
 use super::{Hub, Socket};
 use crate::chat::Problem;
@@ -30,12 +29,10 @@ impl<S: Socket> Hub<S> {
                 Outcome::Opened { ids, newest } => {
                     self.rooms.opened(room, ids, newest.iter().map(Stored::as_message));
                 }
-                Outcome::Came(id) => self.enter(id, now.moment),
-                Outcome::Renamed(id) => self.rename(id, now.moment),
-                Outcome::Went(id) => self.go(id, now.moment),
+                Outcome::Changed(change) => self.commit_change(room, change, now.moment),
                 Outcome::Read { reader, wanted: Wanted::After(since), page } => {
                     self.page_requests.came_back(room);
-                    self.enter_with(reader, since, page, now.moment);
+                    self.catch_up_with(reader, since, page);
                 }
                 Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
                     self.page_requests.came_back(room);
@@ -51,10 +48,10 @@ impl<S: Socket> Hub<S> {
         for room in self.rooms.forget_surplus(&self.limits) {
             self.forget(room);
         }
-        self.ask_for_pages(now.moment);
+        self.ask_for_pages();
         self.rooms.tell_counts(now.moment);
         // A member that is leaving says nothing more, and is not throttled.
         let is_behind = self.log.is_behind();
-        self.peers.release_throttled(|slot| is_behind && matches!(slot.membership, Membership::Seated(_)));
+        self.peers.release_throttled(|slot| is_behind && slot.stay.speaker().is_some());
     }
 }

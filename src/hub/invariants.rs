@@ -1,32 +1,32 @@
 //! What must hold between turns. Checked after every turn of a debug build, and so in every test.
 
-use super::peers::{Arrival, Membership};
+use super::member_life::Stay;
+use super::peers::{Arrival, PeerId};
 use super::rooms::RoomState;
 use super::{Hub, Socket};
 use crate::chat::visit::Verbosity;
 
 impl<S: Socket> Hub<S> {
     pub(super) fn check_invariants(&self) {
-        self.peers.check_invariants(|slot| self.rooms.get(slot.room).is_some_and(|state| state.share.has_line()));
+        let state_of = |stay: Stay| stay.room().and_then(|room| self.rooms.get(room));
+        self.peers.check_invariants(|slot| state_of(slot.stay).is_some_and(|state| state.share.has_line()));
         self.rooms.check_invariants();
         let mut visitors = 0;
         let mut seated = 0;
         let mut quiet = 0;
-        for (_, slot) in self.peers.iter() {
-            visitors += usize::from(slot.membership != Membership::None);
+        for (id, slot) in self.peers.iter() {
+            visitors += usize::from(slot.stay.room().is_some());
             visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
-            if let Some(seat) = slot.membership.seat() {
+            if self.is_seated(id, slot.stay) {
                 seated += 1;
                 quiet += usize::from(slot.connection.verbosity == Verbosity::MessagesOnly);
-                assert!(self.rooms.get(slot.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
-        for departed in self.departed.values() {
+        for (id, departed) in &self.departed {
             visitors += 1;
-            if let Some(seat) = departed.membership.seat() {
+            if self.is_seated(*id, departed.stay) {
                 seated += 1;
                 quiet += usize::from(departed.verbosity == Verbosity::MessagesOnly);
-                assert!(self.rooms.get(departed.room).is_some_and(|state| state.room.name_of(seat).is_some()));
             }
         }
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
@@ -34,5 +34,13 @@ impl<S: Socket> Hub<S> {
         assert_eq!(seated, sum(|state| state.room.online()), "every seat has its connection");
         assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
         assert_eq!(quiet, sum(|state| state.quiet_members));
+    }
+
+    /// Whether it has a seat; if so, its room must know of it.
+    fn is_seated(&self, id: PeerId, stay: Stay) -> bool {
+        let (Some(room), Some(seat)) = (stay.room(), stay.seat()) else { return false };
+        let member = self.rooms.get(room).and_then(|state| state.room.member(seat));
+        assert_eq!(member, Some(id.member()), "the room knows who sits there");
+        true
     }
 }

@@ -106,6 +106,7 @@ impl LogPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Change;
     use crate::history::memory::Memory;
     use crate::moment::Moment;
 
@@ -130,7 +131,7 @@ mod tests {
         log.open(ROOM, &RoomName::lobby());
         assert!(log.is_to_commit());
         let mut log = committed(log);
-        log.append(ROOM, Entry::Came(someone()));
+        log.append(ROOM, Entry::Changed(Change::Left { who: someone().member(), seat: None }));
         assert!(log.is_to_commit());
         let mut log = committed(log);
         log.read(ROOM, Wanted::Before(1), PageSize { messages: 1, bytes: 1 }, someone());

@@ -1,19 +1,21 @@
-//! How members come, go, move and are renamed. Each of these is announced through the history and happens when it comes
-//! back, so that it has its place among the messages.
+//! How members join, leave, move to another room and take another name. Each of these is requested by an entry in the
+//! room's log and happens when the entry comes back, so that it has its place among the messages.
 
 use std::ops::Range;
 
 use log::info;
 
-use super::peers::{Arrival, Departed, Membership, NOWHERE, Newcomer, PeerId};
-use super::rooms::{Opened, Past, TooManyRooms, append_event};
+use super::member_life::{Membership, Trigger};
+use super::past::Past;
+use super::peers::{Arrival, Departed, NOT_IN, Newcomer, PeerId};
+use super::rooms::{Heard, Opened, TooManyRooms, append_event};
 use super::{Hub, Socket};
+use crate::chat::names::Conflict;
 use crate::chat::position::Position;
+use crate::chat::presence::News;
 use crate::chat::problem::Problem;
-use crate::chat::room::News;
-use crate::chat::roster::Unavailable;
 use crate::chat::visit::{Verbosity, Visit};
-use crate::chat::{Event, Name, RoomName};
+use crate::chat::{Change, Effect, Event, Name, RoomName, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::history::{Entry, RoomKey};
@@ -55,8 +57,7 @@ impl<S: Socket> Hub<S> {
             Some(Arrival::Handshaking { from }) => from,
             _ => Box::default(),
         };
-        let name = self.come(id, room, (name, since), problems, now);
-        info!("#{} from {from} came to {} as {name}", id.serial, visit.room);
+        self.request_join(id, room, name, Newcomer { from: Some(from), since, problems, ..Newcomer::default() });
     }
 
     /// Opens a room for one more visitor.
@@ -71,82 +72,121 @@ impl<S: Socket> Hub<S> {
         Ok(key)
     }
 
-    /// Somebody is on the way into a room that was opened for it. Gives the name that it has there: the one it wants,
-    /// if nobody else has it.
-    fn come(
-        &mut self,
-        id: PeerId,
-        room: RoomKey,
-        (wanted, since): (Option<Name>, Option<Position>),
-        mut problems: Vec<Problem>,
-        now: Moment,
-    ) -> Name {
-        let claimed = wanted.and_then(|name| match self.claim(id, room, &name, now) {
-            Err(unavailable) => {
-                problems.push(Problem::NameUnavailable(unavailable));
-                None
-            }
-            Ok(()) => Some(name),
-        });
-        let name = claimed.unwrap_or_else(|| self.log.name_tourist());
-        if let Some(slot) = self.peers.touch(id) {
-            slot.room = room;
-            slot.membership = Membership::Joining;
-            slot.arrival =
-                Some(Box::new(Arrival::Joining(Newcomer { name: name.clone(), since, catch_up: None, problems })));
-            self.log.append(room, Entry::Came(id));
-        }
-        name
-    }
-
-    /// Reserves a name. Of those who have hung up it is free: what they had said and has not been taken is dropped then,
-    /// and their going comes first, so that no two speak under one name.
-    pub(super) fn claim(&mut self, id: PeerId, room: RoomKey, name: &Name, now: Moment) -> Result<(), Unavailable> {
-        loop {
-            let Some(state) = self.rooms.get_mut(room) else { return Ok(()) };
-            let Err(unavailable) = state.room.claim(name, id) else { return Ok(()) };
-            let rival = state.room.rival(name, id).filter(|rival| self.has_hung_up(*rival));
-            let Some(rival) = rival else { return Err(unavailable) };
-            self.give_up_rest(rival, now);
-        }
-    }
-
-    /// It is still here only for what it had said before.
-    pub(super) fn has_hung_up(&mut self, id: PeerId) -> bool {
-        self.peers.touch(id).is_some_and(|slot| slot.connection.state() == State::HungUp)
-    }
-
-    fn give_up_rest(&mut self, id: PeerId, now: Moment) {
+    /// Somebody wants to join a room that was opened for it: under that name, or as a tourist.
+    fn request_join(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, newcomer: Newcomer) {
         let Some(slot) = self.peers.touch(id) else { return };
+        let name = name.unwrap_or_else(|| self.log.name_tourist());
+        slot.arrival = Some(Box::new(Arrival::Joining(newcomer)));
+        slot.stay.join_requested(room);
+        self.log.append(room, Entry::Changed(Change::Joined { who: id.member(), name }));
+    }
+
+    /// A change has come back from the log: it is applied to the room, and has happened.
+    pub(super) fn commit_change(&mut self, room: RoomKey, change: Change, now: Moment) {
+        let Some(state) = self.rooms.get(room) else { return };
+        let heard = state.heard();
+        let wish = change.clone();
+        let effect = self.rooms.change(room, change, now);
+        // A change by a member of another daemon needs nothing more here.
+        let Some(id) = PeerId::of(wish.who()) else { return };
+        match (effect, &wish) {
+            (Effect::Joined(seat), _) => self.join_committed(id, room, seat),
+            (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, heard, now),
+            (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), heard),
+            // Its name was refused, and it has left before it could join under another one.
+            (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, None, heard),
+            (Effect::NameRefused { conflict, .. }, _) => self.name_refused(id, room, wish, conflict, now),
+            (Effect::Said | Effect::Nothing, _) => {}
+        }
+    }
+
+    /// A newcomer is in the room. It is sent the welcome, and catches up with what it missed.
+    fn join_committed(&mut self, id: PeerId, room: RoomKey, seat: Seat) {
+        let verbosity = match (self.peers.touch(id), self.departed.get_mut(&id)) {
+            (Some(slot), _) => {
+                slot.stay.join_committed(seat);
+                slot.chunk_from = NOT_IN;
+                slot.connection.verbosity
+            }
+            (None, Some(departed)) => {
+                departed.stay.join_committed(seat);
+                departed.verbosity
+            }
+            (None, None) => return,
+        };
+        if let Some(state) = self.rooms.get_mut(room)
+            && verbosity == Verbosity::MessagesOnly
+        {
+            state.quiet_members += 1;
+        }
+        self.begin_to_catch_up(id);
+    }
+
+    /// A name that somebody wanted is another member's, so the room is as before.
+    fn name_refused(&mut self, id: PeerId, room: RoomKey, wish: Change, conflict: Conflict<Seat>, now: Moment) {
+        let holder = self.rooms.get(room).and_then(|state| state.room.member(conflict.holder)).and_then(PeerId::of);
+        let is_soon_free = holder.is_some_and(|holder| self.makes_way(holder, now));
+        let Some(slot) = self.peers.touch(id) else { return };
+        let problem = Problem::NameUnavailable(conflict.why);
+        match (slot.stay.membership(), slot.arrival.as_deref_mut()) {
+            (Membership::Joining | Membership::Waiting, _) if is_soon_free => {
+                self.log.append(room, Entry::Changed(wish));
+            }
+            (Membership::Joining, Some(Arrival::Joining(newcomer))) => {
+                newcomer.problems.push(problem);
+                let name = self.log.name_tourist();
+                self.log.append(room, Entry::Changed(Change::Joined { who: id.member(), name }));
+            }
+            (Membership::Waiting, _) => {
+                slot.stay.step(Trigger::Answered);
+                let Some(state) = self.rooms.get(room) else { return };
+                let mut frame = Vec::new();
+                append_event(&mut frame, Event::Error(problem), state.room.name());
+                slot.connection.spend_answer(frame.len(), &self.limits, now);
+                // Behind what the room hears this turn: some of it was said before.
+                self.behind_chunk.push((id, frame));
+            }
+            // It is leaving.
+            _ => {}
+        }
+    }
+
+    /// Makes a member leave that has hung up, so that its name is free. What it had said and has not been read is dropped,
+    /// so that no two speak under one name. Says whether it leaves because of this: each member makes way once, so those
+    /// who want its name do not ask for it again and again.
+    fn makes_way(&mut self, id: PeerId, now: Moment) -> bool {
+        let Some(slot) = self.peers.touch(id) else { return false };
+        if slot.stay.membership() == Membership::Leaving || slot.connection.state() != State::HungUp {
+            return false;
+        }
         slot.unread = None;
         slot.connection.give_up_rest(now);
         self.leave_room(id, now);
+        true
     }
 
-    /// A newcomer takes a seat. It is sent the rest of the past now, and of this turn's chunk what comes after.
-    pub(super) fn seat(&mut self, id: PeerId, past: Past, now: Moment) {
+    /// A newcomer has caught up. It is sent the rest of the past now, and of this turn's chunk what comes after.
+    pub(super) fn caught_up(&mut self, id: PeerId, past: Past) {
         let Some(slot) = self.peers.touch(id) else { return };
         let Some(Arrival::Joining(newcomer)) = slot.arrival.take().map(|arrival| *arrival) else { return };
-        let Newcomer { name, since, catch_up, mut problems } = newcomer;
-        let room = slot.room;
+        let Newcomer { from, since, catch_up, mut problems } = newcomer;
+        slot.stay.step(Trigger::CaughtUp);
+        let Some((room, seat)) = slot.stay.speaker() else { return };
         let Some(state) = self.rooms.stir(room) else { return };
-        let (seat, news) = state.room.join(name.clone(), id, now);
-        slot.membership = Membership::Seated(seat);
-        if news == News::Told {
-            let event = Event::Join { name: &name, online: state.room.online() };
-            append_event(&mut state.everything.bytes, event, state.room.name());
-        }
-        if slot.connection.verbosity == Verbosity::MessagesOnly {
-            state.quiet_members += 1;
-        }
         slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
+        if let Some(name) = state.room.name_of(seat) {
+            match from {
+                Some(from) => info!("#{} from {from} came to {} as {name}", id.serial, state.room.name()),
+                None => info!("#{} moved to {} as {name}", id.serial, state.room.name()),
+            }
+        }
         let is_full = slot.connection.verbosity == Verbosity::Everything;
         if catch_up.is_none() {
             self.greet(id);
         }
         if let Past::Afresh(reason) = past {
             let since = since.map_or(0, |since| since.id);
-            if self.rooms.get(room).is_some_and(|state| since > state.last_id()) {
+            if self.rooms.get(room).is_some_and(|state| since > state.room.ids().last) {
                 problems.push(Problem::SinceInFuture);
             }
             let reached = catch_up.map_or(since, |catch_up| catch_up.reached);
@@ -167,121 +207,87 @@ impl<S: Socket> Hub<S> {
         for problem in problems {
             self.tell(id, |_| Event::Error(problem));
         }
-        if news == News::Counted {
-            self.rooms.owes_count(room);
-        }
     }
 
     /// Queues an event for one member alone, which may need the id of the room's newest message.
     fn tell<'a>(&mut self, id: PeerId, event: impl FnOnce(u64) -> Event<'a>) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Some(state) = self.rooms.get(slot.room) else { return };
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return };
         if slot.connection.may_be_sent_to() {
-            let event = event(state.last_id());
+            let event = event(state.room.ids().last);
             slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
         }
     }
 
-    /// A new name has come back from the history.
-    pub(super) fn rename(&mut self, id: PeerId, now: Moment) {
+    /// A member has another name.
+    fn rename_committed(&mut self, id: PeerId, from: &Name, heard: Heard, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
-        // One that is on its way out has given up both names.
-        let Membership::Waiting(seat) = slot.membership else { return };
-        slot.membership = Membership::Seated(seat);
-        let Some(state) = self.rooms.stir(slot.room) else { return };
-        let Some((from, news)) = state.room.rename(seat) else { return };
-        let Some(to) = state.room.name_of(seat) else { return };
-        let event = Event::Rename { from: &from, to };
-        if news == News::Told {
-            let before = state.everything.bytes.len();
-            append_event(&mut state.everything.bytes, event, state.room.name());
-            state.share.charge(id, state.everything.bytes.len() - before, &self.limits, now);
+        let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
+        let Some(state) = self.rooms.get_mut(room) else { return };
+        state.share.charge(id, state.heard().everything - heard.everything, &self.limits, now);
+        // One that is leaving needs no answer.
+        if !slot.stay.step(Trigger::Answered) {
+            return;
         }
-        // Whoever is not told with the others is to know at least what becomes of its own request.
-        if news == News::Counted || slot.connection.verbosity == Verbosity::MessagesOnly {
+        let Some(to) = state.room.name_of(seat) else { return };
+        // A member that is not told with the others is told at least what became of its own request.
+        let is_told = state.presence.news(state.room.online()) == News::Told;
+        if !is_told || slot.connection.verbosity == Verbosity::MessagesOnly {
             let mut frame = Vec::new();
-            append_event(&mut frame, event, state.room.name());
+            append_event(&mut frame, Event::Rename { from, to }, state.room.name());
             self.behind_chunk.push((id, frame));
         }
         info!("#{} is {to} now, and was {from}", id.serial);
     }
 
-    /// The peer is leaving. From the room it goes when the history says so; from `/echo` at once.
+    /// The peer is leaving. It has left its room when the log says so; `/echo` at once.
     pub(super) fn leave_room(&mut self, id: PeerId, now: Moment) {
-        self.announce_going(id);
+        self.request_leave(id);
         let Some(slot) = self.peers.touch(id) else { return };
-        if slot.membership == Membership::None {
+        if slot.stay.membership() == Membership::Outside {
             slot.connection.depart(now);
         }
     }
 
-    /// Tells the history, once, that somebody goes. The name is free from now on.
-    pub(super) fn announce_going(&mut self, id: PeerId) {
+    /// Puts into the log, once, that somebody leaves.
+    pub(super) fn request_leave(&mut self, id: PeerId) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Some(state) = self.rooms.get_mut(slot.room) else { return };
-        slot.membership = match slot.membership {
-            Membership::Joining => {
-                if let Some(Arrival::Joining(newcomer)) = slot.arrival.as_deref() {
-                    state.room.release(&newcomer.name, id);
-                }
-                Membership::JoinCancelled
-            }
-            Membership::Seated(seat) | Membership::Waiting(seat) => {
-                state.room.give_up_names(seat);
-                state.share.forget(id);
-                Membership::Leaving(seat)
-            }
-            Membership::None | Membership::Leaving(_) | Membership::JoinCancelled => return,
-        };
-        self.log.append(slot.room, Entry::Went(id));
+        let (Some(room), seat) = (slot.stay.room(), slot.stay.seat()) else { return };
+        if !slot.stay.step(Trigger::LeaveRequested) {
+            return;
+        }
+        if let Some(state) = self.rooms.get_mut(room) {
+            state.share.forget(id);
+        }
         // It says nothing more here, and what it has sent is looked at as that of anybody.
         self.peers.leave_line(id);
+        self.log.append(room, Entry::Changed(Change::Left { who: id.member(), seat }));
     }
 
-    /// A going has come back from the history: all that the leaver is still to see has been encoded. Its last messages
-    /// among them: a script that says something and leaves waits for the answer (websocat does).
-    pub(super) fn go(&mut self, id: PeerId, now: Moment) {
-        let mut slot = self.peers.touch(id);
-        let Some(Departed { room, membership, verbosity }) = (match &slot {
-            Some(slot) => {
-                let (room, membership) = (slot.room, slot.membership);
-                Some(Departed { room, membership, verbosity: slot.connection.verbosity })
+    /// A member has left: all that it is still to see has been encoded. Its last messages among them: a script that says
+    /// something and leaves waits for the answer (websocat does).
+    fn leave_committed(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, heard: Heard) {
+        let mut part = 0..0;
+        let verbosity = match (self.peers.touch(id), self.departed.remove(&id)) {
+            (Some(slot), _) => {
+                slot.stay.step(Trigger::LeaveCommitted);
+                let verbosity = slot.connection.verbosity;
+                let from = std::mem::take(&mut slot.chunk_from);
+                if name.is_some() && from != NOT_IN {
+                    part = from as usize..heard.by(verbosity);
+                }
+                verbosity
             }
-            None => self.departed.remove(&id),
-        }) else {
-            return;
+            (None, Some(Departed { verbosity, .. })) => verbosity,
+            (None, None) => return,
         };
-        let Some(state) = self.rooms.stir(room) else { return };
-        let mut leaver = Leaver { id, room, part: 0..0, name: None };
-        match membership {
-            Membership::Leaving(seat) => {
-                if verbosity == Verbosity::MessagesOnly {
-                    state.quiet_members -= 1;
-                }
-                if let Some(slot) = &mut slot {
-                    let end = state.chunk_for(verbosity).bytes.len();
-                    leaver.part = std::mem::take(&mut slot.chunk_from) as usize..end;
-                }
-                if let Some((name, news)) = state.room.leave(seat, now) {
-                    let online = state.room.online();
-                    match news {
-                        News::Told => {
-                            let event = Event::Leave { name: &name, online };
-                            append_event(&mut state.everything.bytes, event, state.room.name());
-                        }
-                        News::Counted => self.rooms.owes_count(room),
-                    }
-                    leaver.name = Some(name);
-                }
-            }
-            Membership::JoinCancelled => {}
-            Membership::None | Membership::Joining | Membership::Seated(_) | Membership::Waiting(_) => return,
+        if let Some(state) = self.rooms.get_mut(room)
+            && name.is_some()
+            && verbosity == Verbosity::MessagesOnly
+        {
+            state.quiet_members -= 1;
         }
-        if let Some(slot) = slot {
-            slot.membership = Membership::None;
-            slot.room = NOWHERE;
-        }
-        self.leavers.push(leaver);
+        self.leavers.push(Leaver { id, room, part, name });
     }
 
     /// Queues for each leaver its part of the chunk, whatever it owes already; behind that comes the next room, or the
@@ -312,12 +318,7 @@ impl<S: Socket> Hub<S> {
             _ => None,
         };
         match next_room {
-            Some(to) if is_open => {
-                let name = self.come(id, to, (name, None), Vec::new(), now);
-                if let Some(state) = self.rooms.get(to) {
-                    info!("#{} moved to {} as {name}", id.serial, state.room.name());
-                }
-            }
+            Some(to) if is_open => self.request_join(id, to, name, Newcomer::default()),
             Some(to) => self.leave_empty(to),
             None => {}
         }
@@ -384,9 +385,11 @@ mod tests {
 
         fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
             match entry {
-                Entry::Came(id) => self.borrow_mut().ready.push_back((room, Outcome::Came(id))),
-                Entry::Went(id) => self.borrow_mut().late.push_back((room, Outcome::Went(id))),
-                Entry::Said { .. } | Entry::Renamed(_) => {}
+                Entry::Changed(change @ Change::Joined { .. }) => {
+                    self.borrow_mut().ready.push_back((room, Outcome::Changed(change)));
+                }
+                Entry::Changed(change) => self.borrow_mut().late.push_back((room, Outcome::Changed(change))),
+                Entry::Said { .. } => {}
             }
         }
 

@@ -121,6 +121,6 @@ impl<S: Socket> Hub<S> {
             peer.unread = None;
             peer.connection.evict(CloseReason::OutOfMemory, now);
         }
-        self.announce_going(id);
+        self.request_leave(id);
     }
 }

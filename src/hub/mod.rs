@@ -2,9 +2,10 @@
 //!
 //! Reading order: this file has the turn; `read`, `commit`, `write` and `reap` are its beats, `timers` what is due in it.
 //! They work on what has an owner of its own: `peers` has the connections and the lists of who is to be read, flushed,
-//! woken or freed; `log_port` is what goes into the log and comes out; `rooms` has who hears what, `share` how much a room
-//! may say. Then what they do: `membership` how members come and go, `commands` what becomes of a command, `pages` what
-//! the history is asked for, `memory` what all may hold together, `trace` all of it frame by frame in the log.
+//! woken or freed; `log_port` is what goes into the log and comes out; `rooms` has who hears what, `past` what a room
+//! can be asked of its past, `share` how much it may say, `member_life` the table of a membership. Then what they do:
+//! `membership` how members come and go, `commands` what becomes of a command, `pages` what the history is asked for,
+//! `memory` what all may hold together, `trace` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -32,7 +33,7 @@ pub use self::memory::Gauge;
 use self::memory::Memory;
 use self::pages::PageRequests;
 pub use self::peers::PeerId;
-use self::peers::{Departed, Membership, Peers};
+use self::peers::{Departed, Peers};
 use self::rooms::Rooms;
 use self::trace::FrameTrace;
 use crate::close_reason::CloseReason;
@@ -49,9 +50,11 @@ mod commit;
 #[cfg(debug_assertions)]
 mod invariants;
 mod log_port;
+pub mod member_life;
 mod membership;
 mod memory;
 mod pages;
+mod past;
 mod peers;
 mod read;
 mod reap;
@@ -215,8 +218,8 @@ impl<S: Socket> Hub<S> {
             match peer.connection.state() {
                 State::AwaitingHandshake => peer.connection.cut(CloseReason::ShutDown, now.moment),
                 // Its last words may be under way: the Close comes when its leaving has come back, behind them.
-                State::Open | State::HungUp if peer.membership != Membership::None => {
-                    self.announce_going(id);
+                State::Open | State::HungUp if peer.stay.room().is_some() => {
+                    self.request_leave(id);
                 }
                 State::Open | State::HungUp => peer.connection.close(CloseReason::ShutDown, now.moment),
                 State::Closing(_) | State::Ended => {}
@@ -277,6 +280,6 @@ impl<S: Socket> Hub<S> {
         if let Some(peer) = self.peers.touch(id) {
             peer.connection.close(reason, now);
         }
-        self.announce_going(id);
+        self.request_leave(id);
     }
 }

@@ -7,26 +7,27 @@
 //! # A long past
 //! What somebody missed may be longer than any queue, so it comes in pieces: the next is looked for when the client has read
 //! most of the last. What the room says meanwhile is not queued for it. It is a part of the same log, further on, and comes
-//! with a later piece. When a piece ends with the newest message there is, the newcomer takes its seat, and is sent the
+//! with a later piece. When a piece ends with the newest message there is, the newcomer has caught up, and is sent the
 //! rest of this turn like everybody else. So a slow reader costs two pieces of memory, and is not too slow for what others
-//! say; until it has caught up it is no member.
+//! say. It is in the room all the while, but says nothing and is told nothing else until it has caught up.
 //!
 //! [`Connection::is_page_queued`]: crate::connection::Connection::is_page_queued
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::peers::{Arrival, CatchUp, Membership, PeerId};
-use super::rooms::{Past, append_event};
+use super::member_life::Membership;
+use super::past::Past;
+use super::peers::{Arrival, CatchUp, PeerId};
+use super::rooms::{RoomState, append_event};
 use super::{Hub, Socket};
-use crate::chat::Event;
 use crate::chat::event::{ResetReason, Told};
 use crate::chat::position::Position;
 use crate::chat::visit::Verbosity;
+use crate::chat::{Event, UserList};
 use crate::history::{Page, PageSize, RoomIds, RoomKey, Stored, Wanted};
 use crate::limits::Limits;
 use crate::limits::fixed::{PAGE_MESSAGES, PAGES_AT_ONCE, PIECES_PER_TURN};
-use crate::moment::Moment;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -64,9 +65,9 @@ impl PageRequests {
 }
 
 impl<S: Socket> Hub<S> {
-    /// A coming has come back from the history: the newcomer is sent the welcome and what it missed.
-    pub(super) fn enter(&mut self, id: PeerId, now: Moment) {
-        // One that is gone already is waited for at the door: its going comes next.
+    /// A newcomer is in the room: it is sent the welcome and what it missed.
+    pub(super) fn begin_to_catch_up(&mut self, id: PeerId) {
+        // It may have left while it joined.
         let Some((room, since, _)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
         let (past, after) = match since.map(|since| state.find(since, self.log.epoch())) {
@@ -74,17 +75,17 @@ impl<S: Socket> Hub<S> {
             Some(Ok(after)) => (state.missed(after, self.log.reach(), &self.limits), after),
             Some(Err(reason)) => (Past::Afresh(reason), 0),
         };
-        self.bring(id, after, past, now);
+        self.bring(id, after, past);
     }
 
     /// What a newcomer missed has been found, or not: the messages after `after`.
-    pub(super) fn enter_with(&mut self, id: PeerId, after: u64, page: Option<Page>, now: Moment) {
+    pub(super) fn catch_up_with(&mut self, id: PeerId, after: u64, page: Option<Page>) {
         let Some((room, ..)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
         let past = match page {
             None => Past::Afresh(ResetReason::Unreadable),
             Some(page) => {
-                let RoomIds { base, last, .. } = state.ids();
+                let RoomIds { base, last, .. } = state.room.ids();
                 let reached = page.messages.last().map_or(after, |last| last.id);
                 let is_unbroken = page.messages.iter().zip(after + 1..).all(|(message, id)| message.id == id);
                 // Before the base, ids jump where those of the room do. At the base itself there is no message.
@@ -102,22 +103,22 @@ impl<S: Socket> Hub<S> {
                 }
             }
         };
-        self.bring(id, after, past, now);
+        self.bring(id, after, past);
     }
 
     /// Those who have read most of the last piece are sent the next.
-    fn send_next_pieces(&mut self, now: Moment) {
+    fn send_next_pieces(&mut self) {
         for _ in 0..PIECES_PER_TURN {
             let Some(id) = self.page_requests.readers.pop_front() else { return };
             let Some((room, _, Some(CatchUp { reached, .. }))) = self.newcomer(id) else { continue };
             let Some(state) = self.rooms.get(room) else { continue };
             let past = state.missed(reached, self.log.reach(), &self.limits);
-            self.bring(id, reached, past, now);
+            self.bring(id, reached, past);
         }
     }
 
-    /// A newcomer that has everything up to `after` is sent this, and takes its seat if it is the last that it missed.
-    fn bring(&mut self, id: PeerId, after: u64, past: Past, now: Moment) {
+    /// A newcomer that has everything up to `after` is sent this, and has caught up if it is the last that it missed.
+    fn bring(&mut self, id: PeerId, after: u64, past: Past) {
         let Some((.., catch_up)) = self.newcomer(id) else { return };
         match past {
             Past::Older => self.page_requests.push(id, Wanted::After(after)),
@@ -131,45 +132,46 @@ impl<S: Socket> Hub<S> {
                     newcomer.catch_up = Some(CatchUp { reached, is_reading: true });
                 }
             }
-            past => self.seat(id, past, now),
+            past => self.caught_up(id, past),
         }
     }
 
-    /// Of somebody who is on the way in: the room, what it asked for, and how far it has come.
-    fn newcomer(&mut self, id: PeerId) -> Option<(RoomKey, Option<Position>, Option<CatchUp>)> {
+    /// Of somebody who is catching up: the room, what it asked for, and how far it has come.
+    fn newcomer(&self, id: PeerId) -> Option<(RoomKey, Option<Position>, Option<CatchUp>)> {
         let slot = self.peers.get(id)?;
         match slot.arrival.as_deref() {
-            Some(Arrival::Joining(newcomer)) if slot.membership == Membership::Joining => {
-                Some((slot.room, newcomer.since, newcomer.catch_up))
+            Some(Arrival::Joining(newcomer)) if slot.stay.membership() == Membership::CatchingUp => {
+                Some((slot.stay.room()?, newcomer.since, newcomer.catch_up))
             }
             _ => None,
         }
     }
 
-    /// The welcome, before or when it takes its seat.
+    /// The welcome: to a member, or to a newcomer that will have caught up when it is sent `users`. It sees that by its own
+    /// name not being in the list.
     pub(super) fn greet(&mut self, id: PeerId) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Some(state) = self.rooms.get_mut(slot.room) else { return };
+        let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
+        let Some(RoomState { room, users, .. }) = self.rooms.get_mut(room) else { return };
+        let Some(name) = room.name_of(seat) else { return };
         if !slot.connection.may_be_sent_to() || slot.connection.verbosity != Verbosity::Everything {
             return;
         }
-        let (room, last) = (state.room.name().clone(), state.last_id());
-        let (name, online) = match (slot.arrival.as_deref(), slot.membership) {
-            // Of those who are in it is not one yet.
-            (Some(Arrival::Joining(newcomer)), _) => (newcomer.name.clone(), state.room.online() + 1),
-            (_, Membership::Seated(seat)) => match state.room.name_of(seat) {
-                Some(name) => (name.clone(), state.room.online()),
-                None => return,
-            },
-            _ => return,
+        let others;
+        let users = match slot.stay.membership() {
+            Membership::CatchingUp => {
+                others = UserList::without(room, seat);
+                &*others
+            }
+            _ => users.of(room),
         };
         let limits = Told {
             message_bytes: self.limits.message.max_message_bytes,
             presence_members: self.limits.presence_members,
         };
-        let epoch = self.log.epoch();
-        let welcome = Event::Welcome { name: &name, online, users: state.room.users(), last, epoch, limits };
-        slot.connection.queue.append_own(|out| append_event(out, welcome, &room));
+        let (online, last, epoch) = (room.online(), room.ids().last, self.log.epoch());
+        let welcome = Event::Welcome { name, online, users, last, epoch, limits };
+        slot.connection.queue.append_own(|out| append_event(out, welcome, room.name()));
     }
 
     /// Queues a part of the past.
@@ -189,8 +191,8 @@ impl<S: Socket> Hub<S> {
 
     /// At the end of a turn: asks the history for the next pages. Only then, or one turn could go on for as long as the
     /// history finds something.
-    pub(super) fn ask_for_pages(&mut self, now: Moment) {
-        self.send_next_pieces(now);
+    pub(super) fn ask_for_pages(&mut self) {
+        self.send_next_pieces();
         // Those who have left must not pile up, however fast others come, ask and leave.
         if self.page_requests.waiting.len() > 2 * self.peers.len() {
             let peers = &self.peers;
@@ -201,13 +203,14 @@ impl<S: Socket> Hub<S> {
             && let Some((id, wanted)) = self.page_requests.waiting.pop_front()
         {
             let Some(slot) = self.peers.get(id) else { continue };
-            match (wanted, slot.membership) {
-                (Wanted::After(_), Membership::Joining) | (Wanted::Before(_), Membership::Waiting(_)) => {}
+            match (wanted, slot.stay.membership()) {
+                (Wanted::After(_), Membership::CatchingUp) | (Wanted::Before(_), Membership::Waiting) => {}
                 // It has left.
                 _ => continue,
             }
-            self.page_requests.under_way.push(slot.room);
-            self.log.read(slot.room, wanted, page_size(wanted, &self.limits), id);
+            let Some(room) = slot.stay.room() else { continue };
+            self.page_requests.under_way.push(room);
+            self.log.read(room, wanted, page_size(wanted, &self.limits), id);
         }
     }
 

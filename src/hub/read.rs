@@ -3,7 +3,8 @@
 use log::info;
 
 use super::log_port::LogPort;
-use super::peers::{Arrival, Membership, PeerId, ReportedEnd, Unread, WasRead};
+use super::member_life::Stay;
+use super::peers::{Arrival, PeerId, ReportedEnd, Unread, WasRead};
 use super::rooms::{RoomState, Rooms};
 use super::{Hub, Socket};
 use crate::chat::event::message_bytes;
@@ -12,7 +13,7 @@ use crate::chat::{Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::Incoming;
 use crate::door::Endpoint;
-use crate::history::{Entry, RoomKey};
+use crate::history::Entry;
 use crate::limits::Limits;
 use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
 use crate::moment::{Moment, Now};
@@ -99,10 +100,7 @@ impl<S: Socket> Hub<S> {
     /// Whether a member is not read now, for the log is behind or its room has said enough.
     fn is_held_back(&mut self, id: PeerId, is_behind: bool, now: Moment) -> bool {
         let Some(slot) = self.peers.get(id) else { return false };
-        if !matches!(slot.membership, Membership::Seated(_)) {
-            return false;
-        }
-        let room = slot.room;
+        let Some((room, _)) = slot.stay.speaker() else { return false };
         let has_to_wait = self.limits.room_byte_rate.is_some()
             && self.rooms.get(room).is_some_and(|state| state.share.has_to_wait(&self.limits, now));
         if is_behind {
@@ -121,7 +119,7 @@ impl<S: Socket> Hub<S> {
                 && let Some(id) = self.rooms.next_in_line(room, &self.limits, now.moment)
             {
                 // Others have left the line, and perhaps come to another.
-                if self.peers.touch(id).is_some_and(|peer| peer.room == room && peer.was_called()) {
+                if self.peers.touch(id).is_some_and(|peer| peer.stay.room() == Some(room) && peer.was_called()) {
                     self.read_from(id, scratch, now);
                 }
             }
@@ -223,7 +221,7 @@ impl<S: Socket> Hub<S> {
                     }
                 }
                 Incoming::Text(text) => {
-                    let author = (id, slot.room, slot.membership);
+                    let author = (id, slot.stay);
                     let taken = take_line(text, author, &mut self.rooms, &mut self.log, limits, now);
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES + taken.intake_bytes;
                     slot.connection.spend_message(taken.said_bytes, limits, now.moment);
@@ -246,7 +244,7 @@ impl<S: Socket> Hub<S> {
 /// Takes one line of a member: what it says is put into the log, a command is given back.
 fn take_line(
     line: &str,
-    (id, room, membership): (PeerId, RoomKey, Membership),
+    (id, stay): (PeerId, Stay),
     rooms: &mut Rooms,
     log: &mut LogPort,
     limits: &Limits,
@@ -254,7 +252,7 @@ fn take_line(
 ) -> TakenLine {
     let mut taken = TakenLine::default();
     // Only a member with a seat speaks: a newcomer is not read on before it has one.
-    let Membership::Seated(seat) = membership else { return taken };
+    let Some((room, seat)) = stay.speaker() else { return taken };
     let Some(RoomState { room: members, share, .. }) = rooms.get_mut(room) else { return taken };
     let Some(name) = members.name_of(seat) else { return taken };
     let (kind, text) = match Spoken::parse(line) {

@@ -2,7 +2,7 @@
 
 use log::{Level, info, log};
 
-use super::peers::{Arrival, Departed, Membership, PeerId, Slot};
+use super::peers::{Arrival, Departed, PeerId, Slot};
 use super::{Hub, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, State};
@@ -25,18 +25,18 @@ impl<S: Socket> Hub<S> {
     fn end_failing(&mut self) {
         let is_behind = self.log.is_behind();
         self.peers.end_failing(|slot| {
-            let is_throttled = is_behind && matches!(slot.membership, Membership::Seated(_));
+            let is_throttled = is_behind && slot.stay.speaker().is_some();
             !is_throttled && !slot.is_in_line()
         });
     }
 
     fn free(&mut self, id: PeerId) {
-        // A member is missed by its room when its going has come back. The socket does not wait for that.
-        self.announce_going(id);
+        // A member has left its room when its `Left` entry comes back. The socket does not wait for that.
+        self.request_leave(id);
         let Some(slot) = self.peers.remove(id) else { return };
-        let Slot { room, membership, arrival, connection, .. } = slot;
-        if membership != Membership::None {
-            self.departed.insert(id, Departed { room, membership, verbosity: connection.verbosity });
+        let Slot { stay, arrival, connection, .. } = slot;
+        if stay.room().is_some() {
+            self.departed.insert(id, Departed { stay, verbosity: connection.verbosity });
         }
         if let Some(Arrival::Moving { to }) = arrival.as_deref() {
             self.leave_empty(*to);

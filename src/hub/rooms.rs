@@ -8,10 +8,10 @@ use slab::Slab;
 use super::peers::PeerId;
 use super::share::Share;
 use crate::chat::event::ResetReason;
-use crate::chat::position::{Epoch, Position};
+use crate::chat::presence::News;
 use crate::chat::visit::Verbosity;
-use crate::chat::{Event, Message, Room, RoomName};
-use crate::history::{PageSize, Reach, RoomIds, RoomKey};
+use crate::chat::{Change, Effect, Entry, Event, Message, Presence, Room, RoomName, UserList};
+use crate::history::{Reach, RoomIds, RoomKey};
 use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
@@ -37,7 +37,10 @@ pub(super) struct Rooms {
 }
 
 pub(super) struct RoomState {
-    pub(super) room: Room<PeerId>,
+    /// Who is in it, and how far its messages have come: the fold of its log.
+    pub(super) room: Room,
+    pub(super) presence: Presence,
+    pub(super) users: UserList,
     /// What the room hears this turn.
     pub(super) everything: TurnChunk,
     /// The same for quiet members: what is said only.
@@ -45,31 +48,32 @@ pub(super) struct RoomState {
     /// Members with `?quiet=1`. While there are none, their chunk is not made.
     pub(super) quiet_members: usize,
     /// What the room heard last.
-    scrollback: Scrollback,
+    pub(super) scrollback: Scrollback,
     /// What may be said in it.
     pub(super) share: Share,
-    /// Where the ids stand of the messages that anybody has been sent.
-    ids: RoomIds,
     /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
-    newest: Option<Rc<[u8]>>,
+    pub(super) newest: Option<Rc<[u8]>>,
     /// Connections that are in it, on their way in, or on their way out.
     visitors: usize,
     is_stirred: bool,
     is_counting: bool,
 }
 
-/// What a newcomer is sent of the past.
-pub(super) enum Past {
-    /// The newest messages.
-    Newest,
-    /// These frames, which are all that it missed, or the end of it.
-    Missed(Rc<[u8]>),
-    /// What it missed is long. This is the next piece of it, up to the message `reached`.
-    Piece { frames: Rc<[u8]>, reached: u64 },
-    /// What it missed is not in the scrollback: the history is to be asked.
-    Older,
-    /// What it has does not join on to what it could be sent: it is to forget that, and is sent the newest.
-    Afresh(ResetReason),
+/// A place in what a room hears this turn.
+#[derive(Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) everything: usize,
+    messages_only: usize,
+}
+
+impl Heard {
+    /// The same place in what such a member hears.
+    pub(super) fn by(self, verbosity: Verbosity) -> usize {
+        match verbosity {
+            Verbosity::Everything => self.everything,
+            Verbosity::MessagesOnly => self.messages_only,
+        }
+    }
 }
 
 /// There are as many rooms as there may be, and none is empty.
@@ -125,13 +129,14 @@ impl Rooms {
             forgotten.push(self.forget_longest_empty().ok_or(TooManyRooms)?);
         }
         let key = RoomKey(self.rooms.insert(RoomState {
-            room: Room::new(name.clone(), limits.presence_members),
+            room: Room::new(name.clone()),
+            presence: Presence::new(limits.presence_members),
+            users: UserList::default(),
             everything: TurnChunk::default(),
             messages_only: TurnChunk::default(),
             quiet_members: 0,
             scrollback: Scrollback::new(limits.kept),
             share: Share::default(),
-            ids: RoomIds::default(),
             newest: None,
             visitors: 1,
             is_stirred: false,
@@ -160,7 +165,7 @@ impl Rooms {
     /// A room's past, as the history knows it.
     pub(super) fn opened<'a>(&mut self, key: RoomKey, ids: RoomIds, newest: impl Iterator<Item = Message<'a>>) {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
-        state.ids = ids;
+        state.room.begin_at(ids);
         let before = state.scrollback.bytes();
         let mut frame = Vec::new();
         for message in newest {
@@ -211,10 +216,11 @@ impl Rooms {
     /// A message has happened: it is encoded, once.
     pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>, limits: &Limits, now: Moment) {
         let Some(state) = self.stir(key) else { return };
-        let RoomIds { last, .. } = state.ids;
+        let RoomIds { last, .. } = state.room.ids();
         if message.id != last + 1 && last > 0 {
             state.begins_anew(message.id - 1);
         }
+        state.room.apply(Entry::Said(message));
         let start = state.everything.bytes.len();
         append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
         let frame = &state.everything.bytes[start..];
@@ -225,9 +231,28 @@ impl Rooms {
         if state.quiet_members > 0 {
             state.messages_only.bytes.extend_from_slice(frame);
         }
-        state.ids = state.ids.followed_by(message.id);
         state.newest = None;
         self.kept_bytes = self.kept_bytes + after - before;
+    }
+
+    /// A change has happened: the room is told, or will be told how many are in it. Gives what has come of it.
+    pub(super) fn change(&mut self, key: RoomKey, change: Change, now: Moment) -> Effect {
+        let Some(state) = self.stir(key) else { return Effect::Nothing };
+        let effect = state.room.apply(Entry::Change(change));
+        let (seat, news) = match &effect {
+            Effect::Joined(seat) | Effect::Left { seat, .. } => {
+                (*seat, state.presence.changed(state.room.online(), now))
+            }
+            Effect::Renamed { seat, .. } => (*seat, state.presence.news(state.room.online())),
+            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => return effect,
+        };
+        state.users.changed(seat);
+        match news {
+            News::Told => state.tell(&effect),
+            News::Counted if matches!(effect, Effect::Renamed { .. }) => {}
+            News::Counted => self.owes_count(key),
+        }
+        effect
     }
 
     /// All rooms together keep no more than they may. Those longest empty are forgotten, for the history to forget
@@ -265,7 +290,7 @@ impl Rooms {
     }
 
     /// A large room owes its members a count.
-    pub(super) fn owes_count(&mut self, key: RoomKey) {
+    fn owes_count(&mut self, key: RoomKey) {
         if let Some(state) = self.rooms.get_mut(key.0 as usize)
             && !std::mem::replace(&mut state.is_counting, true)
         {
@@ -281,10 +306,11 @@ impl Rooms {
                 self.counting.swap_remove(nth);
                 continue;
             };
-            if let Some(online) = state.room.count_due(now) {
+            if state.presence.is_count_due(now) {
                 state.is_counting = false;
                 self.counting.swap_remove(nth);
                 if let Some(state) = self.stir(key) {
+                    let online = state.room.online();
                     append_event(&mut state.everything.bytes, Event::Online { online }, state.room.name());
                 }
             } else {
@@ -328,7 +354,7 @@ impl Rooms {
     /// When [`Rooms::tell_counts`] has something to tell.
     pub(super) fn deadline(&self) -> Moment {
         let owed = self.counting.iter().filter_map(|key| self.get(*key));
-        owed.map(|state| state.room.deadline()).min().unwrap_or(Moment::NEVER)
+        owed.map(|state| state.presence.deadline()).min().unwrap_or(Moment::NEVER)
     }
 
     fn forget_longest_empty(&mut self) -> Option<RoomKey> {
@@ -359,7 +385,7 @@ impl Rooms {
             let key = RoomKey(key as u32);
             assert_eq!(self.by_name.get(state.room.name()), Some(&key));
             assert_eq!(state.visitors == 0, self.empty.contains(&key), "a room without visitors is on the list");
-            assert!(state.room.deadline() == Moment::NEVER || state.is_counting, "a count that nobody will tell");
+            assert!(state.presence.deadline() == Moment::NEVER || state.is_counting, "a count that nobody will tell");
             assert_eq!(state.share.has_line(), self.lines.contains(&key), "a line that nobody serves");
             assert!(state.everything.bytes.is_empty() && state.messages_only.bytes.is_empty());
         }
@@ -372,6 +398,11 @@ impl Rooms {
 }
 
 impl RoomState {
+    /// How much the room has heard so far this turn.
+    pub(super) fn heard(&self) -> Heard {
+        Heard { everything: self.everything.bytes.len(), messages_only: self.messages_only.bytes.len() }
+    }
+
     /// What such a member hears this turn.
     pub(super) fn chunk_for(&mut self, verbosity: Verbosity) -> &mut TurnChunk {
         match verbosity {
@@ -380,102 +411,36 @@ impl RoomState {
         }
     }
 
-    /// Where the ids stand of the messages that anybody has been sent.
-    pub(super) fn ids(&self) -> RoomIds {
-        self.ids
-    }
-
     /// The log has forgotten the room while somebody is in it and nobody has spoken for long: its ids begin anew. What
     /// its members have is no longer there, and is not gone on from.
     #[cold]
     fn begins_anew(&mut self, last: u64) {
-        let reset = Event::Reset { last, since: self.ids.last, reason: ResetReason::Gone };
+        let reset = Event::Reset { last, since: self.room.ids().last, reason: ResetReason::Gone };
         append_event(&mut self.everything.bytes, reset, self.room.name());
         if self.quiet_members > 0 {
             append_event(&mut self.messages_only.bytes, reset, self.room.name());
         }
     }
 
-    /// The id of the newest message that anybody has been sent; 0 before the first.
-    pub(super) fn last_id(&self) -> u64 {
-        self.ids.last
+    /// Tells each member of a change.
+    fn tell(&mut self, effect: &Effect) {
+        let online = self.room.online();
+        let name_of = |seat| self.room.name_of(seat);
+        let event = match effect {
+            Effect::Joined(seat) => name_of(*seat).map(|name| Event::Join { name, online }),
+            Effect::Left { name, .. } => Some(Event::Leave { name, online }),
+            Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to }),
+            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
+        };
+        if let Some(event) = event {
+            append_event(&mut self.everything.bytes, event, self.room.name());
+        }
     }
 
     #[cfg(debug_assertions)]
     pub(super) fn visitors(&self) -> usize {
         self.visitors
     }
-
-    /// Whether the stream goes on for one who comes back with that, in a log of this epoch.
-    pub(super) fn find(&self, position: Position, epoch: Epoch) -> Result<u64, ResetReason> {
-        let RoomIds { first, base, last } = self.ids;
-        let Position { epoch: of, id } = position;
-        match of {
-            _ if of.is_some_and(|of| of != epoch) => Err(ResetReason::Epoch),
-            _ if id > last => Err(ResetReason::Unknown),
-            // It is before the first message, so it can only mean all of them.
-            _ if id == 0 => Ok(first),
-            // In this epoch the ids of the room have begun anew, for what it had was forgotten.
-            Some(_) if id < first => Err(ResetReason::Gone),
-            None if id < first => Err(ResetReason::Unknown),
-            // There, or on the way to another id that nobody has any more.
-            None if id < base => Err(ResetReason::Epoch),
-            Some(_) | None => Ok(id),
-        }
-    }
-
-    /// What somebody is to be sent next who has everything up to the message `after`.
-    pub(super) fn missed(&self, after: u64, reach: Reach, limits: &Limits) -> Past {
-        // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
-        let missed = self.ids.last.checked_sub(after).filter(|_| after >= self.ids.base);
-        match missed.map(usize::try_from) {
-            Some(Ok(missed)) if missed <= self.scrollback.len() => {
-                let all = self.scrollback.newest(missed, usize::MAX);
-                if all.len() <= limits.past_bytes() {
-                    return Past::Missed(Rc::from(all));
-                }
-                let (frames, count) = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
-                Past::Piece { frames: Rc::from(frames), reached: after + count as u64 }
-            }
-            _ if reach == Reach::Older => Past::Older,
-            _ => Past::Afresh(ResetReason::Gone),
-        }
-    }
-
-    /// The newest messages as frames.
-    pub(super) fn newest(&mut self, limits: &Limits) -> Rc<[u8]> {
-        let newest = self
-            .newest
-            .get_or_insert_with(|| Rc::from(self.scrollback.newest(limits.replay_messages, limits.past_bytes())));
-        Rc::clone(newest)
-    }
-
-    /// The messages before the one with that id, as far as the scrollback goes.
-    pub(super) fn before(&self, id: u64, size: PageSize) -> Before<'_> {
-        // Below the base, ids do not say how many messages there are.
-        if id <= self.ids.base {
-            return Before { newest_first: Vec::new(), more: false };
-        }
-        let skipped = usize::try_from((self.ids.last + 1).saturating_sub(id)).unwrap_or(usize::MAX);
-        let mut bytes = 0;
-        let mut newest_first = Vec::new();
-        for frame in self.scrollback.newest_first(skipped) {
-            bytes += frame.len();
-            if newest_first.len() == size.messages || (bytes > size.bytes && !newest_first.is_empty()) {
-                return Before { newest_first, more: true };
-            }
-            newest_first.push(frame::payload_of_ours(frame));
-        }
-        Before { newest_first, more: false }
-    }
-}
-
-/// A part of the past out of a scrollback.
-pub(super) struct Before<'a> {
-    /// The messages as JSON events.
-    pub(super) newest_first: Vec<&'a [u8]>,
-    /// Whether the scrollback has older ones.
-    pub(super) more: bool,
 }
 
 pub(super) fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &RoomName) {
@@ -543,7 +508,7 @@ mod tests {
         let heard = String::from_utf8_lossy(&state.everything.bytes);
         assert!(heard.find(r#""reset","room":"a","last":8,"reason":"gone""#) < heard.find("again"), "{heard}");
         assert!(heard.contains("reset") && heard.matches("reset").count() == 1, "{heard}");
-        assert_eq!(state.ids, RoomIds { first: 8, base: 8, last: 9 });
+        assert_eq!(state.room.ids(), RoomIds { first: 8, base: 8, last: 9 });
         end_turn(&mut rooms);
     }
 

@@ -28,7 +28,7 @@ impl<S: Socket> Hub<S> {
             }
             match due {
                 Due::Nothing => {}
-                Due::CloseSent => self.announce_going(id),
+                Due::CloseSent => self.request_leave(id),
                 Due::Departing => self.leave_room(id, now),
             }
         }

@@ -1,6 +1,6 @@
 //! Beat four: every member is sent what its room hears, and what it owes is written out.
 
-use super::peers::{Sent, Slot};
+use super::peers::{NOT_IN, PeerId, Sent, Slot};
 use super::rooms::RoomState;
 use super::{Hub, Socket};
 use crate::chat::visit::Verbosity;
@@ -38,13 +38,19 @@ impl<S: Socket> Hub<S> {
             if everything.bytes.is_empty() {
                 continue;
             }
-            for id in room.audience() {
+            for id in room.audience().filter_map(PeerId::of) {
                 let Some(slot) = self.peers.lend(id) else { continue };
                 let chunk = match slot.connection.verbosity {
                     Verbosity::Everything => &mut *everything,
                     Verbosity::MessagesOnly => &mut *messages_only,
                 };
-                let part = std::mem::take(&mut slot.chunk_from) as usize..chunk.bytes.len();
+                let part = slot.chunk_from as usize..chunk.bytes.len();
+                if slot.chunk_from != 0 {
+                    if slot.chunk_from == NOT_IN {
+                        continue;
+                    }
+                    slot.chunk_from = 0;
+                }
                 let sent = slot.send_part(chunk, part, &self.limits, now);
                 self.peers.delivered(id, &sent);
                 if matches!(sent, Sent::OwesTooMuch) {

@@ -1,5 +1,10 @@
 //! What a connection is called in the daemon.
 
+use crate::chat::entry::{Member, Node};
+
+/// This daemon, among those that share a log: so far it is the only one.
+const HERE: Node = Node(0);
+
 /// A connection, named so that a late event cannot mean another one: its slot, and a serial that no two occupants of
 /// that slot share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,5 +28,18 @@ impl PeerId {
     #[must_use]
     pub fn from_token(token: usize) -> PeerId {
         PeerId { slot: (token & LOW_HALF) as u32, serial: (token >> HALF) as u32 }
+    }
+
+    /// As a member of a room: what the room's log calls it.
+    #[must_use]
+    pub fn member(self) -> Member {
+        Member { node: HERE, serial: self.to_token() as u64 }
+    }
+
+    /// The connection of a member, if it is one of this daemon's.
+    #[inline]
+    #[must_use]
+    pub fn of(member: Member) -> Option<PeerId> {
+        (member.node == HERE).then(|| PeerId::from_token(member.serial as usize))
     }
 }

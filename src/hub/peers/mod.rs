@@ -18,7 +18,7 @@ use log::debug;
 use slab::Slab;
 
 pub use self::id::PeerId;
-pub(super) use self::slot::{Arrival, CatchUp, Departed, Membership, NOWHERE, Newcomer, Sent, Slot, Unread, WasRead};
+pub(super) use self::slot::{Arrival, CatchUp, Departed, NOT_IN, Newcomer, Sent, Slot, Unread, WasRead};
 use self::timers::Timers;
 use super::{Readiness, Socket};
 use crate::connection::{Connection, Phase, State};
@@ -355,8 +355,7 @@ impl<S: Socket> Peers<S> {
     /// Those who have not taken anything since the last call, and owe something, are known to stall.
     pub(super) fn mark_stalled(&mut self) {
         for (_, slot) in &mut self.slots {
-            slot.is_stalled = slot.took_nothing && slot.held_bytes() > 0;
-            slot.took_nothing = true;
+            slot.taking = slot.taking.looked_at(slot.held_bytes() > 0);
         }
     }
 
@@ -385,7 +384,8 @@ impl<S: Socket> Peers<S> {
         for (id, slot) in self.iter() {
             let connection = &slot.connection;
             let has_ended = connection.state() == State::Ended;
-            assert_eq!(slot.chunk_from, 0, "{id:?} has had its part of the chunk");
+            let is_catching_up = slot.chunk_from == NOT_IN && slot.stay.seat().is_some();
+            assert!(slot.chunk_from == 0 || is_catching_up, "{id:?} has not had its part of the chunk");
             assert!(
                 connection.queue.is_empty() || connection.is_blocked || slot.is_to_flush || has_ended,
                 "{id:?} has something queued that nobody will flush"

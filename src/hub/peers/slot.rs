@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::ops::Range;
 
 use super::super::Socket;
+use super::super::member_life::{Membership, Stay};
 use crate::chat::position::Position;
 use crate::chat::problem::Problem;
 use crate::chat::visit::Verbosity;
-use crate::chat::{Name, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::history::RoomKey;
@@ -15,17 +15,16 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::write_queue::{Flushed, TurnChunk};
 
-/// In no room.
-pub(in crate::hub) const NOWHERE: RoomKey = RoomKey(u32::MAX);
+/// In [`Slot::chunk_from`]: it is in the room, but has not caught up, so it is sent no part of any chunk.
+pub(in crate::hub) const NOT_IN: u32 = u32::MAX;
 
 pub(in crate::hub) struct Slot<S> {
     pub(in crate::hub) socket: S,
     pub(in crate::hub) connection: Connection,
     pub(super) serial: u32,
-    /// Which room its membership is of.
-    pub(in crate::hub) room: RoomKey,
-    pub(in crate::hub) membership: Membership,
-    /// This member's part of the turn's chunk begins here: 0, except for one who joined in the middle of it.
+    pub(in crate::hub) stay: Stay,
+    /// This member's part of the turn's chunk begins here: 0, except for one who has caught up in the middle of it, or not
+    /// yet ([`NOT_IN`]).
     pub(in crate::hub) chunk_from: u32,
     /// The poller said so, and no read has shown the contrary.
     pub(super) is_readable: bool,
@@ -35,10 +34,7 @@ pub(in crate::hub) struct Slot<S> {
     pub(super) is_touched: bool,
     pub(super) is_to_read: bool,
     pub(super) is_to_flush: bool,
-    /// It has taken nothing of what waits for it since all were last looked at; see `memory`.
-    pub(super) took_nothing: bool,
-    /// It took nothing between the last two looks, and owes something.
-    pub(super) is_stalled: bool,
+    pub(super) taking: Taking,
     /// It has something to say, and stands in line until its room has something left to be said: on no other list.
     pub(super) is_in_line: bool,
     /// The earliest entry in the heap of timers.
@@ -47,6 +43,27 @@ pub(in crate::hub) struct Slot<S> {
     pub(in crate::hub) unread: Option<Box<Unread>>,
     /// What is known of somebody who is not in yet, or is changing rooms. Those who are in do not carry it.
     pub(in crate::hub) arrival: Option<Box<Arrival>>,
+}
+
+/// What a connection takes of what waits for it. All are looked at now and then; see `memory`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It has taken something since the last look.
+    Something,
+    /// It has taken nothing since the last look.
+    Nothing,
+    /// It took nothing between the last two looks nor since, and owes something.
+    Stalled,
+}
+
+impl Taking {
+    /// What it is after another look.
+    pub(super) fn looked_at(self, owes_something: bool) -> Taking {
+        match self {
+            Taking::Nothing | Taking::Stalled if owes_something => Taking::Stalled,
+            Taking::Something | Taking::Nothing | Taking::Stalled => Taking::Nothing,
+        }
+    }
 }
 
 pub(in crate::hub) struct Unread {
@@ -63,9 +80,10 @@ pub(in crate::hub) enum Arrival {
     Moving { to: RoomKey },
 }
 
+#[derive(Default)]
 pub(in crate::hub) struct Newcomer {
-    /// Claimed in the room.
-    pub(in crate::hub) name: Name,
+    /// Who it is in the daemon's log, if it has not been in another room before.
+    pub(in crate::hub) from: Option<Box<str>>,
     /// The last message that it has, if it came back.
     pub(in crate::hub) since: Option<Position>,
     /// How far it has come in a past that is too long to be sent at once.
@@ -95,36 +113,10 @@ pub(in crate::hub) struct CatchUp {
     pub(in crate::hub) is_reading: bool,
 }
 
-/// A connection's way through a room. Each step is announced through the history, and taken when it comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::hub) enum Membership {
-    /// In no room: a plain request, `/echo`, or gone again.
-    None,
-    Joining,
-    /// It left before it was there. Nobody has heard of it, and nobody will.
-    JoinCancelled,
-    Seated(Seat),
-    /// Seated, and not read on until the history has answered: it takes another name, or asked for older messages.
-    Waiting(Seat),
-    Leaving(Seat),
-}
-
-/// What is left of a member whose connection has been freed, until the history gives its going back.
+/// What is left of a member whose connection has been freed, until it has left its room.
 pub(in crate::hub) struct Departed {
-    pub(in crate::hub) room: RoomKey,
-    pub(in crate::hub) membership: Membership,
+    pub(in crate::hub) stay: Stay,
     pub(in crate::hub) verbosity: Verbosity,
-}
-
-#[cfg(debug_assertions)]
-impl Membership {
-    /// Its place, while the room counts it.
-    pub(in crate::hub) fn seat(self) -> Option<Seat> {
-        match self {
-            Membership::Seated(seat) | Membership::Waiting(seat) | Membership::Leaving(seat) => Some(seat),
-            Membership::None | Membership::Joining | Membership::JoinCancelled => None,
-        }
-    }
 }
 
 /// How sending a part of a chunk to one member went: for [`Peers::delivered`](super::Peers::delivered).
@@ -145,16 +137,14 @@ impl<S: Socket> Slot<S> {
             socket,
             connection,
             serial,
-            room: NOWHERE,
-            membership: Membership::None,
+            stay: Stay::outside(),
             chunk_from: 0,
             is_readable: false,
             is_hung_up: false,
             is_touched: false,
             is_to_read: false,
             is_to_flush: false,
-            took_nothing: false,
-            is_stalled: false,
+            taking: Taking::Something,
             is_in_line: false,
             armed: Moment::NEVER,
             unread: None,
@@ -188,12 +178,12 @@ impl<S: Socket> Slot<S> {
 
     /// It has taken bytes: it does not stall.
     pub(in crate::hub) fn has_taken(&mut self) {
-        (self.took_nothing, self.is_stalled) = (false, false);
+        self.taking = Taking::Something;
     }
 
     /// It owes something, and has taken nothing of it lately.
     pub(in crate::hub) fn is_stalled(&self) -> bool {
-        self.is_stalled
+        self.taking == Taking::Stalled
     }
 
     /// Bytes that are held for this connection, because it has not read them or not finished sending them.
@@ -245,18 +235,20 @@ impl<S: Socket> Slot<S> {
 
     /// It is not read on before the history has answered. One that is closing asks nothing of it any more.
     pub(in crate::hub) fn waits_for_history(&self) -> bool {
-        match self.membership {
-            Membership::Joining | Membership::Waiting(_) => true,
+        match self.stay.membership() {
+            Membership::Joining | Membership::CatchingUp | Membership::Waiting => true,
             // One that moves; or the daemon ends, and its Close is not to be taken for an answer to what comes before ours.
-            Membership::Leaving(_) | Membership::JoinCancelled => self.connection.is_in_use(),
-            Membership::None | Membership::Seated(_) => false,
+            Membership::Leaving | Membership::JoinCancelled => self.connection.is_in_use(),
+            Membership::Outside | Membership::Member => false,
         }
     }
 
     /// It reads a piece of a long past, and gets the next when it has. If anything holds that up, it is this client.
     pub(in crate::hub) fn catch_up(&mut self) -> Option<&mut CatchUp> {
         match self.arrival.as_deref_mut() {
-            Some(Arrival::Joining(newcomer)) if self.membership == Membership::Joining => newcomer.catch_up.as_mut(),
+            Some(Arrival::Joining(newcomer)) if self.stay.membership() == Membership::CatchingUp => {
+                newcomer.catch_up.as_mut()
+            }
             _ => None,
         }
     }

@@ -226,7 +226,10 @@ impl World {
     fn something_rare(&mut self, chosen: usize) {
         match self.choices.below(10) {
             0..=2 => {
+                // Those whose time is up by now are late, whatever they send from now on.
+                self.turn();
                 self.reported_until.get_or_insert(self.elapsed);
+                self.elapsed += Duration::from_millis(1);
             }
             // The machine slept.
             3 => {

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use roomd::chat::RoomName;
 use roomd::chat::position::Epoch;
+use roomd::chat::{self, Change, Effect, Room, RoomName};
 use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
@@ -87,10 +87,12 @@ struct Opening {
     list: usize,
     unknown: usize,
     is_opened: bool,
+    /// The fold of what has come back.
+    room: Room,
     /// Entries that have not come back.
     under_way: usize,
-    /// Visitors who have not been announced to go.
-    visitors: usize,
+    /// Those who have asked to join, and have not asked to leave.
+    visitors: BTreeSet<PeerId>,
 }
 
 /// The latest of all the earlier lives of a room.
@@ -153,7 +155,7 @@ impl Record {
             opening.under_way -= 1;
         }
         match outcome {
-            Outcome::Opened { .. } | Outcome::Renamed(_) => {}
+            Outcome::Opened { .. } => {}
             Outcome::Said(message) => {
                 let list = &mut self.lists[opening.list];
                 if list.messages.is_empty() {
@@ -178,19 +180,37 @@ impl Record {
                 *self.refused.entry(*speaker).or_default() += 1;
                 *self.unavailable.entry(*speaker).or_default() += 1;
             }
-            Outcome::Came(id) => self.visits.entry(*id).or_default().push(Visit {
-                room: opening.name.clone(),
-                list: opening.list,
-                unknown: opening.unknown,
-                came: said,
-                seated: said,
-                went: None,
-                page: None,
-            }),
-            Outcome::Went(id) => {
-                let visit = self.visits.get_mut(id).and_then(|visits| visits.last_mut()).expect("it came before");
-                assert_eq!((visit.list, visit.went), (opening.list, None), "who goes is there");
-                visit.went = Some(said);
+            Outcome::Changed(change) => {
+                let id = PeerId::of(change.who()).expect("a connection of this hub");
+                let joins = matches!(change, Change::Joined { .. });
+                match opening.room.apply(chat::Entry::Change(change.clone())) {
+                    Effect::Joined(_) => self.visits.entry(id).or_default().push(Visit {
+                        room: opening.name.clone(),
+                        list: opening.list,
+                        unknown: opening.unknown,
+                        came: said,
+                        seated: said,
+                        went: None,
+                        page: None,
+                    }),
+                    Effect::Left { .. } => {
+                        let visit = self.visits.get_mut(&id).and_then(|visits| visits.last_mut());
+                        let visit = visit.expect("who leaves has joined before");
+                        assert_eq!((visit.list, visit.went), (opening.list, None), "who leaves is there");
+                        visit.went = Some(said);
+                    }
+                    Effect::NameRefused { .. } if joins => {
+                        self.met.insert("a newcomer whose name is taken");
+                    }
+                    Effect::NameRefused { .. } => {
+                        self.met.insert("a new name that is taken");
+                    }
+                    Effect::Renamed { .. } => {}
+                    Effect::Nothing if matches!(change, Change::Left { .. }) => {
+                        self.met.insert("a newcomer who left when its name was taken");
+                    }
+                    Effect::Nothing | Effect::Said => panic!("{change:?} changes nothing"),
+                }
             }
             Outcome::Read { reader, wanted: Wanted::After(_), page } => {
                 let visit = self.visits.get_mut(reader).and_then(|visits| visits.last_mut()).expect("it came before");
@@ -219,21 +239,28 @@ pub(crate) struct Recorder {
 }
 
 impl History<PeerId> for Recorder {
-    fn open(&mut self, key: RoomKey, name: &RoomName) {
+    fn open(&mut self, key: RoomKey, parsed: &RoomName) {
         let mut record = self.record.borrow_mut();
-        let name = name.to_string();
+        let name = parsed.to_string();
         assert!(record.open.values().all(|opening| opening.name != name), "{name} is open already");
-        let opening =
-            Opening { name: name.clone(), list: usize::MAX, unknown: 0, is_opened: false, under_way: 0, visitors: 0 };
+        let opening = Opening {
+            name: name.clone(),
+            list: usize::MAX,
+            unknown: 0,
+            is_opened: false,
+            room: Room::new(parsed.clone()),
+            under_way: 0,
+            visitors: BTreeSet::new(),
+        };
         assert!(record.open.insert(key, opening).is_none(), "each open room has a number of its own");
         assert!(record.open.len() <= self.max_rooms, "too many rooms");
-        self.inner.open(key, &RoomName::parse(&name).expect("it was one"));
+        self.inner.open(key, parsed);
     }
 
     fn forget(&mut self, key: RoomKey) {
         let mut record = self.record.borrow_mut();
         let opening = record.open.remove(&key).expect("only open rooms are forgotten");
-        assert_eq!((opening.visitors, opening.under_way), (0, 0), "{} is still in use", opening.name);
+        assert_eq!((opening.visitors.len(), opening.under_way), (0, 0), "{} is still in use", opening.name);
         record.met.insert(if opening.is_opened { "a room forgotten" } else { "a room forgotten before it was opened" });
         self.inner.forget(key);
     }
@@ -251,9 +278,14 @@ impl History<PeerId> for Recorder {
         let opening = record.open.get_mut(&key).expect("things happen in open rooms only");
         opening.under_way += 1;
         match &entry {
-            Entry::Came(_) => opening.visitors += 1,
-            Entry::Went(_) => opening.visitors -= 1,
-            Entry::Said { .. } | Entry::Renamed(_) => {}
+            Entry::Changed(Change::Joined { who, .. }) => {
+                opening.visitors.insert(PeerId::of(*who).expect("a connection of this hub"));
+            }
+            Entry::Changed(Change::Left { who, .. }) => {
+                let id = PeerId::of(*who).expect("a connection of this hub");
+                assert!(opening.visitors.remove(&id), "who leaves has asked to join, and leaves once");
+            }
+            Entry::Said { .. } | Entry::Changed(Change::Renamed { .. }) => {}
         }
         self.inner.append(key, entry);
     }

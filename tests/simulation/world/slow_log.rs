@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
-use roomd::chat::{Kind, Name, RoomName};
+use roomd::chat::{Change, Kind, Name, RoomName};
 use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
@@ -60,9 +60,7 @@ struct Room {
 enum Waiting {
     Open,
     Said { speaker: PeerId, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
-    Came(PeerId),
-    Renamed(PeerId),
-    Went(PeerId),
+    Changed(Change),
 }
 
 struct Read {
@@ -178,9 +176,7 @@ impl History<PeerId> for SlowLog {
             Entry::Said { speaker, name, unix_ms, kind, text } => {
                 Waiting::Said { speaker, name: name.clone(), unix_ms, kind, text: text.into() }
             }
-            Entry::Came(member) => Waiting::Came(member),
-            Entry::Renamed(member) => Waiting::Renamed(member),
-            Entry::Went(member) => Waiting::Went(member),
+            Entry::Changed(change) => Waiting::Changed(change),
         };
         self.rooms.get_mut(&key).expect("an open room").waiting.push_back(waiting);
         self.count();
@@ -233,9 +229,7 @@ impl History<PeerId> for SlowLog {
                 kept.messages.push_back(message.clone());
                 Outcome::Said(self.lent.insert(message).as_message())
             }
-            Waiting::Came(member) => Outcome::Came(member),
-            Waiting::Renamed(member) => Outcome::Renamed(member),
-            Waiting::Went(member) => Outcome::Went(member),
+            Waiting::Changed(change) => Outcome::Changed(change),
         };
         Some((key, outcome))
     }

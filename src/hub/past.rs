@@ -1,0 +1,97 @@
+//! What a room can be asked of its past: where somebody is in it who comes back, and what comes next.
+
+use std::rc::Rc;
+
+use super::rooms::RoomState;
+use crate::chat::event::ResetReason;
+use crate::chat::position::{Epoch, Position};
+use crate::history::{PageSize, Reach, RoomIds};
+use crate::limits::Limits;
+use crate::websocket::frame;
+
+/// What a newcomer is sent of the past.
+pub(super) enum Past {
+    /// The newest messages.
+    Newest,
+    /// These frames, which are all that it missed, or the end of it.
+    Missed(Rc<[u8]>),
+    /// What it missed is long. This is the next piece of it, up to the message `reached`.
+    Piece { frames: Rc<[u8]>, reached: u64 },
+    /// What it missed is not in the scrollback: the history is to be asked.
+    Older,
+    /// What it has does not join on to what it could be sent: it is to forget that, and is sent the newest.
+    Afresh(ResetReason),
+}
+
+/// A part of the past out of a scrollback.
+pub(super) struct Before<'a> {
+    /// The messages as JSON events.
+    pub(super) newest_first: Vec<&'a [u8]>,
+    /// Whether the scrollback has older ones.
+    pub(super) more: bool,
+}
+
+impl RoomState {
+    /// Whether the stream goes on for one who comes back with that, in a log of this epoch.
+    pub(super) fn find(&self, position: Position, epoch: Epoch) -> Result<u64, ResetReason> {
+        let RoomIds { first, base, last } = self.room.ids();
+        let Position { epoch: of, id } = position;
+        match of {
+            _ if of.is_some_and(|of| of != epoch) => Err(ResetReason::Epoch),
+            _ if id > last => Err(ResetReason::Unknown),
+            // It is before the first message, so it can only mean all of them.
+            _ if id == 0 => Ok(first),
+            // In this epoch the ids of the room have begun anew, for what it had was forgotten.
+            Some(_) if id < first => Err(ResetReason::Gone),
+            None if id < first => Err(ResetReason::Unknown),
+            // There, or on the way to another id that nobody has any more.
+            None if id < base => Err(ResetReason::Epoch),
+            Some(_) | None => Ok(id),
+        }
+    }
+
+    /// What somebody is to be sent next who has everything up to the message `after`.
+    pub(super) fn missed(&self, after: u64, reach: Reach, limits: &Limits) -> Past {
+        // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
+        let missed = self.room.ids().last.checked_sub(after).filter(|_| after >= self.room.ids().base);
+        match missed.map(usize::try_from) {
+            Some(Ok(missed)) if missed <= self.scrollback.len() => {
+                let all = self.scrollback.newest(missed, usize::MAX);
+                if all.len() <= limits.past_bytes() {
+                    return Past::Missed(Rc::from(all));
+                }
+                let (frames, count) = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
+                Past::Piece { frames: Rc::from(frames), reached: after + count as u64 }
+            }
+            _ if reach == Reach::Older => Past::Older,
+            _ => Past::Afresh(ResetReason::Gone),
+        }
+    }
+
+    /// The newest messages as frames.
+    pub(super) fn newest(&mut self, limits: &Limits) -> Rc<[u8]> {
+        let newest = self
+            .newest
+            .get_or_insert_with(|| Rc::from(self.scrollback.newest(limits.replay_messages, limits.past_bytes())));
+        Rc::clone(newest)
+    }
+
+    /// The messages before the one with that id, as far as the scrollback goes.
+    pub(super) fn before(&self, id: u64, size: PageSize) -> Before<'_> {
+        // Below the base, ids do not say how many messages there are.
+        if id <= self.room.ids().base {
+            return Before { newest_first: Vec::new(), more: false };
+        }
+        let skipped = usize::try_from((self.room.ids().last + 1).saturating_sub(id)).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        let mut newest_first = Vec::new();
+        for frame in self.scrollback.newest_first(skipped) {
+            bytes += frame.len();
+            if newest_first.len() == size.messages || (bytes > size.bytes && !newest_first.is_empty()) {
+                return Before { newest_first, more: true };
+            }
+            newest_first.push(frame::payload_of_ours(frame));
+        }
+        Before { newest_first, more: false }
+    }
+}
