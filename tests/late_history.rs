@@ -1,23 +1,26 @@
 //! A history that answers when it likes: what has happened to the one who asked, in the meantime.
 
+#[path = "testing/clocked_hub.rs"]
+mod clocked_hub;
+#[path = "testing/fake_socket.rs"]
+mod fake_socket;
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::chat::position::Epoch;
 use roomd::chat::{Kind, Name, RoomName};
-use roomd::door::{EchoService, Health, Site};
-use roomd::door::{OriginPolicy, Pages};
 use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
-use roomd::hub::{Hub, PeerId, Readiness, Socket};
+use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
-use roomd::moment::{Moment, Now};
+use roomd::moment::Now;
 use serde_json::Value;
-use support::{handshake, masked_frame};
+
+use clocked_hub::{ClockedHub, FakeClient};
+use support::masked_frame;
 
 /// Gives back at once what is appended, and what is read when the test says so.
 #[derive(Clone, Default)]
@@ -99,101 +102,12 @@ impl History<PeerId> for Late {
     fn tick(&mut self, _now: Now) {}
 }
 
-#[derive(Clone, Default)]
-struct Wire {
-    to_hub: Rc<RefCell<Vec<u8>>>,
-    from_hub: Rc<RefCell<Vec<u8>>>,
-    is_full: Rc<Cell<bool>>,
-    /// The peer has ended its stream.
-    is_finished: Rc<Cell<bool>>,
-}
-
-impl Wire {
-    fn heard(&self) -> String {
-        String::from_utf8_lossy(&self.from_hub.borrow()).into_owned()
-    }
-
-    /// The events of that type, in the order heard.
-    fn events(&self, kind: &str) -> Vec<Value> {
-        let heard = self.heard();
-        let begin = format!("{{\"type\":\"{kind}\"");
-        let events = heard.match_indices(&begin).map(|(at, _)| serde_json::Deserializer::from_str(&heard[at..]));
-        events.map(|event| event.into_iter().next().expect("an event").expect("an event is JSON")).collect()
-    }
-}
-
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.to_hub.take();
-        if bytes.is_empty() && !self.is_finished.get() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_full.get() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.from_hub.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Socket for Wire {
-    fn shut_down_writing(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A hub with a clock of its own.
-struct Clocked {
-    hub: Hub<Wire>,
-    now: Now,
-}
-
-impl Clocked {
-    fn come(&mut self, path: &str) -> (PeerId, Wire) {
-        let wire = Wire::default();
-        let id = self.hub.accept(wire.clone(), "192.0.2.7:49152".into(), self.now);
-        self.say(id, &wire, handshake(path).as_bytes());
-        (id, wire)
-    }
-
-    fn say(&mut self, id: PeerId, wire: &Wire, bytes: &[u8]) {
-        wire.to_hub.borrow_mut().extend_from_slice(bytes);
-        self.hub.ready(id, Readiness { readable: true, ..Readiness::default() });
-        self.hub.turn(self.now);
-    }
-
-    fn hang_up(&mut self, id: PeerId, wire: &Wire) {
-        wire.is_finished.set(true);
-        self.hub.ready(id, Readiness { readable: true, writable: true, hung_up: true });
-        self.hub.turn(self.now);
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.now.moment = self.now.moment + time;
-        self.hub.turn(self.now);
-    }
-}
-
-fn nobody_there(late: &Late, limits: Limits) -> Clocked {
-    let site =
-        Site { pages: Pages::Embedded, origins: OriginPolicy::default(), echo: EchoService::Off, health: Health::Good };
-    let hub = Hub::new(limits, site, Box::new(late.clone()));
-    Clocked { hub, now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 } }
+fn nobody_there(late: &Late, limits: Limits) -> ClockedHub {
+    ClockedHub::new(limits, Box::new(late.clone()))
 }
 
 /// A lobby in which the history owes somebody an answer: a witness, and one who comes back.
-fn lobby(late: &Late, limits: Limits) -> (Clocked, [(PeerId, Wire); 2]) {
+fn lobby(late: &Late, limits: Limits) -> (ClockedHub, [(PeerId, FakeClient); 2]) {
     let mut clocked = nobody_there(late, limits);
     let members = ["/?name=Bea", "/?name=Ann&since=7"].map(|path| clocked.come(path));
     assert!(members[0].1.heard().contains("welcome") && !members[1].1.heard().contains("welcome"), "it still waits");
@@ -279,13 +193,13 @@ fn a_past_longer_than_any_queue_comes_in_pieces_as_it_is_read() {
     let mut clocked = nobody_there(&late, limits);
     let (id, reader) = clocked.come("/?since=20");
     assert_eq!(late.0.borrow().sizes[0].bytes, 625, "an eighth of half of what may wait");
-    reader.is_full.set(true);
+    reader.stops_reading();
     late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true, ..Page::default() });
     for _ in 0..9 {
         clocked.pass(Duration::ZERO);
     }
     assert_eq!(late.0.borrow().asked, [], "it has not read that");
-    reader.is_full.set(false);
+    reader.reads_on();
     clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
     clocked.pass(Duration::ZERO);
     clocked.pass(Duration::ZERO);
@@ -306,7 +220,7 @@ fn a_past_longer_than_any_queue_comes_in_pieces_as_it_is_read() {
 fn those_who_have_a_long_past_to_come_are_served_in_turn_and_two_at_a_time() {
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 100_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
-    let wires: Vec<Wire> = (0..3).map(|_| clocked.come("/?since=40").1).collect();
+    let wires: Vec<FakeClient> = (0..3).map(|_| clocked.come("/?since=40").1).collect();
     assert_eq!(late.0.borrow().sizes[0].bytes, 6_250);
     let mut most_ahead = 0;
     for _ in 0..30 {
@@ -350,19 +264,19 @@ fn who_does_not_read_the_past_that_it_asked_for_is_closed_in_the_time_that_a_sil
     let (late, limits) = (Late::default(), Limits { max_queue_bytes: 10_000, ..Limits::default() });
     let mut clocked = nobody_there(&late, limits);
     let (id, reader) = clocked.come("/?since=20");
-    reader.is_full.set(true);
+    reader.stops_reading();
     late.answer_with(&Page { messages: (21..=40).map(message).collect(), more: true, ..Page::default() });
     clocked.say(id, &reader, &masked_frame(0x81, b"unread"));
     clocked.pass(limits.ping_interval);
     clocked.pass(limits.ping_timeout);
-    reader.is_full.set(false);
+    reader.reads_on();
     clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
     clocked.pass(Duration::ZERO);
     assert!(reader.heard().contains("no sign of life"), "{}", reader.heard());
 }
 
 /// The messages that were heard.
-fn ids(wire: &Wire) -> Vec<u64> {
+fn ids(wire: &FakeClient) -> Vec<u64> {
     wire.events("message").iter().filter_map(|message| message["id"].as_u64()).collect()
 }
 
@@ -371,7 +285,7 @@ fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_wh
     let late = Late::default();
     let limits = Limits::default();
     let mut clocked = nobody_there(&late, limits);
-    let readers: Vec<(PeerId, Wire)> = (0..9).map(|_| clocked.come("/")).collect();
+    let readers: Vec<(PeerId, FakeClient)> = (0..9).map(|_| clocked.come("/")).collect();
     for (id, wire) in &readers {
         clocked.say(*id, wire, &masked_frame(0x81, b"/history 50"));
     }
@@ -398,14 +312,14 @@ fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
     let mut clocked = nobody_there(&late, Limits::default());
     let (id, reader) = clocked.come("/");
     clocked.pass(Duration::ZERO);
-    reader.is_full.set(true);
+    reader.stops_reading();
     for _ in 0..5 {
         clocked.say(id, &reader, &masked_frame(0x81, b"/history 50"));
         late.answer_with(&Page { messages: vec![message(49)], more: true, ..Page::default() });
         clocked.pass(Duration::ZERO);
     }
     assert_eq!(late.0.borrow().sizes.len(), 1, "the others wait behind it");
-    reader.is_full.set(false);
+    reader.reads_on();
     clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
     for _ in 0..9 {
         clocked.pass(Duration::ZERO);
@@ -438,9 +352,9 @@ fn no_number_of_privates_makes_a_willing_reader_too_slow() {
 
 /// Everybody is somewhere else on the way when the disk stops answering: one sits there with words that are not read, one
 /// takes another name, one looks back, one moves, one has said goodbye, one is coming.
-fn caught_by_a_hanging_disk(late: &Late, limits: Limits) -> (Clocked, Vec<(PeerId, Wire)>) {
+fn caught_by_a_hanging_disk(late: &Late, limits: Limits) -> (ClockedHub, Vec<(PeerId, FakeClient)>) {
     let mut clocked = nobody_there(late, limits);
-    let mut members: Vec<(PeerId, Wire)> = (0..5).map(|_| clocked.come("/")).collect();
+    let mut members: Vec<(PeerId, FakeClient)> = (0..5).map(|_| clocked.come("/")).collect();
     late.0.borrow_mut().hangs = true;
     let frames: [(u8, &[u8]); 4] =
         [(0x81, b"/nick Bea"), (0x81, b"/history 50"), (0x81, b"/join elsewhere"), (0x88, b"")];

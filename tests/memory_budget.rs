@@ -1,71 +1,31 @@
 //! `--max-memory`: all connections together hold no more than that, and those who read notice nothing of it.
 
+#[path = "testing/clocked_hub.rs"]
+mod clocked_hub;
+#[path = "testing/fake_socket.rs"]
+mod fake_socket;
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use roomd::door::{EchoService, Health, Site};
-use roomd::door::{OriginPolicy, Pages};
 use roomd::history::memory::Memory;
-use roomd::hub::{Hub, PeerId, Readiness, Socket};
+use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
-use roomd::moment::{Moment, Now};
+
+use clocked_hub::{ClockedHub, FakeClient};
 use support::{Daemon, PATIENCE, handshake, masked_frame};
 
 const FULL: usize = 1_000_000;
 
-/// A client without a kernel.
-#[derive(Clone, Default)]
-struct Wire {
-    to_hub: Rc<RefCell<Vec<u8>>>,
-    from_hub: Rc<RefCell<Vec<u8>>>,
-    /// Bytes that it takes before it is full.
-    takes: Rc<Cell<usize>>,
-}
-
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.to_hub.take();
-        if bytes.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(self.takes.get());
-        if count == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.takes.set(self.takes.get() - count);
-        self.from_hub.borrow_mut().extend_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Socket for Wire {
-    fn shut_down_writing(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A hub with a clock and a gauge of its own.
 struct Gauged {
-    hub: Hub<Wire>,
-    now: Now,
+    clocked: ClockedHub,
     /// What the gauge says, one number for each time that it is asked; the last one from then on.
     says: Rc<RefCell<VecDeque<usize>>>,
 }
@@ -74,40 +34,29 @@ impl Gauged {
     fn new() -> Gauged {
         let says = Rc::new(RefCell::new(VecDeque::from([0])));
         let gauge = Rc::clone(&says);
-        let site = Site {
-            pages: Pages::Embedded,
-            origins: OriginPolicy::default(),
-            echo: EchoService::Off,
-            health: Health::Good,
-        };
         let limits = Limits { max_memory_bytes: FULL, rate: None, ..Limits::default() };
-        let hub = Hub::new(limits, site, Box::new(Memory::new())).measured_by(Box::new(move || {
+        let mut clocked = ClockedHub::new(limits, Box::new(Memory::new()));
+        clocked.hub = clocked.hub.measured_by(Box::new(move || {
             let mut says = gauge.borrow_mut();
             if says.len() > 1 { says.pop_front().unwrap() } else { says[0] }
         }));
-        Gauged { hub, now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 }, says }
+        Gauged { clocked, says }
     }
 
-    fn connect(&mut self, path: &str) -> (PeerId, Wire) {
-        let wire = Wire::default();
-        wire.takes.set(usize::MAX);
-        let id = self.hub.accept(wire.clone(), "192.0.2.7:49152".into(), self.now);
-        self.say(id, &wire, handshake(path).as_bytes());
-        (id, wire)
+    fn connect(&mut self, path: &str) -> (PeerId, FakeClient) {
+        let (id, client) = self.clocked.accept();
+        self.say(id, &client, handshake(path).as_bytes());
+        (id, client)
     }
 
-    fn say(&mut self, id: PeerId, wire: &Wire, bytes: &[u8]) {
-        wire.to_hub.borrow_mut().extend_from_slice(bytes);
-        self.hub.ready(id, Readiness { readable: true, ..Readiness::default() });
-        self.pass(0);
+    fn say(&mut self, id: PeerId, client: &FakeClient, bytes: &[u8]) {
+        self.clocked.say(id, client, bytes);
+        self.clocked.settle();
     }
 
     fn pass(&mut self, ms: u64) {
-        self.now.moment = self.now.moment + Duration::from_millis(ms);
-        self.hub.turn(self.now);
-        while self.hub.has_work() {
-            self.hub.turn(self.now);
-        }
+        self.clocked.pass(Duration::from_millis(ms));
+        self.clocked.settle();
     }
 
     /// Turns in which the gauge says these numbers, and then the last for ever.
@@ -117,22 +66,22 @@ impl Gauged {
     }
 
     fn ended(&self) -> u64 {
-        self.hub.endings().get("out-of-memory").copied().unwrap_or_default()
+        self.clocked.hub.endings().get("out-of-memory").copied().unwrap_or_default()
     }
 }
 
-fn is_told(wire: &Wire) -> bool {
-    String::from_utf8_lossy(&wire.from_hub.borrow()).contains("too much memory is in use")
+fn is_told(wire: &FakeClient) -> bool {
+    wire.heard().contains("too much memory is in use")
 }
 
 /// Has each of these rooms say so many lines to a member who takes nothing.
-fn stalled_in_rooms(gauged: &mut Gauged, lines: &[usize]) -> Vec<(PeerId, Wire)> {
+fn stalled_in_rooms(gauged: &mut Gauged, lines: &[usize]) -> Vec<(PeerId, FakeClient)> {
     let mut stalled = Vec::new();
     for (nth, lines) in lines.iter().enumerate() {
         let path = format!("/r/room{nth}?quiet=1");
         let (id, wire) = gauged.connect(&path);
         let (speaker, mouth) = gauged.connect(&path);
-        wire.takes.set(0);
+        wire.takes(0);
         for _ in 0..*lines {
             gauged.say(speaker, &mouth, &masked_frame(0x81, &[b'x'; 1_000]));
         }
@@ -150,10 +99,10 @@ fn when_too_much_is_in_use_the_largest_debtors_are_closed_until_a_quarter_is_fre
     // Asked before the first is closed, and before each other.
     gauged.gauge(&[FULL + 1, FULL + 1, FULL - 1, FULL / 4 * 3]);
     for (_, wire) in &stalled {
-        wire.takes.set(usize::MAX);
+        wire.takes(usize::MAX);
     }
     for (id, _) in &stalled {
-        gauged.hub.ready(*id, Readiness { writable: true, ..Readiness::default() });
+        gauged.clocked.hub.ready(*id, Readiness { writable: true, ..Readiness::default() });
     }
     gauged.pass(1);
     assert_eq!(stalled.iter().map(|(_, wire)| is_told(wire)).collect::<Vec<_>>(), [false, true, false, true]);
@@ -166,14 +115,14 @@ fn whoever_takes_something_of_what_waits_is_closed_after_all_who_take_nothing() 
     // From half of the budget on they are watched: the one who owes more takes a byte now and then.
     for _ in 0..4 {
         gauged.gauge(&[FULL / 2 + 1]);
-        stalled[0].1.takes.set(1);
-        gauged.hub.ready(stalled[0].0, Readiness { writable: true, ..Readiness::default() });
+        stalled[0].1.takes(1);
+        gauged.clocked.hub.ready(stalled[0].0, Readiness { writable: true, ..Readiness::default() });
         gauged.pass(500);
     }
     gauged.gauge(&[FULL + 1, FULL + 1, FULL / 2]);
     for (id, wire) in &stalled {
-        wire.takes.set(usize::MAX);
-        gauged.hub.ready(*id, Readiness { writable: true, ..Readiness::default() });
+        wire.takes(usize::MAX);
+        gauged.clocked.hub.ready(*id, Readiness { writable: true, ..Readiness::default() });
     }
     gauged.pass(1);
     assert_eq!([is_told(&stalled[0].1), is_told(&stalled[1].1)], [false, true]);
@@ -185,15 +134,15 @@ fn whoever_owes_nothing_stays_whatever_the_gauge_says_and_newcomers_are_told_to_
     let (id, member) = gauged.connect("/");
     gauged.gauge(&[FULL + 1]);
     let (_, newcomer) = gauged.connect("/");
-    let answer = String::from_utf8_lossy(&newcomer.from_hub.borrow()).into_owned();
+    let answer = newcomer.heard();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
     assert!(answer.contains("as much memory as it may"), "{answer}");
     gauged.say(id, &member, &masked_frame(0x81, b"still here"));
-    assert!(String::from_utf8_lossy(&member.from_hub.borrow()).contains("still here"));
+    assert!(member.heard().contains("still here"));
     gauged.gauge(&[FULL]);
     gauged.pass(1_000);
     let (_, newcomer) = gauged.connect("/");
-    assert!(newcomer.from_hub.borrow().starts_with(b"HTTP/1.1 101 "));
+    assert!(newcomer.heard().starts_with("HTTP/1.1 101 "));
 }
 
 /// A message and a request head that are never finished are debts as well.
@@ -204,9 +153,7 @@ fn what_was_begun_and_not_finished_is_freed_too() {
     let mut begun = masked_frame(0x81, &[b'x'; 60_000]);
     begun.truncate(50_000);
     gauged.say(id, &speaker, &begun);
-    let head = Wire::default();
-    head.takes.set(usize::MAX);
-    let knocking = gauged.hub.accept(head.clone(), "192.0.2.7:49153".into(), gauged.now);
+    let (knocking, head) = gauged.clocked.accept();
     gauged.say(knocking, &head, b"GET / HTTP/1.1\r\nHost: a\r\n");
     gauged.gauge(&[FULL + 1]);
     assert!(is_told(&speaker));
