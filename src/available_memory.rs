@@ -100,14 +100,14 @@ impl fmt::Display for AvailableMemory {
 mod tests {
     use super::*;
 
-    /// A folder that looks like the root of a machine, gone when dropped.
-    struct Root(PathBuf);
+    /// A folder that looks like the root of a machine.
+    struct Root(tempfile::TempDir);
 
     impl Root {
-        fn new(name: &str, files: &[(&str, &str)]) -> Root {
-            let root = std::env::temp_dir().join(format!("roomd-{name}-{}", std::process::id()));
+        fn new(files: &[(&str, &str)]) -> Root {
+            let root = tempfile::tempdir().unwrap();
             for (file, text) in files {
-                let file = root.join(file);
+                let file = root.path().join(file);
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
                 fs::write(file, text).unwrap();
             }
@@ -115,18 +115,14 @@ mod tests {
         }
 
         fn least(&self) -> Option<(u64, Option<String>)> {
-            let least = of_system(&self.0).min_by_key(|available| available.bytes)?;
+            let least = of_system(self.0.path()).min_by_key(|available| available.bytes)?;
             let file = match &least.source {
-                Source::ControlGroup(file) => Some(file.strip_prefix(&self.0).unwrap().to_str().unwrap().to_owned()),
+                Source::ControlGroup(file) => {
+                    Some(file.strip_prefix(self.0.path()).unwrap().to_str().unwrap().to_owned())
+                }
                 _ => None,
             };
             Some((least.bytes, file))
-        }
-    }
-
-    impl Drop for Root {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
@@ -134,8 +130,8 @@ mod tests {
 
     #[test]
     fn without_groups_it_is_what_the_machine_has() {
-        assert_eq!(Root::new("bare", &[MEMINFO]).least(), Some((1024 * 1024, None)));
-        assert_eq!(Root::new("nothing", &[("proc/meminfo", "MemTotal: much\n")]).least(), None);
+        assert_eq!(Root::new(&[MEMINFO]).least(), Some((1024 * 1024, None)));
+        assert_eq!(Root::new(&[("proc/meminfo", "MemTotal: much\n")]).least(), None);
     }
 
     #[test]
@@ -148,7 +144,7 @@ mod tests {
             ("sys/fs/cgroup/system.slice/memory.max", "4000\n"),
         ];
         let file = "sys/fs/cgroup/system.slice/memory.max".to_owned();
-        assert_eq!(Root::new("two", &files).least(), Some((4000, Some(file))));
+        assert_eq!(Root::new(&files).least(), Some((4000, Some(file))));
     }
 
     #[test]
@@ -160,6 +156,6 @@ mod tests {
             ("sys/fs/cgroup/cpu/memory.limit_in_bytes", "1\n"),
         ];
         let file = "sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned();
-        assert_eq!(Root::new("one", &files).least(), Some((3000, Some(file))));
+        assert_eq!(Root::new(&files).least(), Some((3000, Some(file))));
     }
 }

@@ -3,13 +3,14 @@
 //! The sockets are scripted, so all that is counted is the hub's own. Counted is what is asked for; an allocator may
 //! round that up.
 
-mod scripted;
+#[path = "testing/counting_room.rs"]
+mod counting_room;
 
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use counting_room::{KEPT_MESSAGES, Room, message_in_shreds, messages};
 use roomd::limits::Limits;
-use scripted::{KEPT_MESSAGES, Room, message_in_shreds, messages};
 
 const MESSAGE_BYTES: usize = 64;
 
@@ -155,7 +156,7 @@ fn room_of(members: usize, limits: Limits) -> Room {
     room
 }
 
-fn say_and_turn(room: &mut Room, member: usize, piece: &scripted::Piece) {
+fn say_and_turn(room: &mut Room, member: usize, piece: &counting_room::Piece) {
     room.say(member, piece);
     room.turn();
 }

@@ -5,33 +5,10 @@ mod support;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Daemon, PATIENCE, Raw, handshake, masked_frame, parse_frame};
-
-/// A directory of the test's own, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        // Short, for the path of a socket has at most 107 bytes.
-        let path = std::env::temp_dir().join(format!("roomd-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use support::{Daemon, Folder, PATIENCE, Raw, handshake, masked_frame, parse_frame};
 
 fn get(daemon: &Daemon, path: &str, lines: &str) -> String {
     request(daemon, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", daemon.address))
@@ -272,7 +249,7 @@ fn the_page_and_its_files_come_with_their_types_and_a_policy() {
     for (path, media_type, part) in [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/r/lobby", "text/html; charset=utf-8", "<!doctype html>"),
-        ("/chat.js", "text/javascript; charset=utf-8", "welcome"),
+        ("/events.js", "text/javascript; charset=utf-8", "welcome"),
         ("/link.js", "text/javascript; charset=utf-8", "WebSocket"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
         ("/icon.svg", "image/svg+xml", "<svg"),
@@ -329,11 +306,11 @@ fn a_page_can_ask_what_its_handshake_would_be_answered() {
 
 #[test]
 fn the_page_can_be_edited_while_the_daemon_serves_it() {
-    let scratch = Scratch::new("web");
-    let daemon = Daemon::start(&["--web", scratch.0.to_str().unwrap()]);
+    let folder = Folder::new();
+    let daemon = Daemon::start(&["--web", folder.path().to_str().unwrap()]);
     assert!(get(&daemon, "/", "").starts_with("HTTP/1.1 500 "), "nothing is there yet");
     for edition in ["first edition", "second edition"] {
-        std::fs::write(scratch.path("index.html"), edition).unwrap();
+        std::fs::write(folder.file("index.html"), edition).unwrap();
         assert!(get(&daemon, "/", "").ends_with(edition));
     }
 }
@@ -342,8 +319,8 @@ fn the_page_can_be_edited_while_the_daemon_serves_it() {
 
 #[test]
 fn it_listens_on_every_address_it_is_told_to() {
-    let scratch = Scratch::new("listen");
-    let path = scratch.path("socket");
+    let folder = Folder::new();
+    let path = folder.file("socket");
     // What a killed daemon leaves behind is no obstacle.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let unix = format!("unix:{path}");
@@ -377,7 +354,7 @@ fn it_listens_on_every_address_it_is_told_to() {
 
     daemon.signal("TERM");
     assert!(daemon.wait().success());
-    assert!(!PathBuf::from(&path).exists(), "its socket is removed");
+    assert!(!std::fs::exists(&path).unwrap(), "its socket is removed");
 }
 
 #[test]
@@ -386,8 +363,8 @@ fn a_socket_file_has_the_mode_it_was_given_whatever_the_umask_is() {
         for (mode, then) in
             [("", 0o777 & !u32::from_str_radix(umask, 8).unwrap()), (",mode=0660", 0o660), (",mode=600", 0o600)]
         {
-            let scratch = Scratch::new("mode");
-            let path = scratch.path("socket");
+            let folder = Folder::new();
+            let path = folder.file("socket");
             let mut command = Command::new("sh");
             command.args(["-c", "umask $1; shift; exec \"$@\"", "sh", umask, env!("CARGO_BIN_EXE_roomd")]);
             command.args(["--listen", &format!("unix:{path}{mode}")]);
@@ -400,8 +377,8 @@ fn a_socket_file_has_the_mode_it_was_given_whatever_the_umask_is() {
 
 #[test]
 fn a_socket_that_somebody_answers_on_is_not_taken_away() {
-    let scratch = Scratch::new("taken");
-    let unix = format!("unix:{}", scratch.path("socket"));
+    let folder = Folder::new();
+    let unix = format!("unix:{}", folder.file("socket"));
     let _first = Daemon::start_without_address(&["--listen", &unix]);
     let second = Command::new(env!("CARGO_BIN_EXE_roomd")).args(["--listen", &unix]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
@@ -410,8 +387,8 @@ fn a_socket_that_somebody_answers_on_is_not_taken_away() {
 
 #[test]
 fn a_daemon_removes_its_own_socket_and_not_another_s_at_the_same_path() {
-    let scratch = Scratch::new("moved");
-    let path = scratch.path("socket");
+    let folder = Folder::new();
+    let path = folder.file("socket");
     let unix = format!("unix:{path}");
     let mut first = Daemon::start_without_address(&["--listen", &unix]);
     std::fs::remove_file(&path).unwrap();

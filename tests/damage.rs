@@ -3,32 +3,11 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Daemon, Raw};
-
-/// A folder of the test's own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("roomd-damage-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use support::{Daemon, Folder, Raw};
 
 fn start(file: &str) -> Daemon {
     Daemon::start(&["--history", file, "--no-rate-limit"])
@@ -84,7 +63,7 @@ fn is_damaged(event: &Value) -> bool {
 
 #[test]
 fn a_flipped_bit_in_the_newest_message_keeps_nobody_out_and_is_told() {
-    let folder = Folder::new("flip");
+    let folder = Folder::new();
     let file = file_with(&folder, &["first", "second", "newest"]);
     flip_in(&file, "newest");
     let (code, said) = check(&file);
@@ -124,7 +103,7 @@ fn a_flipped_bit_in_the_newest_message_keeps_nobody_out_and_is_told() {
 
 #[test]
 fn a_file_that_is_moved_away_takes_nothing_and_goes_on_when_it_is_back() {
-    let folder = Folder::new("moved");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let mut daemon = start(&file);
     let mut member = daemon.open("/?quiet=1");
@@ -150,7 +129,7 @@ fn a_file_that_is_moved_away_takes_nothing_and_goes_on_when_it_is_back() {
 
 #[test]
 fn what_is_said_into_a_file_that_was_replaced_is_refused_until_a_restart_uses_the_other() {
-    let folder = Folder::new("replaced");
+    let folder = Folder::new();
     let other = file_with(&folder, &["of the other"]);
     let file = folder.file("history.db");
     let mut daemon = start(&file);
@@ -170,7 +149,7 @@ fn what_is_said_into_a_file_that_was_replaced_is_refused_until_a_restart_uses_th
 
 #[test]
 fn the_numbers_of_tourists_go_on_after_a_restart_and_after_a_kill() {
-    let folder = Folder::new("tourists");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let number = |member: &mut Raw| {
         let welcome = member.event("welcome");
@@ -190,7 +169,7 @@ fn the_numbers_of_tourists_go_on_after_a_restart_and_after_a_kill() {
 
 #[test]
 fn a_check_says_that_a_daemon_is_at_work_and_what_it_finds_when_none_is() {
-    let folder = Folder::new("check");
+    let folder = Folder::new();
     let file = file_with(&folder, &["a", "b"]);
     let daemon = start(&file);
     let (code, said) = check(&file);

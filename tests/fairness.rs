@@ -1,8 +1,9 @@
 //! How much of a turn one member may take, however much it sends.
 
-mod scripted;
+#[path = "testing/counting_room.rs"]
+mod counting_room;
 
-use scripted::{Room, messages};
+use counting_room::{Room, messages};
 
 const MESSAGE_BYTES: usize = 64;
 

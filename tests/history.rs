@@ -5,11 +5,11 @@ mod support;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Daemon, Raw, masked_frame, parse_frame};
+use support::{Daemon, Folder, Raw, masked_frame, parse_frame};
 
 /// Kills in `what_anybody_saw_is_there_after_a_kill`.
 const KILLS: usize = 100;
@@ -17,27 +17,6 @@ const KILLS: usize = 100;
 /// Those who speak there, and the most that each says before the daemon is killed.
 const SPEAKERS: usize = 4;
 const MOST_SAID: usize = 200;
-
-/// A folder of the test's own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("roomd-history-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn start(file: &str) -> Daemon {
     Daemon::start(&["--history", file, "--no-rate-limit"])
@@ -74,7 +53,7 @@ fn stop(mut daemon: Daemon) -> Vec<String> {
 
 #[test]
 fn after_a_restart_what_was_said_is_there_and_ids_go_on() {
-    let folder = Folder::new("restart");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let daemon = start(&file);
     let mut member = daemon.open("/?name=Zoë");
@@ -103,7 +82,7 @@ fn after_a_restart_what_was_said_is_there_and_ids_go_on() {
 
 #[test]
 fn older_messages_than_the_daemon_has_in_memory_are_read_from_the_file() {
-    let folder = Folder::new("older");
+    let folder = Folder::new();
     let daemon = start(&folder.file("room.db"));
     let mut member = daemon.open("/?quiet=1");
     let mut first = u64::MAX;
@@ -134,7 +113,7 @@ fn hear_up_to(client: &mut Raw, after: u64, last: u64) {
 /// So much does not fit into any queue, nor into all buffers of the kernel.
 #[test]
 fn a_past_of_any_length_is_sent_as_it_is_read_while_the_room_goes_on() {
-    let folder = Folder::new("long");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let daemon = Daemon::start(&["--history", &file, "--no-rate-limit", "--max-queue", "65536"]);
     let mut speaker = daemon.open("/?quiet=1");
@@ -176,7 +155,7 @@ fn a_past_of_any_length_is_sent_as_it_is_read_while_the_room_goes_on() {
 
 #[test]
 fn the_last_words_before_a_signal_are_kept() {
-    let folder = Folder::new("last-words");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let mut daemon = start(&file);
     let mut member = daemon.open("/?quiet=1");
@@ -204,14 +183,14 @@ fn the_last_words_before_a_signal_are_kept() {
 
 #[test]
 fn without_a_flag_the_file_is_in_the_working_directory_or_where_systemd_says() {
-    let folder = Folder::new("default");
+    let folder = Folder::new();
     let state = folder.file("state");
     fs::create_dir(&state).unwrap();
     for (directories, file) in
         [(None, folder.file("roomd.db")), (Some(format!("{state}:/elsewhere")), folder.file("state/history.db"))]
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(&folder.0);
+        command.args(["--listen", "127.0.0.1:0"]).current_dir(folder.path());
         command.env_remove("ROOMD_HISTORY").env_remove("STATE_DIRECTORY").env_remove("RUST_LOG");
         command.envs(directories.map(|directories| ("STATE_DIRECTORY", directories)));
         let daemon = Daemon::spawn(command);
@@ -222,7 +201,7 @@ fn without_a_flag_the_file_is_in_the_working_directory_or_where_systemd_says() {
 
 #[test]
 fn a_file_that_cannot_be_used_is_said_so_in_one_sentence_and_ends_with_exit_code_1() {
-    let folder = Folder::new("refused");
+    let folder = Folder::new();
     let in_use = folder.file("in-use.db");
     let _first = start(&in_use);
     let newer = folder.file("newer.db");
@@ -253,7 +232,7 @@ fn a_file_that_cannot_be_used_is_said_so_in_one_sentence_and_ends_with_exit_code
 #[cfg(target_os = "linux")]
 #[test]
 fn while_nothing_can_be_written_messages_are_refused_and_then_it_goes_on_by_itself() {
-    let folder = Folder::new("full");
+    let folder = Folder::new();
     let mut command = Command::new("sh");
     command
         .args(["-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_roomd")])
@@ -336,7 +315,7 @@ fn epoch_of(daemon: &Daemon) -> String {
 #[test]
 fn who_has_seen_what_a_loss_of_power_took_is_told_so_whatever_was_lost() {
     for keep in [0, 32, 5_000, 20_000, 30_000] {
-        let folder = Folder::new(&format!("power-{keep}"));
+        let folder = Folder::new();
         let file = folder.file("room.db");
         let mut daemon = start(&file);
         let last = say(&daemon, 0..7);
@@ -375,7 +354,7 @@ fn who_has_seen_what_a_loss_of_power_took_is_told_so_whatever_was_lost() {
 
 #[test]
 fn who_comes_back_to_a_file_that_was_put_back_or_deleted_is_told_so() {
-    let folder = Folder::new("put-back");
+    let folder = Folder::new();
     let (file, backup) = (folder.file("room.db"), folder.file("backup"));
     let daemon = start(&file);
     let early = say(&daemon, 0..3);
@@ -410,7 +389,7 @@ fn who_comes_back_to_a_file_that_was_put_back_or_deleted_is_told_so() {
 
 #[test]
 fn a_since_of_a_message_that_the_room_has_never_had_says_just_that() {
-    let folder = Folder::new("never");
+    let folder = Folder::new();
     let daemon = start(&folder.file("room.db"));
     let first = say(&daemon, 0..3) - 2;
     for since in [17, first - 2, first + 17, u64::MAX] {
@@ -476,7 +455,7 @@ fn keep_talking(client: &Raw, kill: usize, speaker: usize) -> std::thread::JoinH
 
 #[test]
 fn what_anybody_saw_is_there_after_a_kill() {
-    let folder = Folder::new("kill");
+    let folder = Folder::new();
     let file = folder.file("room.db");
     let mut seen = Seen::default();
     let (mut since, mut first) = (0, 0);

@@ -7,14 +7,13 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use support::{Daemon, PATIENCE, Raw};
+use support::{Daemon, Folder, PATIENCE, Raw};
 
 /// A running websocat, killed when dropped.
 struct Websocat {
@@ -422,13 +421,12 @@ fn an_echo_returns_a_thousand_lines_as_they_were_and_in_order() {
 #[test]
 #[ignore = "needs websocat: tests/run installs it and runs this"]
 fn a_room_behind_a_unix_socket_is_the_same_room() {
-    // In the temporary directory and not in target/: a socket's path must be shorter than 108 bytes.
-    let path: PathBuf = std::env::temp_dir().join(format!("roomd-websocat-{}.sock", std::process::id()));
-    let place = path.display();
+    let folder = Folder::new();
+    let place = folder.file("roomd.sock");
     let listen = format!("unix:{place}");
     let mut daemon = Daemon::start(&["--listen", &listen]);
     let deadline = Instant::now() + PATIENCE;
-    while UnixStream::connect(&path).is_err() {
+    while UnixStream::connect(&place).is_err() {
         assert!(Instant::now() < deadline, "nobody listens at {place}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -441,5 +439,5 @@ fn a_room_behind_a_unix_socket_is_the_same_room() {
 
     daemon.signal("TERM");
     assert!(daemon.wait().success());
-    assert!(!path.exists(), "who made the socket takes it away");
+    assert!(!std::fs::exists(&place).unwrap(), "who made the socket takes it away");
 }

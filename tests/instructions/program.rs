@@ -3,16 +3,16 @@
 //! `instructions SCENARIO COUNT` does the scenario's work COUNT times, after a beginning that is the same for every
 //! COUNT: the difference of two runs is the work alone. Log lines are made as the daemon makes them.
 
-#[path = "../scripted/mod.rs"]
-mod scripted;
+#[path = "../testing/counting_room.rs"]
+mod counting_room;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use counting_room::{KEPT_MESSAGES, Room, messages};
 use roomd::clock;
 use roomd::log_buffer::LogBuffer;
 use roomd::log_line::LogLine;
-use scripted::{KEPT_MESSAGES, Room, messages};
 
 /// In the room before anything is counted.
 const MEMBERS: usize = 1_000;

@@ -1,11 +1,10 @@
 //! What the page shows of a message that the server's disk has damaged.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::browser::Browser;
 use crate::person::{IN_ROOM, choose_language, keep_picture};
-use crate::support::Daemon;
+use crate::support::{Daemon, Folder};
 
 /// Each message: its name, whether a time stands beside it, whether its name is a button, and its text.
 const SHOWN: &str = "[...document.querySelectorAll('#log .message')].map((item) => [
@@ -13,13 +12,15 @@ const SHOWN: &str = "[...document.querySelectorAll('#log .message')].map((item) 
     item.querySelector('button.name') !== null, item.querySelector('.text').textContent].join('|')).join('\\n')";
 
 /// A file in which something was said in two rooms, and part of it is damaged; removed at the end.
-struct Damaged(PathBuf);
+struct Damaged {
+    _folder: Folder,
+    file: String,
+}
 
 impl Damaged {
     fn new() -> Damaged {
-        let folder = std::env::temp_dir().join(format!("roomd-page-damage-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("room.db");
+        let folder = Folder::new();
+        let file = folder.file("room.db");
         let mut daemon = start(&file);
         for (room, texts) in
             [("lobby", &["a first one", "a broken one", "a last one"][..]), ("lost", &["all is broken"])]
@@ -38,25 +39,19 @@ impl Damaged {
             bytes[at] ^= 1;
         }
         fs::write(&file, bytes).unwrap();
-        Damaged(folder)
+        Damaged { _folder: folder, file }
     }
 }
 
-impl Drop for Damaged {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn start(file: &Path) -> Daemon {
-    Daemon::start(&["--history", file.to_str().unwrap(), "--no-rate-limit"])
+fn start(file: &str) -> Daemon {
+    Daemon::start(&["--history", file, "--no-rate-limit"])
 }
 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
 fn a_damaged_message_is_shown_as_such_in_the_reader_s_language_and_never_as_of_1970() {
     let damaged = Damaged::new();
-    let daemon = start(&damaged.0.join("room.db"));
+    let daemon = start(&damaged.file);
     let mut browser = Browser::start();
     let (english, chinese) =
         ("This message is damaged on the server and cannot be read.", "这条消息在服务器上已损坏，无法读取。");

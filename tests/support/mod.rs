@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -185,6 +186,25 @@ impl Drop for Daemon {
         // Only ever the child that this test started; if it has ended already there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A folder of the test's own, which goes with it. In the temporary directory and not in `target/`: the path of a socket has
+/// at most 107 bytes.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::Builder::new().prefix("roomd-").tempdir().expect("there is a place for temporary files"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The path of a file in it, which need not exist.
+    pub fn file(&self, name: &str) -> String {
+        self.path().join(name).to_str().expect("a path of letters").to_owned()
     }
 }
 

@@ -1,6 +1,6 @@
-//! A room without a kernel: a hub whose sockets say what the script says and swallow what they are written.
+//! A room without a kernel, made for counting: a hub whose sockets say what the test says and swallow what they are written.
 //!
-//! It is made for counting. All that the script needs is made beforehand, so that between [`Room::new`] and the end
+//! All that the script needs is made beforehand, so that between [`Room::new`] and the end
 //! nothing but the hub itself asks for memory, and reading and writing cost next to nothing.
 
 #![allow(dead_code, unreachable_pub, reason = "each of those who count uses its own part of this")]
@@ -50,19 +50,19 @@ const WRITABLE: Readiness = Readiness { readable: false, writable: true, hung_up
 /// A piece of what a client sends, as one read gives it.
 pub type Piece = Rc<[u8]>;
 
-/// What the script and the socket of one member share.
+/// What the test and the socket of one member share.
 #[derive(Default)]
-struct Wire {
+struct Tally {
     to_daemon: RefCell<Option<Piece>>,
     is_stalled: Cell<bool>,
     writes: Cell<u64>,
     bytes: Cell<u64>,
 }
 
-/// The hub's end of a wire. It takes all or nothing.
-pub struct Scripted(Rc<Wire>);
+/// The hub's end. It takes all or nothing, keeps nothing, and counts.
+pub struct CountingSocket(Rc<Tally>);
 
-impl Read for Scripted {
+impl Read for CountingSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(piece) = self.0.to_daemon.take() else { return Err(ErrorKind::WouldBlock.into()) };
         buffer[..piece.len()].copy_from_slice(&piece);
@@ -70,9 +70,9 @@ impl Read for Scripted {
     }
 }
 
-impl Scripted {
+impl CountingSocket {
     fn swallow(&self, count: usize) -> io::Result<usize> {
-        let Wire { is_stalled, writes, bytes, .. } = &*self.0;
+        let Tally { is_stalled, writes, bytes, .. } = &*self.0;
         writes.set(writes.get() + 1);
         if is_stalled.get() {
             return Err(ErrorKind::WouldBlock.into());
@@ -83,7 +83,7 @@ impl Scripted {
 }
 
 /// The bytes themselves are for nobody, but the compiler must not know that: it leaves out copies that nobody reads.
-impl Write for Scripted {
+impl Write for CountingSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.swallow(black_box(bytes).len())
     }
@@ -97,7 +97,7 @@ impl Write for Scripted {
     }
 }
 
-impl Socket for Scripted {
+impl Socket for CountingSocket {
     fn shut_down_writing(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -105,8 +105,8 @@ impl Socket for Scripted {
 
 /// A hub and its members, numbered in the order in which they came.
 pub struct Room {
-    pub hub: Hub<Scripted>,
-    wires: Vec<Rc<Wire>>,
+    pub hub: Hub<CountingSocket>,
+    tallies: Vec<Rc<Tally>>,
     members: Vec<PeerId>,
     now: Now,
     head: Piece,
@@ -123,7 +123,7 @@ impl Room {
         };
         Room {
             hub: Hub::new(limits, site, Box::new(Memory::new())),
-            wires: (0..capacity).map(|_| Rc::default()).collect(),
+            tallies: (0..capacity).map(|_| Rc::default()).collect(),
             members: Vec::with_capacity(capacity),
             now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 },
             head: BROWSER_HEAD.as_bytes().into(),
@@ -159,7 +159,7 @@ impl Room {
         while self.members.len() < end {
             let first = self.members.len();
             for nth in first..end.min(first + JOINS_PER_TURN) {
-                let socket = Scripted(Rc::clone(&self.wires[nth]));
+                let socket = CountingSocket(Rc::clone(&self.tallies[nth]));
                 self.members.push(self.hub.accept(socket, "192.0.2.7:49152".into(), self.now));
             }
             for piece in head {
@@ -173,14 +173,14 @@ impl Room {
 
     /// A member sends this; the hub reads it in the next turn.
     pub fn say(&mut self, member: usize, piece: &Piece) {
-        let earlier = self.wires[member].to_daemon.replace(Some(Rc::clone(piece)));
+        let earlier = self.tallies[member].to_daemon.replace(Some(Rc::clone(piece)));
         assert!(earlier.is_none(), "member {member} has not been read");
         self.hub.ready(self.members[member], READABLE);
     }
 
     /// Whether what the member said last has been read.
     pub fn has_been_read(&self, member: usize) -> bool {
-        self.wires[member].to_daemon.borrow().is_none()
+        self.tallies[member].to_daemon.borrow().is_none()
     }
 
     /// One turn of the hub, a millisecond after the last.
@@ -210,23 +210,23 @@ impl Room {
 
     /// From now on this member's socket is full.
     pub fn stall(&mut self, member: usize) {
-        self.wires[member].is_stalled.set(true);
+        self.tallies[member].is_stalled.set(true);
     }
 
     /// This member reads again, and takes all it is given.
     pub fn resume(&mut self, member: usize) {
-        self.wires[member].is_stalled.set(false);
+        self.tallies[member].is_stalled.set(false);
         self.hub.ready(self.members[member], WRITABLE);
     }
 
     /// Calls to write on a member's socket so far, successful or not.
     pub fn writes(&self, member: usize) -> u64 {
-        self.wires[member].writes.get()
+        self.tallies[member].writes.get()
     }
 
     /// Bytes that a member has been sent so far.
     pub fn bytes(&self, member: usize) -> u64 {
-        self.wires[member].bytes.get()
+        self.tallies[member].bytes.get()
     }
 }
 
