@@ -4,7 +4,7 @@
 import { pathOf, roomFromAddress, roomUrl } from './address.js';
 import { hint, isBoxEmpty, limitMessages, moveDraft } from './composer.js';
 import { elements } from './elements.js';
-import { isOpen } from './link.js';
+import { connect, isOpen } from './link.js';
 import { forgetSent, giveBackLost, isAnythingDoubtful } from './outbox.js';
 import { forgetSpeakers, limitPeople, setPeople } from './people.js';
 import { me, room } from './room.js';
@@ -16,6 +16,12 @@ import { showEmpty, showRoom } from './title.js';
 
 const PAST_MS = 2_000; // the past follows the welcome at once; after this long there is no more of it to come
 
+// Away for longer than the screen has lines: what is missed is not fetched, since it could not be shown.
+const MOST_MISSED = 2_000;
+
+// Why we have to start over, as the reset says, and what the reader is told.
+const RESET_NOTES = new Map([['gone', 'reset'], ['unknown', 'reset-epoch'], ['epoch', 'reset-epoch'], ['unreadable', 'reset-unreadable']]);
+
 const page = elements('view');
 
 // Where to connect to: with the name we had, and from where we have read, so the stream goes on as if nothing had happened.
@@ -24,7 +30,7 @@ export function nextAddress() {
   if (roomFromAddress() !== room.name) enterRoom(roomFromAddress());
   const query = new URLSearchParams();
   if (me.wanted) query.set('name', me.wanted);
-  if (room.newest > 0) query.set('since', room.newest);
+  if (room.newest > 0) query.set('since', room.epoch ? `${room.epoch}-${room.newest}` : room.newest);
   me.asking = me.wanted !== '';
   return [roomUrl(room.name), query].filter(String).join('?');
 }
@@ -34,6 +40,11 @@ export function nextAddress() {
 export function onWelcome(event) {
   const before = me.name;
   const again = arriveIn(event);
+  if (again && room.newest > 0 && room.last - room.newest > MOST_MISSED) {
+    startOver('away');
+    connect();
+    return;
+  }
   me.all.add(me.name);
   if (me.name === me.wanted) me.asking = false;
   showMyName();
@@ -47,9 +58,14 @@ export function onWelcome(event) {
 }
 
 // What we have seen does not join on to what is kept: the newest messages follow, as if we had just come.
-export function onReset() {
-  if (room.newest === 0) return; // the welcome said so already
-  startOver();
+export function onReset(event) {
+  const note = RESET_NOTES.get(event.reason) ?? 'reset';
+  if (room.newest === 0) { // the welcome said so already
+    if (room.note === 'reset') room.note = note;
+    return;
+  }
+  startOver(note);
+  if (Number.isSafeInteger(event.last)) room.last = event.last;
   room.first = room.last;
   awaitPast();
 }
@@ -72,12 +88,13 @@ function arriveIn(event) {
   moveDraft(name); // where one is already, it was perhaps asked for all the same
   if (name !== roomFromAddress()) history.pushState(null, '', pathOf(name));
   const again = room.welcomed;
-  // The newest id is older than what we have seen: the server has restarted and forgotten.
-  const isForgotten = last < room.newest;
-  if (isForgotten) startOver();
+  // The newest id is older than what we have seen, or of another log: the server has forgotten.
+  const epoch = asText(event.epoch);
+  const isForgotten = last < room.newest || (room.newest > 0 && epoch !== room.epoch);
+  if (isForgotten) startOver('reset');
   if (!again || isForgotten) room.first = last;
   if (room.newest === 0) setPast('unknown'); // nobody could say from where to go on, so there may be a gap
-  Object.assign(room, { welcomed: true, last });
+  Object.assign(room, { welcomed: true, epoch, last });
   return again;
 }
 
@@ -91,9 +108,9 @@ function enterRoom(name) {
   showRoom();
 }
 
-function startOver() {
+function startOver(note) {
   forgetRoom();
-  room.note = 'reset';
+  room.note = note;
 }
 
 // Elsewhere, or after a restart of the server, a name that was ours may be somebody else's.

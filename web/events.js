@@ -179,6 +179,7 @@ function onRename(event) {
 
 function onUsers(event) {
   setPeople(event.users, event.online, me.name);
+  if (event.unasked === true) return; // it ends a long past
   if (whoAsked > 0) {
     whoAsked -= 1; // the page itself had asked, to fill its list
     return;

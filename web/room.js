@@ -5,8 +5,10 @@ import { keep, recall } from './storage.js';
 
 // The room as far as the page has seen it. `last` is the newest id at our welcome: up to it messages are the past, beyond it
 // news. `first` is `last` at our first welcome here. `newest` is the newest id that has come, `spoken` whether any message has.
-// `note` is to be said when the past is on the screen.
-export const room = { name: roomFromAddress(), welcomed: false, last: 0, first: 0, newest: 0, spoken: false, note: '' };
+// `epoch` is the log that these ids are of. `note` is to be said when the past is on the screen.
+export const room = {
+  name: roomFromAddress(), welcomed: false, epoch: '', last: 0, first: 0, newest: 0, spoken: false, note: '',
+};
 
 // Our name, and all that we have had in this room. `wanted` is a name that somebody chose; others are given anew each time.
 // `asking`: the connection has asked for the wanted name and has not got it yet.

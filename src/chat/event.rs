@@ -116,6 +116,8 @@ pub enum Event<'a> {
         online: usize,
         /// As in the welcome.
         users: &'a RawValue,
+        /// Nobody has asked: it ends a long past.
+        is_unasked: bool,
     },
     /// What can be asked for.
     Help,
@@ -234,7 +236,7 @@ enum EventJson<'a> {
     Online { room: &'a str, online: usize, name: &'a str, mess: &'a str },
     Rename { room: &'a str, from: &'a Name, name: &'a Name, mess: &'a str },
     Welcome(WelcomeJson<'a>),
-    Users { room: &'a str, online: usize, users: &'a RawValue, name: &'a str, mess: &'a str },
+    Users(UsersJson<'a>),
     Help { name: &'a str, mess: &'a str },
     Pong { token: &'a str, name: &'a str, mess: &'a str },
     History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
@@ -251,6 +253,17 @@ struct WelcomeJson<'a> {
     epoch: Epoch,
     limits: Told,
     name: &'a Name,
+    mess: &'a str,
+}
+
+#[derive(Serialize)]
+struct UsersJson<'a> {
+    room: &'a str,
+    online: usize,
+    users: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unasked: Option<bool>,
+    name: &'a str,
     mess: &'a str,
 }
 
@@ -299,9 +312,16 @@ impl Event<'_> {
                 sentence = format!("welcome to {room}, {online} online").into();
                 EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, name, mess: &sentence })
             }
-            Event::Users { online, users } => {
+            Event::Users { online, users, is_unasked } => {
                 sentence = format!("{online} online").into();
-                EventJson::Users { room, online, users, name: room, mess: &sentence }
+                EventJson::Users(UsersJson {
+                    room,
+                    online,
+                    users,
+                    unasked: is_unasked.then_some(true),
+                    name: room,
+                    mess: &sentence,
+                })
             }
             Event::Help => EventJson::Help { name: DAEMON, mess: HELP },
             Event::Pong { token: "" } => EventJson::Pong { token: "", name: DAEMON, mess: "pong" },
@@ -432,7 +452,11 @@ mod tests {
                 r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"epoch":"5e2f1c1e9d0b","limits":{"message_bytes":65536,"presence_members":100},"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
             ),
             (
-                Event::Users { online: 2, users },
+                Event::Users { online: 2, users, is_unasked: true },
+                r#"{"type":"users","room":"lobby","online":2,"users":["王小明","Tourist 5"],"unasked":true,"name":"lobby","mess":"2 online"}"#,
+            ),
+            (
+                Event::Users { online: 2, users, is_unasked: false },
                 r#"{"type":"users","room":"lobby","online":2,"users":["王小明","Tourist 5"],"name":"lobby","mess":"2 online"}"#,
             ),
             (
@@ -507,7 +531,7 @@ mod tests {
             Event::Message(message),
             Event::Private { from: name, to: name, unix_ms: 2, text: "\u{9b}" },
             Event::Rename { from: name, to: name },
-            Event::Users { online: 2, users },
+            Event::Users { online: 2, users, is_unasked: false },
             Event::History {
                 before: 2,
                 messages: &json_array([json(Event::Message(message)).as_bytes()].into_iter()),

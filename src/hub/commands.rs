@@ -135,11 +135,11 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    pub(super) fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
+    fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return Ok(()) };
         let (room, online) = (state.room.name().clone(), state.room.online());
-        let event = Event::Users { online, users: state.users.of(&state.room) };
+        let event = Event::Users { online, users: state.users.of(&state.room), is_unasked: false };
         slot.connection.queue.append_own(|out| append_event(out, event, &room));
         Ok(())
     }

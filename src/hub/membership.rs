@@ -202,10 +202,20 @@ impl<S: Socket> Hub<S> {
         }
         // Who came and went while it caught up, it has not been told.
         if catch_up.is_some() && is_full {
-            let _ = self.list_users(id);
+            self.tell_who_is_there(id);
         }
         for problem in problems {
             self.tell(id, |_| Event::Error(problem));
+        }
+    }
+
+    fn tell_who_is_there(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.touch(id) else { return };
+        let Some(state) = self.rooms.get_mut(peer.room) else { return };
+        if peer.connection.may_be_sent_to() {
+            let (room, online) = (state.room.name().clone(), state.room.online());
+            let event = Event::Users { online, users: state.room.users(), is_unasked: true };
+            peer.connection.queue.append_own(|out| append_event(out, event, &room));
         }
     }
 

@@ -89,7 +89,7 @@ fn a_daemon_that_was_started_again_and_has_said_more_by_now_is_not_taken_for_the
         other.message();
     }
     tab.evaluate("window.away = false");
-    wait_for_notice(&mut tab, "Earlier messages are no longer kept on the server");
+    wait_for_notice(&mut tab, "The server has lost or restored its history; what was here before may not be on it");
     wait_for_messages(&mut tab, 5); // on a slow machine the notice does not wait for the last of them
     let others: Vec<String> = (1..=5).map(|line| format!("another line {line}")).collect();
     assert_eq!(texts(&mut tab), others, "all of the new ones, and none of the old");
@@ -167,6 +167,56 @@ fn a_page_that_missed_something_is_shown_it_once_and_in_order_when_it_comes_back
         "document.querySelectorAll('.system.rule').length === 1 && document.querySelectorAll('.message').length === 2",
     );
     assert_eq!(texts(&mut tab), ["fifty-nine", "sixty"], "it begins afresh, and says so");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn a_page_comes_back_with_the_epoch_of_what_it_has_seen_and_says_why_it_begins_afresh() {
+    let daemon = Daemon::start(&[]);
+    let impostor = Impostor::start(&daemon);
+    let mut browser = Browser::start();
+    let mut tab = browser.open(&format!("http://{}/", impostor.address));
+    let message = |id: u64, text: &str| json!({ "type": "message", "id": id, "time": 7, "room": "lobby", "name": "Tourist 9", "mess": text });
+    let come = |epoch: &str, last: u64| {
+        let mut socket = Impostor::open(impostor.visitor());
+        let mut event = welcome("Tourist 1");
+        event["epoch"] = json!(epoch);
+        event["last"] = json!(last);
+        tell(&mut socket, &event);
+        socket
+    };
+    let mut socket = come("ab12", 0);
+    tell(&mut socket, &message(1, "one"));
+    wait_for_messages(&mut tab, 1);
+    drop(socket);
+
+    // The log has begun anew, and an id that the page has seen is another message's.
+    let mut socket = come("cd34", 5);
+    let again = format!("ws://{}/?since=ab12-1", impostor.address);
+    assert_eq!(tab.requests().last(), Some(&again));
+    let reset =
+        json!({ "type": "reset", "room": "lobby", "last": 5, "reason": "epoch", "name": "lobby", "mess": "anew" });
+    tell(&mut socket, &reset);
+    tell(&mut socket, &message(1, "another one"));
+    tell(&mut socket, &message(5, "five"));
+    tab.wait_for("document.querySelectorAll('.system.rule').length === 1");
+    assert_eq!(texts(&mut tab), ["another one", "five"]);
+    let said = tab.text("document.querySelector('.system.rule').textContent");
+    assert!(said.contains("lost or restored its history"), "{said}");
+    drop(socket);
+
+    // It was away for so long that it could not show what it has missed: it does not take it.
+    let socket = come("cd34", 9_000);
+    let mut fresh = come("cd34", 9_000);
+    drop(socket);
+    let requests = tab.requests();
+    assert_eq!(
+        requests[requests.len() - 2..],
+        [format!("ws://{}/?since=cd34-5", impostor.address), format!("ws://{}/", impostor.address)]
+    );
+    tell(&mut fresh, &message(9_000, "the newest"));
+    tab.wait_for("document.querySelectorAll('.message').length === 1");
+    tab.wait_for("document.querySelector('.system.rule')?.textContent.includes('away for long')");
 }
 
 #[test]

@@ -160,7 +160,8 @@ impl Transcript {
                 }
             }
             "online" => assert!(!self.is_quiet && self.presence == Presence::Counted, "{text}"),
-            "users" if session.is_catching_up => {
+            "users" if event["unasked"] == true => {
+                assert!(session.is_catching_up, "client {}: {text}", self.number);
                 let users = names(&event["users"]);
                 assert!(self.name.as_ref().is_some_and(|name| users.contains(name)), "now it is in: {text}");
                 assert_eq!(event["online"].as_u64(), Some(users.len() as u64), "{text}");
