@@ -314,14 +314,8 @@ impl Event<'_> {
             }
             Event::Users { online, users, is_unasked } => {
                 sentence = format!("{online} online").into();
-                EventJson::Users(UsersJson {
-                    room,
-                    online,
-                    users,
-                    unasked: is_unasked.then_some(true),
-                    name: room,
-                    mess: &sentence,
-                })
+                let unasked = is_unasked.then_some(true);
+                EventJson::Users(UsersJson { room, online, users, unasked, name: room, mess: &sentence })
             }
             Event::Help => EventJson::Help { name: DAEMON, mess: HELP },
             Event::Pong { token: "" } => EventJson::Pong { token: "", name: DAEMON, mess: "pong" },

@@ -89,7 +89,7 @@ impl Place {
         Ok(page)
     }
 
-    /// A daemon as a reader starts it: with a history in a file, and an empty one, so that ids begin with 1.
+    /// A daemon as a reader starts it: with a history in a file, and an empty one.
     fn start(&self, flags: Vec<&str>) -> Result<Daemon, String> {
         let kept = self.folder.with_extension("kept");
         let _ = fs::remove_dir_all(&kept);
@@ -225,16 +225,21 @@ fn line_fits(shown: &str, actual: &str) -> bool {
     }
 }
 
-/// What is different each time, as a page shows it: times in events and in log lines.
+/// What is different each time, as a page shows it: times in events and in log lines, and ids, which begin with a time.
 fn without_times(output: &str) -> String {
     let mut shown = String::new();
     for line in output.split_inclusive('\n') {
         let mut line = line.to_owned();
-        let mut from = 0;
-        while let Some(at) = line[from..].find("\"time\":").map(|at| from + at + "\"time\":".len()) {
-            let len = line[at..].find(|letter: char| !letter.is_ascii_digit()).unwrap_or(0);
-            line.replace_range(at..at + len, "[..]");
-            from = at;
+        for key in ["\"time\":", "\"id\":", "\"last\":", "\"before\":", "\"epoch\":\""] {
+            let mut from = 0;
+            while let Some(at) = line[from..].find(key).map(|at| from + at + key.len()) {
+                let len = line[at..].find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(0);
+                // Ids of examples are short, and are what they are.
+                if len >= 12 {
+                    line.replace_range(at..at + len, "[..]");
+                }
+                from = at;
+            }
         }
         let is_log_line = line.starts_with("[2") && line.get(11..12) == Some("T");
         if let Some(end) = line.find("Z ").filter(|_| is_log_line) {
