@@ -96,13 +96,12 @@ impl<S: Socket> Hub<S> {
         let names = (state.room.name_of(seat), state.room.name_of(receiver_seat));
         let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
         let receiver = state.room.member(receiver_seat).and_then(PeerId::of).ok_or(Problem::NoSuchName)?;
-        // A member can be spoken to from its welcome until it begins to leave, and not once it has hung up.
-        let hears = self.peers.get(receiver).is_some_and(|slot| {
-            matches!(slot.stay.membership(), Membership::Member | Membership::Waiting)
-                && slot.connection.state() != State::HungUp
-        });
-        if !hears {
-            return Err(Problem::NoSuchName);
+        // A member can be spoken to until it begins to leave, and not once it has hung up; one that still catches up has
+        // enough to read.
+        match self.peers.get(receiver).filter(|slot| slot.connection.state() != State::HungUp) {
+            Some(slot) if slot.stay.membership() == Membership::CatchingUp => return Err(Problem::ReceiverBusy),
+            Some(slot) if matches!(slot.stay.membership(), Membership::Member | Membership::Waiting) => {}
+            _ => return Err(Problem::NoSuchName),
         }
         let mut frame = Vec::new();
         append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());

@@ -211,10 +211,10 @@ impl<S: Socket> Hub<S> {
 
     fn tell_who_is_there(&mut self, id: PeerId) {
         let Some(peer) = self.peers.touch(id) else { return };
-        let Some(state) = self.rooms.get_mut(peer.room) else { return };
+        let Some(state) = peer.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return };
         if peer.connection.may_be_sent_to() {
             let (room, online) = (state.room.name().clone(), state.room.online());
-            let event = Event::Users { online, users: state.room.users(), is_unasked: true };
+            let event = Event::Users { online, users: state.users.of(&state.room), is_unasked: true };
             peer.connection.queue.append_own(|out| append_event(out, event, &room));
         }
     }
