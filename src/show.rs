@@ -288,7 +288,7 @@ mod tests {
         assert!(!text.contains("wrong"), "{text}");
     }
 
-    /// RFC 6455 section 5.7, the last two: they are too long to be written down in tests/cmd.
+    /// RFC 6455 section 5.7, the last two: they are too long to be written down in tests/cli.
     #[test]
     fn long_frames_are_shown_whole() {
         for (header, len) in [(&[0x82, 0x7e, 1, 0][..], 256), (&[0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0], 65_536)] {

@@ -1,7 +1,7 @@
 //! What is done with a fuzzer's bytes, and what must hold whatever they are.
 //!
 //! The same bodies run under libFuzzer (`targets/`) and for a moment in the ordinary test suite
-//! (`tests/fuzz_bodies.rs`). None of them only looks for panics: each compares the daemon with a second opinion, which
+//! (`main.rs`). None of them only looks for panics: each compares the daemon with a second opinion, which
 //! is as simple-minded as possible.
 //!
 //! Most inputs are read as a script: a byte says what happens next, the following ones how. So a fuzzer that flips bits

@@ -1,4 +1,4 @@
-//! What `tests/instructions.rs` counts the instructions of: the hub at work, always the same work.
+//! What `main.rs` counts the instructions of: the hub at work, always the same work.
 //!
 //! `instructions SCENARIO COUNT` does the scenario's work COUNT times, after a beginning that is the same for every
 //! COUNT: the difference of two runs is the work alone. Log lines are made as the daemon makes them.

@@ -1,23 +1,17 @@
 //! The load generator, with small numbers: that it says yes to a daemon that delivers everything once and in order, and
 //! no to each thing that can go wrong on the way. What finds no fault must be able to find one.
 
-#[path = "support/example.rs"]
-mod example;
-#[path = "support/faulty.rs"]
-mod faulty;
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-use faulty::{Fault, faulty, faulty_at};
+use crate::faulty::{Fault, faulty, faulty_at};
+use crate::support::Daemon;
 use serde_json::Value;
-use support::Daemon;
 
 fn load() -> &'static Path {
     static LOAD: LazyLock<std::path::PathBuf> =
-        LazyLock::new(|| example::build("load", if cfg!(debug_assertions) { &[] } else { &["--release"] }));
+        LazyLock::new(|| crate::example::build("load", if cfg!(debug_assertions) { &[] } else { &["--release"] }));
     &LOAD
 }
 

@@ -9,7 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-#[path = "support/example.rs"]
+#[path = "../support/example.rs"]
 mod example;
 
 use std::fs;
@@ -40,7 +40,7 @@ const FIGURES: &[Figure] = &[
 ];
 
 const HEADING: &str = "\
-# User-mode instructions for one of each, counted by callgrind. tests/instructions.rs fails when one grows by more
+# User-mode instructions for one of each, counted by callgrind. tests/instructions/ fails when one grows by more
 # than 5 %. To be changed on purpose only: INSTRUCTIONS=overwrite cargo test --test instructions -- --ignored
 ";
 

@@ -1,13 +1,11 @@
 //! What becomes of a history whose file is damaged, moved away or taken over by the next daemon.
 
-mod support;
-
 use std::fs;
 
 use std::process::{Command, Output};
 
+use crate::support::{Daemon, Folder, Raw};
 use serde_json::Value;
-use support::{Daemon, Folder, Raw};
 
 fn start(file: &str) -> Daemon {
     Daemon::start(&["--history", file, "--no-rate-limit"])

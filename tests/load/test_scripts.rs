@@ -2,18 +2,14 @@
 //! no as soon as one line is lost, comes twice or comes too early. What finds no fault must be able to find one, and what
 //! could not be tried, or not to its end, must not be called by a fault's name.
 
-#[path = "support/faulty.rs"]
-mod faulty;
-mod support;
-
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use faulty::{Fault, faulty, faulty_at};
-use support::{Daemon, PATIENCE};
+use crate::faulty::{Fault, faulty, faulty_at};
+use crate::support::{Daemon, PATIENCE};
 
 const SCRIPTS: [&str; 4] = ["fanout.sh", "echo.sh", "storm.sh", "slow-reader.sh"];
 

@@ -1,6 +1,6 @@
 //! The face of the daemon: help texts, what it says when it is called wrongly, and its exit codes.
 //!
-//! The words themselves are in `tests/cmd/`; `TRYCMD=overwrite cargo test --test cli` takes over those of today.
+//! The words themselves are in `tests/cli/`; `TRYCMD=overwrite cargo test --test cli` takes over those of today.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
@@ -30,8 +30,8 @@ fn what_it_says_is_what_the_files_in_cmd_say() {
         .register_bin("roomd", PathBuf::from(env!("CARGO_BIN_EXE_roomd")).as_path())
         // A daemon that runs instead of complaining is a failure as well.
         .timeout(Duration::from_secs(30))
-        .case("tests/cmd/*.toml")
-        .case("tests/cmd/*.trycmd");
+        .case("tests/cli/*.toml")
+        .case("tests/cli/*.trycmd");
 }
 
 #[test]

@@ -1,11 +1,5 @@
 //! A history that answers when it likes: what has happened to the one who asked, in the meantime.
 
-#[path = "testing/clocked_hub.rs"]
-mod clocked_hub;
-#[path = "testing/fake_socket.rs"]
-mod fake_socket;
-mod support;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,8 +13,8 @@ use roomd::limits::Limits;
 use roomd::moment::Now;
 use serde_json::Value;
 
-use clocked_hub::{ClockedHub, FakeClient};
-use support::masked_frame;
+use crate::clocked_hub::{ClockedHub, FakeClient};
+use crate::support::masked_frame;
 
 /// Gives back at once what is appended, and what is read when the test says so.
 #[derive(Clone, Default)]

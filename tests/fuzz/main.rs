@@ -1,6 +1,6 @@
 //! The fuzz targets' bodies, for a moment in the ordinary suite: no libFuzzer, no instrumentation, but the same rules.
 //!
-//! Each case has a seed of its own, which a failure prints. `FUZZ_SEED=... cargo test --test fuzz_bodies NAME` runs that
+//! Each case has a seed of its own, which a failure prints. `FUZZ_SEED=... cargo test --test fuzz NAME` runs that
 //! case alone; `FUZZ_SECONDS=600` runs for longer; `FUZZ_CORPUS=tests/fuzz/corpus` also writes the cases that all others
 //! are made from, for libFuzzer to begin with.
 
@@ -11,7 +11,6 @@ use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-#[path = "fuzz/bodies.rs"]
 mod bodies;
 
 #[test]

@@ -1,15 +1,13 @@
 //! The history in a file, by the daemon itself: what a member has seen is there after whatever end the daemon took.
 
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support::{Daemon, Folder, Raw, masked_frame, parse_frame};
 use serde_json::Value;
-use support::{Daemon, Folder, Raw, masked_frame, parse_frame};
 
 /// Kills in `what_anybody_saw_is_there_after_a_kill`.
 const KILLS: usize = 100;
