@@ -8,6 +8,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use world::power::run_through_power_cuts;
 use world::transcript::ERRORS;
 use world::{Choices, run};
 
@@ -37,6 +38,20 @@ fn whatever_happens_to_the_sockets_everybody_sees_one_unbroken_stream() {
     // The choices are worth something only if they get everywhere.
     for place in ENDINGS.iter().chain(ERRORS).chain(OTHER_PLACES) {
         assert!(reached.contains(*place), "no run came to {place}: {reached:?}");
+    }
+}
+
+#[test]
+fn whatever_a_loss_of_power_takes_no_message_is_taken_for_another_and_none_is_missed_in_silence() {
+    let mut reached = BTreeSet::new();
+    for seed in 0..150 {
+        let _announce = Announce(seed);
+        reached.extend(run_through_power_cuts(Choices::of_seed(seed)));
+    }
+    for place in
+        ["a reset amid a long past", "another epoch", "below the jump", "goes on", "goes on in its epoch", "unreadable"]
+    {
+        assert!(reached.contains(place), "no run came to {place}: {reached:?}");
     }
 }
 

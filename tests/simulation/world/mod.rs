@@ -9,6 +9,7 @@ mod ending;
 #[path = "../../testing/fake_socket.rs"]
 mod fake_socket;
 mod model;
+pub(crate) mod power;
 mod recorder;
 mod slow_log;
 pub(crate) mod transcript;
@@ -73,6 +74,8 @@ pub(crate) struct World {
     is_forgetful: bool,
     damaged: Damaged,
     clients: Vec<Client>,
+    /// Clients of earlier lives: no two have one number.
+    earlier_clients: usize,
     /// While the poller has more than it gives in one turn: all up to then has been reported, and of what has come since
     /// some is withheld.
     reported_until: Option<Duration>,
@@ -136,6 +139,7 @@ impl World {
             is_forgetful,
             damaged,
             clients: Vec::new(),
+            earlier_clients: 0,
             reported_until: None,
             withheld: Vec::new(),
             elapsed: Duration::ZERO,
@@ -157,7 +161,7 @@ impl World {
         let pipe = SharedPipe::new(RefCell::new(Pipe { room: 4_000, max_write: 1_000, ..Pipe::default() }));
         let id = self.hub.accept(FakeSocket::of(&pipe), "sim".into(), self.now());
         assert_eq!(PeerId::from_token(id.to_token()), id);
-        let number = self.clients.len();
+        let number = self.earlier_clients + self.clients.len();
         let presence = if self.limits.presence_members == 100 { Presence::Told } else { Presence::Counted };
         self.clients.push(Client::new(id, (kind, wish, presence), number, pipe, &mut self.choices));
     }

@@ -25,7 +25,8 @@ pub(crate) type Damaged = Rc<RefCell<BTreeSet<(String, u64)>>>;
 
 pub(crate) struct SlowLog {
     choices: Choices,
-    disk: HashMap<String, ScrollbackLimit>,
+    disk: Disk,
+    epoch: Epoch,
     rooms: BTreeMap<RoomKey, Room>,
     reads: Vec<Read>,
     under_way: Rc<Cell<usize>>,
@@ -37,17 +38,32 @@ pub(crate) struct SlowLog {
     /// Nor will anything, until this is taken back.
     is_hung: Rc<Cell<bool>>,
     is_forgetful: bool,
+    is_undamaged: bool,
     /// Messages that cannot be read any more, by their room and id.
     damaged: Damaged,
     /// The message that was given last, for as long as it is borrowed.
     lent: Option<Stored>,
 }
 
+/// What is kept of each room.
+pub(crate) type Disk = Rc<RefCell<HashMap<String, Kept>>>;
+
 /// What is kept of a room.
 #[derive(Default)]
-struct ScrollbackLimit {
-    last_id: u64,
-    messages: VecDeque<Stored>,
+pub(crate) struct Kept {
+    /// Its ids rise by one from behind this on.
+    pub(crate) base: u64,
+    pub(crate) last_id: u64,
+    pub(crate) messages: VecDeque<Stored>,
+    /// No message up to this one is kept any more.
+    pub(crate) cut: u64,
+}
+
+impl Kept {
+    /// As it stands when a room is opened.
+    pub(crate) fn ids(&self) -> RoomIds {
+        RoomIds { first: 0, base: self.base, last: self.last_id.max(self.base) }
+    }
 }
 
 struct Room {
@@ -83,7 +99,8 @@ impl SlowLog {
     ) -> SlowLog {
         SlowLog {
             choices,
-            disk: HashMap::new(),
+            disk: Disk::default(),
+            epoch: Epoch(1),
             rooms: BTreeMap::new(),
             reads: Vec::new(),
             under_way,
@@ -92,9 +109,20 @@ impl SlowLog {
             is_stuck,
             is_hung,
             is_forgetful,
+            is_undamaged: false,
             damaged,
             lent: None,
         }
+    }
+
+    /// Nothing of it is ever damaged.
+    pub(crate) fn undamaged(self) -> SlowLog {
+        SlowLog { is_undamaged: true, ..self }
+    }
+
+    /// On a disk that had a life before this one.
+    pub(crate) fn on(self, disk: &Disk, epoch: Epoch) -> SlowLog {
+        SlowLog { disk: Rc::clone(disk), epoch, ..self }
     }
 
     fn count(&mut self) {
@@ -108,8 +136,9 @@ impl SlowLog {
         if self.is_failing {
             return None;
         }
-        let kept = self.disk.entry(self.rooms.get(&read.room)?.name.clone()).or_default();
-        let kept_last = kept.last_id;
+        let disk = Rc::clone(&self.disk);
+        let mut disk = disk.borrow_mut();
+        let kept = disk.entry(self.rooms.get(&read.room)?.name.clone()).or_default();
         let is_wanted = |message: &&Stored| match read.wanted {
             Wanted::After(id) => message.id > id,
             Wanted::Before(id) => message.id < id,
@@ -134,7 +163,7 @@ impl SlowLog {
             self.damage(&name, &mut messages);
         }
         let is_cut = match read.wanted {
-            Wanted::After(id) => messages.first().map_or(kept_last > id, |first| first.id != id + 1),
+            Wanted::After(id) => id < kept.cut,
             Wanted::Before(_) => false,
         };
         Some(Page { messages, more, is_cut })
@@ -145,7 +174,7 @@ impl SlowLog {
     /// Now and then one more message of a page is damaged, and stays so.
     fn damage(&mut self, room: &str, messages: &mut [Stored]) {
         let mut damaged = self.damaged.borrow_mut();
-        if !messages.is_empty() && self.choices.one_in(3) {
+        if !messages.is_empty() && !self.is_undamaged && self.choices.one_in(3) {
             damaged.insert((room.to_owned(), self.choices.choose(messages).id));
         }
         for message in messages.iter_mut().filter(|message| damaged.contains(&(room.to_owned(), message.id))) {
@@ -168,7 +197,7 @@ impl History<PeerId> for SlowLog {
     }
 
     fn epoch(&self) -> Epoch {
-        Epoch(1)
+        self.epoch
     }
 
     fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
@@ -214,17 +243,18 @@ impl History<PeerId> for SlowLog {
         self.count();
         let mut newest = Vec::new();
         if matches!(waiting, Waiting::Open)
-            && let Some(kept) = self.disk.get(&name)
+            && let Some(kept) = Rc::clone(&self.disk).borrow().get(&name)
         {
             newest = kept.messages.iter().skip(kept.messages.len().saturating_sub(NEWEST)).cloned().collect();
             self.damage(&name, &mut newest);
         }
-        let kept = self.disk.entry(name).or_default();
+        let mut disk = self.disk.borrow_mut();
+        let kept = disk.entry(name).or_default();
         let outcome = match waiting {
-            Waiting::Open => Outcome::Opened { ids: RoomIds::up_to(kept.last_id), newest },
+            Waiting::Open => Outcome::Opened { ids: kept.ids(), newest },
             Waiting::Said { speaker, .. } if self.is_failing => Outcome::Refused(speaker),
             Waiting::Said { name, unix_ms, kind, text, .. } => {
-                kept.last_id += 1;
+                kept.last_id = kept.ids().last + 1;
                 let message = Stored { id: kept.last_id, unix_ms, kind, name, text };
                 kept.messages.push_back(message.clone());
                 Outcome::Said(self.lent.insert(message).as_message())
@@ -265,9 +295,9 @@ impl History<PeerId> for SlowLog {
         }
         self.is_failing = if self.is_failing { !choices.one_in(5) } else { choices.one_in(40) };
         if self.is_forgetful && choices.one_in(50) {
-            for kept in self.disk.values_mut() {
+            for kept in self.disk.borrow_mut().values_mut() {
                 let old = choices.below(kept.messages.len() + 1);
-                kept.messages.drain(..old);
+                kept.cut = kept.messages.drain(..old).next_back().map_or(kept.cut, |last| last.id);
             }
         }
     }

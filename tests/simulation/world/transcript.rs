@@ -37,6 +37,7 @@ pub(crate) struct Session {
     pub(crate) room: String,
     pub(crate) last: u64,
     pub(crate) is_reset: bool,
+    pub(crate) reset_reason: String,
     /// It was welcome before it was in: a long past came first.
     pub(crate) is_catch_up: bool,
     /// Until it is told who is there now.
@@ -125,6 +126,7 @@ impl Transcript {
                 assert!(self.is_quiet || last == session.last || session.is_catching_up, "{text}");
                 assert!(["gone", "unknown", "epoch", "unreadable"].contains(&&*word("reason")), "{text}");
                 session.is_reset = true;
+                session.reset_reason = word("reason");
                 session.heard_before_reset = session.messages.len();
             }
             "private" => {
