@@ -1,8 +1,9 @@
-//! The diagrams: two are drawn from the source, the others by hand. All have one style: `style.svg` beside this.
+//! The diagrams: three are drawn from the source, the others by hand. All have one style: `style.svg` beside this.
 
 use std::fs;
 
 use roomd::connection::{Phase, State, TRANSITIONS, Trigger};
+use roomd::hub::member_life::{MEMBER_TRANSITIONS, Membership};
 
 use super::{is_to_overwrite, read, root};
 
@@ -12,7 +13,7 @@ const STYLE: &str = include_str!("style.svg");
 /// The diagrams that follow from the source, against what follows.
 pub(super) fn generated() -> Vec<String> {
     let mut faults = Vec::new();
-    for (name, drawn) in [("states.svg", states()), ("layers.svg", layers())] {
+    for (name, drawn) in [("states.svg", states()), ("membership.svg", memberships()), ("layers.svg", layers())] {
         let path = root().join(FOLDER).join(name);
         if fs::read_to_string(&path).unwrap_or_default() == drawn {
             continue;
@@ -192,6 +193,91 @@ fn transition(from: State, to: State, triggers: &[String]) -> String {
         drawn.push_str(&words(label.0, label.1 + 4 - up, class, trigger));
     }
     drawn
+}
+
+// ---- The life of a member ------------------------------------------------------------------------------------------
+
+/// The middle of its box.
+fn place_of(membership: Membership) -> (i32, i32) {
+    match membership {
+        Membership::Outside => (115, 55),
+        Membership::Joining => (390, 55),
+        Membership::CatchingUp => (665, 55),
+        Membership::Member => (940, 55),
+        Membership::Waiting => (1215, 55),
+        Membership::JoinCancelled => (390, 205),
+        Membership::Leaving => (940, 205),
+    }
+}
+
+/// What a member is while it is that.
+fn note_of(membership: Membership) -> &'static str {
+    match membership {
+        Membership::Outside => "in no room",
+        Membership::Joining => "asks to be in",
+        Membership::CatchingUp => "in, reads what it missed",
+        Membership::Member => "in, says and hears",
+        Membership::Waiting => "in, waits for an answer",
+        Membership::JoinCancelled => "gone before it was in",
+        Membership::Leaving => "in, on the way out",
+    }
+}
+
+fn memberships() -> String {
+    let mut body = String::new();
+    for (from, trigger, to) in MEMBER_TRANSITIONS {
+        body.push_str(&member_arrow(*from, *to, &format!("{trigger:?}")));
+    }
+    let mut all: Vec<Membership> = Vec::new();
+    for membership in MEMBER_TRANSITIONS.iter().flat_map(|row| [row.0, row.2]) {
+        if !all.contains(&membership) {
+            all.push(membership);
+        }
+    }
+    for membership in all {
+        let (x, y) = place_of(membership);
+        let class = match membership {
+            Membership::Member => "good",
+            Membership::Outside => "mark",
+            _ => "box",
+        };
+        let (left, top) = (x - STATE_WIDTH / 2, y - STATE_HEIGHT / 2);
+        body.push_str(&format!(
+            "  <rect class=\"{class}\" x=\"{left}\" y=\"{top}\" width=\"{STATE_WIDTH}\" \
+             height=\"{STATE_HEIGHT}\" rx=\"8\"/>\n"
+        ));
+        body.push_str(&words(x, y - 3, "middle strong", &format!("{membership:?}")));
+        body.push_str(&words(x, y + 17, "middle small", note_of(membership)));
+    }
+    let desc = "Memberships and what leads from one to the next, drawn from MEMBER_TRANSITIONS in \
+                src/hub/member_life.rs by tests/book/diagrams.rs.";
+    svg(1330, 300, "The life of a member", desc, &body)
+}
+
+fn member_arrow(from: Membership, to: Membership, trigger: &str) -> String {
+    let ((x1, y1), (x2, y2)) = (place_of(from), place_of(to));
+    let (half_width, half_height) = (STATE_WIDTH / 2, STATE_HEIGHT / 2);
+    let (path, label) = if y1 == y2 && x1 < x2 {
+        (format!("M{} {} H{}", x1 + half_width, y1 - 10, x2 - half_width), ((x1 + x2) / 2, y1 - 16))
+    } else if y1 == y2 {
+        (format!("M{} {} H{}", x1 - half_width, y1 + 12, x2 + half_width), ((x1 + x2) / 2, y1 + 28))
+    } else if x1 == x2 {
+        (format!("M{x1} {} V{}", y1 + half_height, y2 - half_height), (x1 + 62, (y1 + y2) / 2 + 5))
+    } else if to == Membership::Outside && from == Membership::Leaving {
+        // Below everything.
+        let (below, inset) = (y1 + half_height + 36, x2 - 55);
+        (format!("M{x1} {} V{below} H{inset} V{}", y1 + half_height, y2 + half_height), ((x1 + x2) / 2, below - 8))
+    } else if y1 < y2 {
+        let end = if x1 < x2 { x2 - 60 } else { x2 + 60 };
+        (format!("M{x1} {} L{end} {}", y1 + half_height, y2 - half_height), ((x1 + end) / 2 - 66, (y1 + y2) / 2 + 5))
+    } else {
+        (
+            format!("M{} {y1} L{} {}", x1 - half_width, x2 + 30, y2 + half_height),
+            ((x1 - half_width + x2 + 30) / 2 - 62, (y1 + y2) / 2 + 12),
+        )
+    };
+    let arrow = format!("  <path class=\"line\" marker-end=\"url(#arrow)\" d=\"{path}\"/>\n");
+    arrow + &words(label.0, label.1, "small middle", trigger)
 }
 
 // ---- The layers ----------------------------------------------------------------------------------------------------
