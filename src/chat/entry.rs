@@ -4,21 +4,31 @@
 //! names its member in a way that every daemon understands, and carries what its author wanted, not what became of it:
 //! whether a name could be had is decided when the entry is applied.
 
+use std::num::NonZeroU32;
+
 use super::event::Message;
 use super::name::Name;
 use super::room::Seat;
 
-/// A daemon among those that share a log.
+/// A daemon among those that share a log. Counted from 1, so that a seat with nobody in it takes no more memory than a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Node(pub u32);
+pub struct Node(pub NonZeroU32);
+
+impl Node {
+    /// The first daemon; so far the only one.
+    pub const FIRST: Node = Node(NonZeroU32::MIN);
+}
 
 /// A member of a room, on whichever daemon it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
     /// The daemon that holds its connection.
     pub node: Node,
-    /// Which connection of that daemon. No two members that are in a room at the same time share it.
-    pub serial: u64,
+    /// Where that daemon keeps the connection.
+    pub slot: u32,
+    /// Which of all the connections it was that the daemon has kept there. No two members that are in a room at the same
+    /// time have the same three numbers.
+    pub serial: u32,
 }
 
 /// Something that has happened in a room, in the order that the room's log has given it.

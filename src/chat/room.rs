@@ -21,7 +21,9 @@ pub struct Room {
     name: RoomName,
     /// How far its messages have come.
     ids: RoomIds,
-    /// By seat.
+    /// Who sits where. Apart from the names, so that a turn that goes through all members passes over nothing else.
+    sitters: Vec<Option<Member>>,
+    /// For each seat, what its member is called, or which seat was left before it.
     places: Vec<Place>,
     /// The seat that was left last, and is given next.
     vacant: Option<Seat>,
@@ -32,10 +34,7 @@ pub struct Room {
 /// Vacant seats are a list that goes through the seats themselves, so it costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    Taken {
-        who: Member,
-        name: Name,
-    },
+    Taken(Name),
     Vacant {
         /// The seat that was left before this one, if that is vacant, too.
         next: Option<Seat>,
@@ -78,7 +77,15 @@ impl Room {
     /// A room that nobody is in and where nothing was said.
     #[must_use]
     pub fn new(name: RoomName) -> Room {
-        Room { name, ids: RoomIds::default(), places: Vec::new(), vacant: None, online: 0, names: NameRegistry::new() }
+        Room {
+            name,
+            ids: RoomIds::default(),
+            sitters: Vec::new(),
+            places: Vec::new(),
+            vacant: None,
+            online: 0,
+            names: NameRegistry::new(),
+        }
     }
 
     /// The fold begins behind these messages: they are in the log, and nobody is in the room.
@@ -106,25 +113,27 @@ impl Room {
         if let Err(conflict) = self.names.take(&name, None, seat) {
             return Effect::NameRefused { who, conflict };
         }
-        let taken = Place::Taken { who, name };
-        match self.places.get_mut(seat.index()) {
-            Some(place) => {
-                let left = std::mem::replace(place, taken);
-                self.vacant = if let Place::Vacant { next } = left { next } else { None };
+        match (self.places.get_mut(seat.index()), self.sitters.get_mut(seat.index())) {
+            (Some(place), Some(sitter)) => {
+                if let Place::Vacant { next } = *place {
+                    self.vacant = next;
+                }
+                (*place, *sitter) = (Place::Taken(name), Some(who));
             }
-            None => self.places.push(taken),
+            _ => {
+                self.places.push(Place::Taken(name));
+                self.sitters.push(Some(who));
+            }
         }
         self.online += 1;
         Effect::Joined(seat)
     }
 
     fn rename(&mut self, who: Member, seat: Seat, to: Name) -> Effect {
-        let Some(Place::Taken { who: sitter, name }) = self.places.get_mut(seat.index()) else {
-            return Effect::Nothing;
-        };
-        if *sitter != who {
+        if self.member(seat) != Some(who) {
             return Effect::Nothing;
         }
+        let Some(Place::Taken(name)) = self.places.get_mut(seat.index()) else { return Effect::Nothing };
         match self.names.take(&to, Some(name), seat) {
             Ok(()) => Effect::Renamed { seat, from: std::mem::replace(name, to) },
             Err(conflict) => Effect::NameRefused { who, conflict },
@@ -136,16 +145,18 @@ impl Room {
         let Some(seat) = seat.or_else(|| self.members().find(|(_, it, _)| *it == who).map(|(seat, _, _)| seat)) else {
             return Effect::Nothing;
         };
-        let Some(place) = self.places.get_mut(seat.index()).filter(|place| place.member() == Some(who)) else {
+        let Some(sitter) = self.sitters.get_mut(seat.index()).filter(|sitter| **sitter == Some(who)) else {
             return Effect::Nothing;
         };
+        let Some(place) = self.places.get_mut(seat.index()) else { return Effect::Nothing };
+        *sitter = None;
         let left = std::mem::replace(place, Place::Vacant { next: self.vacant.replace(seat) });
-        let Place::Taken { name, .. } = left else { return Effect::Nothing };
+        let Place::Taken(name) = left else { return Effect::Nothing };
         self.names.free(&name);
         self.online -= 1;
         if self.online == 0 {
             // The memory of a rush is given back.
-            (self.places, self.vacant) = (Vec::new(), None);
+            (self.sitters, self.places, self.vacant) = (Vec::new(), Vec::new(), None);
         }
         Effect::Left { seat, name }
     }
@@ -170,29 +181,29 @@ impl Room {
 
     /// All members with their names, in the order of their seats.
     pub fn members(&self) -> impl Iterator<Item = (Seat, Member, &Name)> + '_ {
-        (0..).zip(&self.places).filter_map(|(nth, place)| match place {
-            Place::Taken { who, name } => Some((Seat(nth), *who, name)),
-            Place::Vacant { .. } => None,
+        (0..).zip(self.sitters.iter().zip(&self.places)).filter_map(|(nth, seated)| match seated {
+            (Some(who), Place::Taken(name)) => Some((Seat(nth), *who, name)),
+            _ => None,
         })
     }
 
     /// All members. This is what a turn goes through to write to them, so it gives nothing else.
     #[inline]
     pub fn audience(&self) -> impl Iterator<Item = Member> + '_ {
-        self.places.iter().filter_map(Place::member)
+        self.sitters.iter().filter_map(|sitter| *sitter)
     }
 
     /// Who sits there.
     #[must_use]
     pub fn member(&self, seat: Seat) -> Option<Member> {
-        self.places.get(seat.index())?.member()
+        *self.sitters.get(seat.index())?
     }
 
     /// What the member is called who sits there.
     #[must_use]
     pub fn name_of(&self, seat: Seat) -> Option<&Name> {
         match self.places.get(seat.index())? {
-            Place::Taken { name, .. } => Some(name),
+            Place::Taken(name) => Some(name),
             Place::Vacant { .. } => None,
         }
     }
@@ -206,16 +217,6 @@ impl Room {
         let Some(number) = Name::parse_tourist(name) else { return self.names.holder(name) };
         let tourist = Name::tourist(number);
         self.members().find(|(_, _, name)| **name == tourist).map(|(seat, _, _)| seat)
-    }
-}
-
-impl Place {
-    #[inline]
-    fn member(&self) -> Option<Member> {
-        match self {
-            Place::Taken { who, .. } => Some(*who),
-            Place::Vacant { .. } => None,
-        }
     }
 }
 
@@ -237,8 +238,8 @@ mod tests {
     use super::super::names::Unavailable;
     use super::*;
 
-    fn member(serial: u64) -> Member {
-        Member { node: Node(0), serial }
+    fn member(serial: u32) -> Member {
+        Member { node: Node::FIRST, slot: 0, serial }
     }
 
     fn chosen(text: &str) -> Name {
@@ -249,26 +250,26 @@ mod tests {
         Room::new(RoomName::lobby())
     }
 
-    fn joins(room: &mut Room, serial: u64, name: Name) -> Effect {
+    fn joins(room: &mut Room, serial: u32, name: Name) -> Effect {
         room.apply(Entry::Change(Change::Joined { who: member(serial), name }))
     }
 
-    fn seat_of(room: &mut Room, serial: u64, name: Name) -> Seat {
+    fn seat_of(room: &mut Room, serial: u32, name: Name) -> Seat {
         match joins(room, serial, name) {
             Effect::Joined(seat) => seat,
             other => panic!("{other:?}"),
         }
     }
 
-    fn renames(room: &mut Room, serial: u64, seat: Seat, to: &str) -> Effect {
+    fn renames(room: &mut Room, serial: u32, seat: Seat, to: &str) -> Effect {
         room.apply(Entry::Change(Change::Renamed { who: member(serial), seat, to: chosen(to) }))
     }
 
-    fn leaves(room: &mut Room, serial: u64, seat: impl Into<Option<Seat>>) -> Effect {
+    fn leaves(room: &mut Room, serial: u32, seat: impl Into<Option<Seat>>) -> Effect {
         room.apply(Entry::Change(Change::Left { who: member(serial), seat: seat.into() }))
     }
 
-    fn refused(serial: u64, holder: Seat) -> Effect {
+    fn refused(serial: u32, holder: Seat) -> Effect {
         let conflict = Conflict { why: Unavailable::Taken, holder };
         Effect::NameRefused { who: member(serial), conflict }
     }
@@ -329,12 +330,13 @@ mod tests {
     #[test]
     fn a_room_that_all_have_left_holds_no_memory() {
         let mut room = lobby();
-        let seats: Vec<Seat> = (0..100).map(|number| seat_of(&mut room, number, Name::tourist(number))).collect();
+        let seats: Vec<Seat> =
+            (0..100).map(|number| seat_of(&mut room, number, Name::tourist(number.into()))).collect();
         for (number, seat) in (0..).zip(seats) {
             leaves(&mut room, number, seat);
         }
         assert_eq!(room, lobby());
-        assert_eq!(room.places.capacity(), 0);
+        assert_eq!(room.places.capacity() + room.sitters.capacity(), 0);
     }
 
     /// An entry as a log may hold it: of anybody, with any seat, whether it makes sense or not. A number is a message.
@@ -345,7 +347,11 @@ mod tests {
     }
 
     fn entry() -> impl Strategy<Value = Any> {
-        let who = (0..2u32, 0..4u64).prop_map(|(node, serial)| Member { node: Node(node), serial });
+        let who = (1..=2u32, 0..4u32).prop_map(|(node, serial)| Member {
+            node: Node(node.try_into().unwrap()),
+            slot: 0,
+            serial,
+        });
         let seat = (0..6u32).prop_map(Seat);
         let name = prop_oneof![
             (0..3u64).prop_map(Name::tourist),

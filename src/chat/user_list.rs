@@ -75,8 +75,8 @@ mod tests {
             }
         }
 
-        fn join(&mut self, number: u64) -> Seat {
-            self.apply(Change::Joined { who: who(number), name: Name::tourist(number) })
+        fn join(&mut self, number: u32) -> Seat {
+            self.apply(Change::Joined { who: who(number), name: Name::tourist(number.into()) })
         }
 
         fn names(&mut self) -> Vec<String> {
@@ -84,8 +84,8 @@ mod tests {
         }
     }
 
-    fn who(serial: u64) -> Member {
-        Member { node: Node(0), serial }
+    fn who(serial: u32) -> Member {
+        Member { node: Node::FIRST, slot: 0, serial }
     }
 
     #[test]

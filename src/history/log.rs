@@ -843,8 +843,8 @@ mod tests {
     }
 
     /// A change that is told from others by its number.
-    fn change(number: u64) -> Entry<'static, u8> {
-        Entry::Changed(Change::Left { who: Member { node: Node(0), serial: number }, seat: None })
+    fn change(number: u32) -> Entry<'static, u8> {
+        Entry::Changed(Change::Left { who: Member { node: Node::FIRST, slot: 0, serial: number }, seat: None })
     }
 
     /// A history in front of a scripted store, and all that a test needs to pull its strings.
@@ -861,7 +861,7 @@ mod tests {
         Opened(u64, usize),
         Said(u64, String),
         Refused(u8),
-        Changed(u64),
+        Changed(u32),
         Read(u8, Option<Vec<u64>>),
     }
 
@@ -1308,7 +1308,7 @@ mod tests {
     enum Step {
         Open(u32),
         Say(u32),
-        Mark(u32, u64),
+        Mark(u32, u32),
         Read(u32),
         Turn,
         Tell(Verdict),
@@ -1319,7 +1319,7 @@ mod tests {
         prop_oneof![
             1 => room.clone().prop_map(Step::Open),
             5 => room.clone().prop_map(Step::Say),
-            4 => (room.clone(), 0..3_u64).prop_map(|(room, mark)| Step::Mark(room, mark)),
+            4 => (room.clone(), 0..3_u32).prop_map(|(room, mark)| Step::Mark(room, mark)),
             2 => room.prop_map(Step::Read),
             4 => Just(Step::Turn),
             3 => Just(Step::Tell(Verdict::Do)),

@@ -154,7 +154,7 @@ mod tests {
     const OTHER: RoomKey = RoomKey(1);
 
     fn left() -> Change {
-        Change::Left { who: Member { node: Node(0), serial: 7 }, seat: None }
+        Change::Left { who: Member { node: Node::FIRST, slot: 0, serial: 7 }, seat: None }
     }
 
     fn says<'a>(name: &'a Name, text: &'a str) -> Entry<'a, u8> {

@@ -44,9 +44,14 @@ impl<S: Socket> Hub<S> {
                     Verbosity::Everything => &mut *everything,
                     Verbosity::MessagesOnly => &mut *messages_only,
                 };
-                let mut part = 0..chunk.bytes.len();
-                if slot.chunk_from != 0 {
-                    part.start = begin_in_the_middle(slot, part.end);
+                let from = std::mem::take(&mut slot.chunk_from);
+                let part = from as usize..chunk.bytes.len();
+                if part.is_empty() {
+                    // One that has not caught up has no part in any chunk, and stays so.
+                    if from == NOT_IN {
+                        slot.chunk_from = NOT_IN;
+                    }
+                    continue;
                 }
                 let sent = slot.send_part(chunk, part, &self.limits, now);
                 self.peers.delivered(id, &sent);
@@ -105,19 +110,6 @@ impl<S: Socket> Hub<S> {
             {
                 self.page_requests.has_read(id);
             }
-        }
-    }
-}
-
-/// Where its part of the chunk begins, for a member that has caught up in the middle of this turn: once. One that has not
-/// yet caught up has no part of it.
-#[cold]
-fn begin_in_the_middle<S>(slot: &mut Slot<S>, end: usize) -> usize {
-    match slot.chunk_from {
-        NOT_IN => end,
-        from => {
-            slot.chunk_from = 0;
-            from as usize
         }
     }
 }

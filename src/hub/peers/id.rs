@@ -2,8 +2,8 @@
 
 use crate::chat::entry::{Member, Node};
 
-/// This daemon, among those that share a log: so far it is the only one.
-const HERE: Node = Node(0);
+/// This daemon, among those that share a log.
+const HERE: Node = Node::FIRST;
 
 /// A connection, named so that a late event cannot mean another one: its slot, and a serial that no two occupants of
 /// that slot share.
@@ -33,13 +33,13 @@ impl PeerId {
     /// As a member of a room: what the room's log calls it.
     #[must_use]
     pub fn member(self) -> Member {
-        Member { node: HERE, serial: self.to_token() as u64 }
+        Member { node: HERE, slot: self.slot, serial: self.serial }
     }
 
     /// The connection of a member, if it is one of this daemon's.
     #[inline]
     #[must_use]
     pub fn of(member: Member) -> Option<PeerId> {
-        (member.node == HERE).then(|| PeerId::from_token(member.serial as usize))
+        (member.node == HERE).then_some(PeerId { slot: member.slot, serial: member.serial })
     }
 }
