@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use roomd::chat::RoomName;
 use roomd::close_reason::CloseReason;
-use rust_source::RustSource;
+use rust_source::{RustSource, Variant};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -131,11 +131,14 @@ fn source(path: &str) -> RustSource {
     RustSource::new(path, &read(&format!("src/{path}")))
 }
 
-/// The types of events as they are on the wire, each with its fields.
-fn events() -> Vec<(String, BTreeSet<String>)> {
+/// The types of events as they are on the wire, each with the fields that it always has and those that it may have.
+fn events() -> Vec<(String, [BTreeSet<String>; 2])> {
     let variants = source("chat/event.rs").variants("EventJson").into_iter();
-    let with_type = |fields: Vec<String>| fields.into_iter().chain(["type".to_owned()]).collect();
-    variants.map(|(variant, fields)| (variant.to_lowercase(), with_type(fields))).collect()
+    let fields = variants.map(|Variant { name, mut fields, optional }| {
+        fields.push("type".to_owned());
+        (name.to_lowercase(), [fields, optional].map(|fields| fields.into_iter().collect()))
+    });
+    fields.collect()
 }
 
 #[test]
@@ -148,12 +151,12 @@ fn every_type_of_event_is_in_the_protocol_with_an_example_that_has_just_its_fiel
         let example: BTreeMap<String, Value> =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let kind = example["type"].as_str().unwrap().to_owned();
-        let Some((_, fields)) = events.iter().find(|(known, _)| *known == kind) else { panic!("no event is a {kind}") };
-        let mut shown_fields: BTreeSet<String> = example.into_keys().collect();
-        // The one field that is not in each event of its type.
-        if kind == "message" {
-            shown_fields.remove("damaged");
-        }
+        let Some((_, [fields, optional])) = events.iter().find(|(known, _)| *known == kind) else {
+            panic!("no event is a {kind}")
+        };
+        // Of a message, `DamagedMessage` has one more.
+        let is_optional = |field: &String| optional.contains(field) || kind == "message" && field == "damaged";
+        let shown_fields: BTreeSet<String> = example.into_keys().filter(|field| !is_optional(field)).collect();
         assert_eq!(&shown_fields, fields, "the example of {kind}");
         shown.insert(kind);
     }

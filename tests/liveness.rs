@@ -5,19 +5,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Daemon, Raw, masked_frame, masked_header};
+use support::{Daemon, Raw, flood_of, masked_frame, masked_header};
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
-
-/// So much that reading it at 20 frames a second would take minutes; and so little that the kernel takes it at once.
-const FLOOD_BYTES: usize = 65_000;
-
-fn flood_of(frame: &[u8]) -> Vec<u8> {
-    frame.repeat(FLOOD_BYTES / frame.len())
-}
 
 /// What makes the daemon stop reading: the rate, what the peer does not read, a message that is not finished.
 fn floods() -> [(&'static str, Vec<u8>); 7] {

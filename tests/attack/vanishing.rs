@@ -1,19 +1,12 @@
 //! Peers that leave, or seem to: what they had sent is not read, and must not keep them alive.
 
 use crate::peer::{After, Peer, Target, crowd};
-use crate::support::{masked_frame, masked_header};
+use crate::support::{flood_of, masked_frame, masked_header};
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
-
-/// So much that at 20 frames a second it would be read for minutes; the kernel takes it at once.
-const FLOOD_BYTES: usize = 65_000;
-
-fn flood_of(frame: &[u8]) -> Vec<u8> {
-    frame.repeat(FLOOD_BYTES / frame.len())
-}
 
 /// Ghosts: a handshake, a flood that makes the daemon stop reading, and gone, by a close or a reset in turn.
 pub(crate) fn ghosts(target: &Target) -> u64 {

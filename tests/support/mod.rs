@@ -396,6 +396,13 @@ impl Raw {
     }
 }
 
+/// A frame over and over: so much that reading it at 20 frames a second would take minutes; and so little that the kernel
+/// takes it at once.
+pub fn flood_of(frame: &[u8]) -> Vec<u8> {
+    const FLOOD_BYTES: usize = 65_000;
+    frame.repeat(FLOOD_BYTES / frame.len())
+}
+
 /// A client's frame, masked.
 pub fn masked_frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];

@@ -33,6 +33,15 @@ pub struct NamedPath {
     pub segments: Vec<String>,
 }
 
+/// A variant of an enum, with the names of its fields.
+#[derive(Debug)]
+pub struct Variant {
+    pub name: String,
+    pub fields: Vec<String>,
+    /// Those that serde may leave out.
+    pub optional: Vec<String>,
+}
+
 /// A function with a body.
 #[derive(Debug)]
 pub struct Function {
@@ -148,20 +157,19 @@ impl RustSource {
 }
 
 impl RustSource {
-    /// The variants of an enum, each with the names of its fields. One that holds a struct of this file has the struct's.
-    pub fn variants(&self, name: &str) -> Vec<(String, Vec<String>)> {
+    /// The variants of an enum. One that holds a struct of this file has the struct's fields.
+    pub fn variants(&self, name: &str) -> Vec<Variant> {
         let enums = self.items.iter().filter_map(|item| match item {
             Item::Enum(item) if item.ident == name => Some(item),
             _ => None,
         });
-        let names =
-            |fields: &Fields| fields.iter().filter_map(|field| Some(field.ident.as_ref()?.to_string())).collect();
         let variants = enums.flat_map(|item| &item.variants).map(|variant| {
             let held = match &variant.fields {
                 Fields::Unnamed(held) => held.unnamed.first().and_then(|field| self.structure(&type_name(&field.ty))),
                 _ => None,
             };
-            (variant.ident.to_string(), names(held.unwrap_or(&variant.fields)))
+            let (optional, fields): (Vec<_>, Vec<_>) = held.unwrap_or(&variant.fields).iter().partition(may_be_skipped);
+            Variant { name: variant.ident.to_string(), fields: names(&fields), optional: names(&optional) }
         });
         variants.collect()
     }
@@ -182,6 +190,17 @@ impl RustSource {
         self.items.iter().for_each(|item| reader.visit_item(item));
         reader.found
     }
+}
+
+fn may_be_skipped(field: &&syn::Field) -> bool {
+    field.attrs.iter().any(|attribute| match &attribute.meta {
+        Meta::List(list) => list.tokens.to_string().contains("skip_serializing_if"),
+        _ => false,
+    })
+}
+
+fn names(fields: &[&syn::Field]) -> Vec<String> {
+    fields.iter().filter_map(|field| field.ident.as_ref()).map(ToString::to_string).collect()
 }
 
 fn is_test(item: &Item) -> bool {
