@@ -24,7 +24,7 @@
 //! 7. The small ones: [`limits`], [`rate_limit`], [`close_reason`], [`moment`], [`clock`], [`listener`], [`signals`],
 //!    [`open_files`], [`available_memory`], [`log_buffer`], [`log_line`], [`log_filter`], [`environment`], [`flags`],
 //!    [`settings`], [`listen_address`].
-//! 8. Besides the way: [`show`], which draws frames instead of serving them.
+//! 8. Besides the way: [`inspect`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
 //! [`websocket`], [`http`] and [`chat`] know bytes and values, and not each other; [`door`] knows the last two of them;
@@ -47,6 +47,7 @@ pub mod flags;
 pub mod history;
 pub mod http;
 pub mod hub;
+pub mod inspect;
 pub mod limits;
 pub mod listen_address;
 pub mod listener;
@@ -58,7 +59,6 @@ pub mod open_files;
 pub mod rate_limit;
 pub mod scrollback;
 pub mod settings;
-pub mod show;
 pub mod signals;
 pub mod websocket;
 pub mod write_queue;

@@ -16,11 +16,11 @@ use log::{Level, warn};
 use roomd::clock;
 use roomd::event_loop;
 use roomd::flags::{CliExit, Flags};
+use roomd::inspect::{self, Verdict};
 use roomd::log_buffer::{LogBuffer, LogWriter};
 use roomd::log_filter::LogFilter;
 use roomd::log_line::LogLine;
 use roomd::settings::Settings;
-use roomd::show::{self, Verdict};
 use tikv_jemallocator::Jemalloc;
 
 /// Counts what is in use, so that `--max-memory` can be kept. Of what is freed jemalloc keeps nothing, as
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(exit) => return end(exit),
     };
     if let Some(subcommand) = &flags.subcommand {
-        return match show::show(subcommand, std::io::stdin().lock()) {
+        return match inspect::show(subcommand, std::io::stdin().lock()) {
             Ok(shown) => {
                 print(&shown.text);
                 if shown.verdict == Verdict::Fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }

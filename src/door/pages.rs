@@ -146,7 +146,8 @@ impl Pages {
 
 /// An entity tag (RFC 9110 section 8.8.3): it changes with the bytes.
 fn tag_of(bytes: &[u8]) -> String {
-    format!("\"{}\"", hex(&Sha1::digest(bytes)[..8]))
+    let hash = Sha1::digest(bytes).iter().take(8).fold(0, |hash: u64, byte| hash << 8 | u64::from(*byte));
+    format!("\"{hash:016x}\"")
 }
 
 fn respond(asset: &Asset, bytes: Cow<'_, [u8]>, etag: &str, head: &Head<'_>) -> Response {
@@ -203,10 +204,6 @@ fn content_security_policy(head: &Head<'_>) -> String {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connect}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

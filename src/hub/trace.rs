@@ -8,9 +8,10 @@ use super::Socket;
 use super::peers::{PeerId, Peers};
 use super::rooms::Rooms;
 use crate::connection::{Phase, State};
+use crate::inspect::dump;
+use crate::inspect::layout::{self, Layout};
 use crate::limits::fixed::SHOWN_PAYLOAD_BYTES;
 use crate::websocket::frame::{FrameHeader, split_first_of_ours};
-use crate::websocket::layout::{self, Layout};
 
 /// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
 const TARGET: &str = "roomd::wire";
@@ -122,8 +123,8 @@ fn for_each_of_ours(mut frames: &[u8], mut draw: impl FnMut(&[u8])) {
 
 fn log_frame(title: &str, frame: &[u8]) {
     let layout = Layout::of(frame).with_payload_up_to(SHOWN_PAYLOAD_BYTES);
-    let mut text = format!("{title}: {}\n{layout}", layout::bytes(frame.len() as u64));
-    // Nothing can fail that writes to a string.
+    let mut text = format!("{title}: {}\n{layout}", dump::bytes(frame.len() as u64));
+    // Writing to a String cannot fail.
     let _ = match (layout.fault(), layout.missing()) {
         (Some(violation), _) => layout::write_fault(&mut text, violation),
         (None, Some(missing)) => layout::write_missing(&mut text, missing),

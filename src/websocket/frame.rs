@@ -38,7 +38,24 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    fn from_wire(opcode: u8) -> Result<Opcode, Violation> {
+    /// What it is called (section 11.8).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Opcode::Continuation => "Continuation",
+            Opcode::Text => "Text",
+            Opcode::Binary => "Binary",
+            Opcode::Close => "Close",
+            Opcode::Ping => "Ping",
+            Opcode::Pong => "Pong",
+        }
+    }
+
+    /// The opcode that four bits stand for.
+    ///
+    /// # Errors
+    /// [`Violation::UnknownOpcode`] if they are reserved.
+    pub fn from_wire(opcode: u8) -> Result<Opcode, Violation> {
         match opcode {
             0x0 => Ok(Opcode::Continuation),
             0x1 => Ok(Opcode::Text),

@@ -1,69 +1,21 @@
-//! What roomd shows instead of serving: frames out of their bytes, the making of a handshake's answer, and what is wrong
-//! with a history. It uses the decoder that the daemon uses, so that it can be used to find out what the daemon sees.
+//! `roomd decode`: frames out of their bytes. It uses the decoder that the daemon uses, so that it shows what the daemon
+//! sees.
 
 use std::fmt::{self, Write as _};
 use std::io::Read;
-use std::path::Path;
 
-use crate::door::Refusal;
-use crate::door::handshake::{self, GUID, Upgrade};
-use crate::flags::{CliExit, Subcommand};
-use crate::history::sqlite::check;
+use super::dump;
+use super::layout::{self, Layout};
+use super::{Shown, Verdict};
 use crate::limits::fixed::{MAX_HEX_BYTES, SHOWN_KEY_CHARACTERS};
-use crate::websocket::frame::{Opcode, Sender};
-use crate::websocket::layout::{self, Layout};
+use crate::websocket::frame::Sender;
 use crate::websocket::{Decoder, Input, MessageLimits, Received};
-
-/// The key of the RFC's own example (sections 1.3 and 4.2.2).
-const EXAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// What is looked at has no limits but the RFC's.
 const NO_LIMITS: MessageLimits = MessageLimits { max_message_bytes: u64::MAX, max_fragments: u32::MAX };
 
-/// What there is to see.
-#[derive(Debug)]
-pub struct Shown {
-    /// Lines for standard output.
-    pub text: String,
-    /// Whether what was asked about is in order.
-    pub verdict: Verdict,
-}
-
-/// Whether bytes keep the RFC's rules, or a history is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// They do.
-    Fine,
-    /// They do not, or the end is missing.
-    Faulty,
-}
-
-/// Shows what was asked for. `stdin` is read if an argument is `-`.
-///
-/// # Errors
-/// [`CliExit::Wrong`] when it is not hex, or there is none; when the file of a history cannot be checked.
-pub fn show(subcommand: &Subcommand, stdin: impl Read) -> Result<Shown, CliExit> {
-    let shown = match subcommand {
-        Subcommand::Check { file } => return history(file),
-        Subcommand::Decode { hex } => {
-            let bytes =
-                read_hex(hex, stdin).map_err(|fault| CliExit::Wrong(format!("{fault}; see roomd decode --help")))?;
-            frames(&bytes)
-        }
-        Subcommand::Handshake { key } => handshake(key.as_deref()),
-    };
-    // Nothing can fail that writes to a string.
-    shown.map_err(|fmt::Error| CliExit::Wrong("this cannot be shown".into()))
-}
-
-/// What is wrong with a history.
-fn history(file: &Path) -> Result<Shown, CliExit> {
-    let report = check::check(file).map_err(|cannot| CliExit::Wrong(cannot.to_string()))?;
-    let verdict = if report.faults == 0 { Verdict::Fine } else { Verdict::Faulty };
-    Ok(Shown { text: report.text, verdict })
-}
-
-fn read_hex(arguments: &[String], stdin: impl Read) -> Result<Vec<u8>, String> {
+/// The bytes that some arguments stand for, with those of `stdin` where an argument is `-`.
+pub(super) fn read_hex(arguments: &[String], stdin: impl Read) -> Result<Vec<u8>, String> {
     let mut text = String::new();
     let mut stdin = stdin.take(MAX_HEX_BYTES);
     for argument in arguments {
@@ -104,7 +56,7 @@ struct Direction {
 }
 
 /// The frames in `bytes`, up to the first fault.
-fn frames(bytes: &[u8]) -> Result<Shown, fmt::Error> {
+pub(super) fn frames(bytes: &[u8]) -> Result<Shown, fmt::Error> {
     let mut out = String::new();
     let mut verdict = Verdict::Fine;
     let (mut from_client, mut from_server) = (Direction::default(), Direction::default());
@@ -130,14 +82,14 @@ fn frames(bytes: &[u8]) -> Result<Shown, fmt::Error> {
         writeln!(
             out,
             "not decoded  {}, behind the fault: the connection has failed (section 7.1.7)",
-            layout::bytes(rest.len() as u64)
+            dump::bytes(rest.len() as u64)
         )?;
-        layout::write_dump(&mut out, rest)?;
+        dump::write_dump(&mut out, rest)?;
     }
     if verdict == Verdict::Fine {
         for (whose, direction) in [("a client's", &from_client), ("a server's", &from_server)] {
             if direction.fragments > 0 {
-                let (frames, bytes) = (count_of_frames(direction.fragments), layout::bytes(direction.fragment_bytes));
+                let (frames, bytes) = (count_of_frames(direction.fragments), dump::bytes(direction.fragment_bytes));
                 writeln!(out, "\n{whose} message is unfinished: {frames}, {bytes} so far")?;
             }
         }
@@ -186,11 +138,11 @@ impl Direction {
             Ok(Received::Binary(bytes)) => ("binary", bytes),
         };
         if fragments > 1 {
-            writeln!(out, "\n{kind} message of {}, {}:", count_of_frames(fragments), layout::bytes(fragment_bytes))?;
+            writeln!(out, "\n{kind} message of {}, {}:", count_of_frames(fragments), dump::bytes(fragment_bytes))?;
             if kind == "text" {
-                layout::write_wrapped(out, "", message)?;
+                dump::write_wrapped(out, "", message)?;
             } else {
-                layout::write_dump(out, message)?;
+                dump::write_dump(out, message)?;
             }
         }
         (self.fragments, self.fragment_bytes) = (0, 0);
@@ -206,15 +158,7 @@ fn write_title(out: &mut String, nth: u32, layout: &Layout<'_>) -> fmt::Result {
         None => {}
     }
     if let Some(header) = layout.header() {
-        let kind = match header.opcode {
-            Opcode::Continuation => "Continuation",
-            Opcode::Text => "Text",
-            Opcode::Binary => "Binary",
-            Opcode::Close => "Close",
-            Opcode::Ping => "Ping",
-            Opcode::Pong => "Pong",
-        };
-        write!(out, ": {kind}, {} of payload", layout::bytes(header.payload_len))?;
+        write!(out, ": {}, {} of payload", header.opcode.name(), dump::bytes(header.payload_len))?;
     }
     out.push('\n');
     Ok(())
@@ -224,38 +168,9 @@ fn count_of_frames(count: u32) -> String {
     if count == 1 { "1 frame".into() } else { format!("{count} frames") }
 }
 
-/// How the answer to a key is made (RFC 6455 section 4.2.2, point 5.4).
-fn handshake(key: Option<&str>) -> Result<Shown, fmt::Error> {
-    let mut out = String::new();
-    let (key, whence) = match key {
-        Some(key) => (key, ""),
-        None => (EXAMPLE_KEY, "  (the RFC's example, section 1.3)"),
-    };
-    let shown: String =
-        key.chars().take(SHOWN_KEY_CHARACTERS).flat_map(char::escape_default).take(SHOWN_KEY_CHARACTERS).collect();
-    let more = if key.chars().nth(SHOWN_KEY_CHARACTERS).is_some() { "..." } else { "" };
-    writeln!(out, "key           {shown}{more}{whence}")?;
-    match handshake::decode_key(key) {
-        Ok(nonce) => {
-            writeln!(out, "16 bytes      {}", layout::hex(&nonce))?;
-        }
-        Err(fault) => {
-            let refusal = Refusal::KeyNot16Bytes;
-            writeln!(out, "wrong         {fault} (RFC 6455 section 4.1, point 7)")?;
-            writeln!(out, "answer        {}: {refusal}", refusal.status().line())?;
-            return Ok(Shown { text: out, verdict: Verdict::Faulty });
-        }
-    }
-    writeln!(out, "key + GUID    {key}{GUID}")?;
-    writeln!(out, "SHA-1         {}", layout::hex(&handshake::accept_digest(key)))?;
-    writeln!(out, "in base64     {}  (Sec-WebSocket-Accept)", handshake::accept_key(key))?;
-    out.push('\n');
-    out.push_str(&String::from_utf8_lossy(&Upgrade::with_key(key).response()).replace("\r\n", "\n"));
-    Ok(Shown { text: out, verdict: Verdict::Fine })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::dump::MAX_COLUMNS;
     use super::*;
     use proptest::prelude::*;
 
@@ -320,7 +235,7 @@ mod tests {
             prop_assert!(shown.is_ok());
             let text = shown.map(|shown| shown.text).unwrap_or_default();
             for line in text.lines() {
-                prop_assert!(line.chars().count() <= layout::MAX_COLUMNS && !line.chars().any(char::is_control), "{line:?}");
+                prop_assert!(line.chars().count() <= MAX_COLUMNS && !line.chars().any(char::is_control), "{line:?}");
             }
             // Frame for frame behind each other, and what is left is the dump at the end.
             let (mut rest, mut unread) = (&bytes[..], &text[..]);
@@ -332,7 +247,7 @@ mod tests {
                 unread = &unread[at + layout.to_string().len()..];
             }
             let mut dump = String::new();
-            prop_assert!(layout::write_dump(&mut dump, rest).is_ok());
+            prop_assert!(dump::write_dump(&mut dump, rest).is_ok());
             prop_assert!(text.ends_with(&dump), "{dump}");
             prop_assert_eq!(text.contains("not decoded"), !rest.is_empty());
         }

@@ -2,23 +2,18 @@
 //! meaning of each field, and the payload before and after unmasking.
 //!
 //! What a frame is and where it ends says [`FrameHeader`]; here it is only drawn, also when it is cut or at fault. No
-//! line is wider than [`MAX_COLUMNS`], and none holds a control character, whatever the frame holds.
+//! line is wider than [`MAX_COLUMNS`](super::dump::MAX_COLUMNS), and none holds a control character, whatever the frame holds.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use super::close::{Close, meaning};
-use super::frame::{FrameHeader, Opcode, Sender, header_len};
-use super::mask;
-use super::violation::Violation;
-
-/// The widest line.
-pub const MAX_COLUMNS: usize = 100;
+use super::dump::{ROW_BYTES, bytes, hex, text_rows, write_wrapped};
+use crate::websocket::close::{Close, meaning};
+use crate::websocket::frame::{FrameHeader, Opcode, Sender, header_len};
+use crate::websocket::mask;
+use crate::websocket::violation::Violation;
 
 /// Bits in a row of the diagram, as in the RFC.
 const ROW_BITS: usize = 32;
-
-/// Bytes of payload in a row: so few that all of them can be escaped beside it.
-const ROW_BYTES: usize = 8;
 
 /// The columns before the diagram: four bytes in hex.
 const MARGIN: usize = 12;
@@ -42,7 +37,7 @@ pub enum Missing {
 
 impl<'a> Layout<'a> {
     /// Takes the frame off the front of `bytes`: up to its end, or as far as it is there. Of a frame whose header is at
-    /// fault only the header is taken, for nobody knows where it ends.
+    /// fault only the header is taken, since it cannot be known where it ends.
     #[must_use]
     pub fn of(bytes: &'a [u8]) -> Layout<'a> {
         let header = FrameHeader::parse_from(Sender::of(bytes).unwrap_or(Sender::Client), bytes);
@@ -207,7 +202,11 @@ impl<'a> Layout<'a> {
         let reserved = first >> 4 & 0x07;
         let extension = if reserved == 0 { "no extension" } else { "for an extension, and there is none" };
         writeln!(f, "RSV1-3       {reserved:03b}       {extension}")?;
-        writeln!(f, "opcode       {opcode:04b}      0x{opcode:x}, {}", opcode_name(opcode))?;
+        writeln!(
+            f,
+            "opcode       {opcode:04b}      0x{opcode:x}, {}",
+            Opcode::from_wire(opcode).map_or("reserved", Opcode::name)
+        )?;
         let Some(&second) = self.frame.get(1) else { return Ok(()) };
         match self.sender() {
             Some(Sender::Client) => writeln!(f, "MASK         1         masked: a client's frame")?,
@@ -315,76 +314,6 @@ pub fn write_missing(out: &mut impl fmt::Write, missing: Missing) -> fmt::Result
     }
 }
 
-/// Bytes as hex and text, a row of a few each.
-///
-/// # Errors
-/// Those of `out`.
-pub fn write_dump(out: &mut impl fmt::Write, dumped: &[u8]) -> fmt::Result {
-    for (nth, (row, text)) in dumped.chunks(ROW_BYTES).zip(text_rows(dumped)).enumerate() {
-        writeln!(out, "{:>11}  {:<25}|{text}|", nth * ROW_BYTES, hex(row))?;
-    }
-    Ok(())
-}
-
-/// Text in quotes, escaped, in as many lines as it needs; the first begins with `label`, the others below its end.
-///
-/// # Errors
-/// Those of `out`.
-pub fn write_wrapped(out: &mut impl fmt::Write, label: &str, text: &[u8]) -> fmt::Result {
-    let indent = label.chars().count();
-    let width = MAX_COLUMNS - indent - 2;
-    let mut line = String::new();
-    let mut columns = 0;
-    let mut lines = Vec::new();
-    for piece in escaped(text) {
-        let piece = if piece.shown == "\"" { "\\\"".to_owned() } else { piece.shown };
-        let wide = columns_of(&piece);
-        if columns + wide > width {
-            lines.push(std::mem::take(&mut line));
-            columns = 0;
-        }
-        line.push_str(&piece);
-        columns += wide;
-    }
-    lines.push(line);
-    for (nth, line) in lines.iter().enumerate() {
-        let label = if nth == 0 { label } else { "" };
-        writeln!(out, "{label:<indent$}\"{line}\"")?;
-    }
-    Ok(())
-}
-
-/// Bytes in hex, with blanks between them.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for (nth, byte) in bytes.iter().enumerate() {
-        // Nothing can fail that writes to a string.
-        let _ = write!(out, "{}{byte:02x}", if nth > 0 { " " } else { "" });
-    }
-    out
-}
-
-/// "1 byte", "5 bytes".
-#[must_use]
-pub fn bytes(count: u64) -> String {
-    if count == 1 { "1 byte".into() } else { format!("{count} bytes") }
-}
-
-/// What an opcode is called (section 11.8).
-#[must_use]
-pub fn opcode_name(opcode: u8) -> &'static str {
-    match opcode {
-        0x0 => "Continuation",
-        0x1 => "Text",
-        0x2 => "Binary",
-        0x8 => "Close",
-        0x9 => "Ping",
-        0xa => "Pong",
-        _ => "reserved",
-    }
-}
-
 struct Field {
     names: &'static [&'static str],
     bits: usize,
@@ -417,51 +346,9 @@ impl Cell {
     }
 }
 
-/// A character, or a byte that is none, as it is shown.
-struct Piece {
-    shown: String,
-    bytes: usize,
-}
-
-/// Text character by character: what could move the cursor or turn the line around is escaped, and so is what is not
-/// UTF-8.
-fn escaped(text: &[u8]) -> impl Iterator<Item = Piece> {
-    text.utf8_chunks().flat_map(|chunk| {
-        let characters = chunk.valid().chars().map(|character| {
-            let shown = match character {
-                '"' | '\'' => character.to_string(),
-                '\n' | '\r' | '\t' | '\\' => character.escape_default().to_string(),
-                '\0'..='\x1f' | '\x7f' => format!("\\x{:02x}", character as u32),
-                // Escapes what is not printable, and marks that would join the character before.
-                _ => character.escape_debug().to_string(),
-            };
-            Piece { shown, bytes: character.len_utf8() }
-        });
-        let others = chunk.invalid().iter().map(|byte| Piece { shown: format!("\\x{byte:02x}"), bytes: 1 });
-        characters.chain(others)
-    })
-}
-
-/// The text beside each row of bytes. A character stands in the row of its first byte.
-fn text_rows(bytes: &[u8]) -> Vec<String> {
-    let mut rows = vec![String::new(); bytes.len().div_ceil(ROW_BYTES)];
-    let mut at = 0;
-    for piece in escaped(bytes) {
-        if let Some(row) = rows.get_mut(at / ROW_BYTES) {
-            row.push_str(&piece.shown);
-        }
-        at += piece.bytes;
-    }
-    rows
-}
-
-/// Columns in a terminal, rather too many: whatever is not ASCII may be wide.
-fn columns_of(text: &str) -> usize {
-    text.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::dump::MAX_COLUMNS;
     use super::*;
     use proptest::prelude::*;
 
@@ -471,13 +358,6 @@ mod tests {
         let bits = "81 85 37 fa |1|0|0|0|0 0 0 1|1|0 0 0 0 1 0 1|0 0 1 1 0 1 1 1 1 1 1 1 1 0 1 0|";
         assert!(drawn.contains(bits), "{drawn}");
         assert!(drawn.contains("7f 9f 4d 51 58           48 65 6c 6c 6f           |Hello|"), "{drawn}");
-    }
-
-    #[test]
-    fn what_could_take_over_a_terminal_is_escaped_and_letters_of_all_scripts_are_not() {
-        let mut out = String::new();
-        let written = write_wrapped(&mut out, "", "\u{1b}[2J \u{202e} \u{9b} \n 汉字 é \"".as_bytes());
-        assert_eq!((written, out.as_str()), (Ok(()), "\"\\x1b[2J \\u{202e} \\u{9b} \\n 汉字 é \\\"\"\n"));
     }
 
     proptest! {
