@@ -201,12 +201,12 @@ fn transition(from: State, to: State, triggers: &[String]) -> String {
 fn place_of(membership: Membership) -> (i32, i32) {
     match membership {
         Membership::Outside => (115, 55),
-        Membership::Joining => (390, 55),
-        Membership::CatchingUp => (665, 55),
-        Membership::Member => (940, 55),
-        Membership::Waiting => (1215, 55),
-        Membership::JoinCancelled => (390, 205),
-        Membership::Leaving => (940, 205),
+        Membership::Joining => (425, 55),
+        Membership::CatchingUp => (735, 55),
+        Membership::Member => (1045, 55),
+        Membership::Waiting => (1355, 55),
+        Membership::JoinCancelled => (425, 205),
+        Membership::Leaving => (1045, 205),
     }
 }
 
@@ -251,7 +251,7 @@ fn memberships() -> String {
     }
     let desc = "Memberships and what leads from one to the next, drawn from MEMBER_TRANSITIONS in \
                 src/hub/member_life.rs by tests/book/diagrams.rs.";
-    svg(1330, 300, "The life of a member", desc, &body)
+    svg(1470, 300, "The life of a member", desc, &body)
 }
 
 fn member_arrow(from: Membership, to: Membership, trigger: &str) -> String {
@@ -268,8 +268,9 @@ fn member_arrow(from: Membership, to: Membership, trigger: &str) -> String {
         let (below, inset) = (y1 + half_height + 36, x2 - 55);
         (format!("M{x1} {} V{below} H{inset} V{}", y1 + half_height, y2 + half_height), ((x1 + x2) / 2, below - 8))
     } else if y1 < y2 {
-        let end = if x1 < x2 { x2 - 60 } else { x2 + 60 };
-        (format!("M{x1} {} L{end} {}", y1 + half_height, y2 - half_height), ((x1 + end) / 2 - 66, (y1 + y2) / 2 + 5))
+        let (end, beside) = if x1 < x2 { (x2 - 60, -66) } else { (x2 + 60, 66) };
+        let label = ((x1 + end) / 2 + beside, (y1 + y2) / 2 + 5);
+        (format!("M{x1} {} L{end} {}", y1 + half_height, y2 - half_height), label)
     } else {
         (
             format!("M{} {y1} L{} {}", x1 - half_width, x2 + 30, y2 + half_height),
