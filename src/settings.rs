@@ -9,7 +9,7 @@ use crate::door::{EchoService, Health, Site};
 use crate::environment::UnknownVariable;
 use crate::flags::{CliExit, Flags, HistoryPlace, Sync};
 use crate::history::PageSize;
-use crate::history::log::Terms;
+use crate::history::log::LogOptions;
 use crate::history::plan::HistoryPlan;
 use crate::history::retention::Retention;
 use crate::history::sqlite::database::Durability;
@@ -112,7 +112,8 @@ impl Past {
                     messages: BESIDE_A_FILE.messages.max(flags.replay).min(flags.keep_messages.unwrap_or(usize::MAX)),
                     bytes: BESIDE_A_FILE.bytes.max(flags.max_queue / 2),
                 };
-                let history = HistoryPlan::InFile { path, terms: terms(flags, kept) };
+                let history =
+                    HistoryPlan::InFile { path, durability: durability(flags), options: log_options(flags, kept) };
                 Ok(Past { history, kept, kept_by_all_bytes: BESIDE_A_FILE_ALL_BYTES })
             }
             HistoryPlace::Memory => {
@@ -141,13 +142,16 @@ fn refuse(flags: &[(bool, &str)]) -> Result<(), CliExit> {
     }
 }
 
-fn terms(flags: &Flags, kept: ScrollbackLimit) -> Terms {
-    Terms {
-        durability: match flags.sync {
-            None | Some(Sync::Normal) => Durability::Normal,
-            Some(Sync::Full) => Durability::Full,
-        },
-        keep: Retention {
+fn durability(flags: &Flags) -> Durability {
+    match flags.sync {
+        None | Some(Sync::Normal) => Durability::Normal,
+        Some(Sync::Full) => Durability::Full,
+    }
+}
+
+fn log_options(flags: &Flags, kept: ScrollbackLimit) -> LogOptions {
+    LogOptions {
+        retention: Retention {
             messages: flags.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),
             bytes: flags.keep_bytes.and_then(|bytes| NonZeroU64::new(bytes as u64)),
             rooms: flags.max_rooms_kept.and_then(|count| NonZeroU64::new(count as u64)),

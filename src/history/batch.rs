@@ -1,72 +1,117 @@
-//! What is appended together, as the loop's thread and the history's share it.
+//! The messages that a store is given at once.
 
-use std::fmt;
 use std::ops::Range;
 
-use super::sqlite::database::Said;
+use super::RoomKey;
 use crate::chat::{Kind, Message, Name, RoomName};
 
-/// The messages of a batch, shared with the thread so that none is copied. One buffer has all their texts.
-#[derive(Default)]
-pub(super) struct Rows {
+/// What an unusually large batch has needed is given back, down to this, before its memory is used again.
+const RETAINED_MESSAGES: usize = 256;
+const RETAINED_TEXT_BYTES: usize = 256 * 1024;
+
+/// Messages of any rooms. A batch goes to the store by value and comes back with the ids, so nothing in it is copied or
+/// shared; then it is emptied, and its memory is used for a later batch.
+#[derive(Debug, Default)]
+pub struct Batch {
+    rooms: Vec<(RoomKey, RoomName)>,
+    messages: Vec<BatchedMessage>,
+    /// The texts of all messages, in one buffer: a message costs no allocation of its own.
     texts: String,
-    rows: Vec<Row>,
+    /// Of the first messages; of all, once the store has kept them.
+    pub(super) ids: Vec<u64>,
 }
 
-struct Row {
-    room: RoomName,
+#[derive(Debug)]
+struct BatchedMessage {
+    room: usize,
     name: Name,
     unix_ms: u64,
     kind: Kind,
-    /// The name as it is written.
-    name_text: Range<usize>,
     text: Range<usize>,
 }
 
-impl Rows {
+/// A message that is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewMessage<'a> {
+    /// The author's name at that time.
+    pub name: &'a Name,
+    /// Milliseconds since 1970, UTC.
+    pub unix_ms: u64,
+    /// How it is said.
+    pub kind: Kind,
+    /// What is said.
+    pub text: &'a str,
+}
+
+impl Batch {
+    /// The rooms of the messages, each once.
+    #[must_use]
+    pub fn rooms(&self) -> &[(RoomKey, RoomName)] {
+        &self.rooms
+    }
+
+    /// All messages in their order, each with the place of its room in [`Batch::rooms`].
+    pub fn messages(&self) -> impl Iterator<Item = (usize, NewMessage<'_>)> {
+        self.messages.iter().map(|message| (message.room, self.new_message(message)))
+    }
+
     /// Messages.
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Whether it has no message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
-    /// Bytes of what was said, without the names.
-    pub(super) fn text_bytes(&self) -> usize {
-        self.rows.iter().map(|row| row.text.len()).sum()
+    /// Bytes of all texts, without names.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.texts.len()
     }
 
-    pub(super) fn push(&mut self, room: RoomName, name: &Name, unix_ms: u64, kind: Kind, text: &str) {
+    /// The place of a room that is not in the batch yet.
+    pub(super) fn add_room(&mut self, key: RoomKey, name: RoomName) -> usize {
+        self.rooms.push((key, name));
+        self.rooms.len() - 1
+    }
+
+    /// Adds a message of the room in that place.
+    pub(super) fn push(&mut self, room: usize, message: NewMessage<'_>) {
+        let NewMessage { name, unix_ms, kind, text } = message;
         let start = self.texts.len();
-        // The name as the file has it. A string takes whatever is written to it.
-        let _ = fmt::Write::write_fmt(&mut self.texts, format_args!("{name}"));
-        let end_of_name = self.texts.len();
         self.texts.push_str(text);
-        self.rows.push(Row {
-            room,
-            name: name.clone(),
-            unix_ms,
-            kind,
-            name_text: start..end_of_name,
-            text: end_of_name..self.texts.len(),
-        });
+        let text = start..self.texts.len();
+        self.messages.push(BatchedMessage { room, name: name.clone(), unix_ms, kind, text });
     }
 
-    pub(super) fn message(&self, row: usize, id: u64) -> Option<Message<'_>> {
-        let Row { name, unix_ms, kind, text, .. } = self.rows.get(row)?;
-        Some(Message { id, unix_ms: *unix_ms, kind: *kind, name, text: self.texts.get(text.clone())? })
+    /// The message in that place. None if there is none, or if it has no id.
+    pub(super) fn message(&self, nth: usize) -> Option<Message<'_>> {
+        let id = *self.ids.get(nth)?;
+        let NewMessage { name, unix_ms, kind, text } = self.new_message(self.messages.get(nth)?);
+        Some(Message { id, unix_ms, kind, name, text })
     }
 
-    pub(super) fn said(&self) -> impl Iterator<Item = Said<'_>> {
-        let text_of = |range: &Range<usize>| self.texts.get(range.clone()).unwrap_or_default();
-        self.rows.iter().map(move |row| Said {
-            room: row.room.as_str(),
-            name: text_of(&row.name_text),
-            unix_ms: row.unix_ms,
-            kind: row.kind,
-            text: text_of(&row.text),
-        })
+    /// Empties it and keeps its memory, unless that is unusually much.
+    pub(super) fn clear(&mut self) {
+        if self.is_empty() {
+            return;
+        }
+        self.rooms.clear();
+        self.messages.clear();
+        self.messages.shrink_to(RETAINED_MESSAGES);
+        self.ids.clear();
+        self.ids.shrink_to(RETAINED_MESSAGES);
+        self.texts.clear();
+        self.texts.shrink_to(RETAINED_TEXT_BYTES);
+    }
+
+    fn new_message<'a>(&'a self, message: &'a BatchedMessage) -> NewMessage<'a> {
+        let BatchedMessage { room: _, name, unix_ms, kind, text } = message;
+        let text = self.texts.get(text.clone()).unwrap_or_default();
+        NewMessage { name, unix_ms: *unix_ms, kind: *kind, text }
     }
 }

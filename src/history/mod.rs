@@ -7,15 +7,22 @@
 //! Comings, goings and new names take the same way, though they are not kept: they are what a message must not overtake.
 //! Who said something and left is still there when it is delivered.
 
-mod batch;
-mod health;
+mod backlog;
+pub mod batch;
+pub mod driver;
+mod faults;
 mod ids;
 pub mod log;
 pub mod memory;
 pub mod plan;
 pub mod retention;
+mod rooms;
+mod sequencer;
 pub mod sqlite;
-mod worker;
+pub mod store;
+pub mod transient;
+mod upkeep;
+pub mod worker;
 
 use std::time::Duration;
 
@@ -52,7 +59,7 @@ pub enum Entry<'a, M> {
 
 /// What comes back, room by room in the order in which it went in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome<'a, M> {
+pub enum Committed<'a, M> {
     /// The room is ready to be used.
     Opened {
         /// Where its ids stand.
@@ -76,6 +83,9 @@ pub enum Outcome<'a, M> {
         page: Option<Page>,
     },
 }
+
+/// The earlier name of [`Committed`].
+pub type Outcome<'a, M> = Committed<'a, M>;
 
 /// Older messages, as they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +151,7 @@ pub struct PageSize {
 /// to a disk gives back in a later turn what was appended in this one; the hub relies on the order in a room, and on
 /// nothing more.
 pub trait History<M> {
-    /// A room comes into use. [`Outcome::Opened`] comes back before anything else of it.
+    /// A room comes into use. [`Committed::Opened`] comes back before anything else of it.
     fn open(&mut self, room: RoomKey, name: &RoomName);
 
     /// Nobody is in the room any more. What is still under way of it, its opening or an answer to one who is gone, must
@@ -159,7 +169,7 @@ pub trait History<M> {
     fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M);
 
     /// The next of what has happened.
-    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, M>)>;
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_, M>)>;
 
     /// Whether there may be more to read than the room's newest messages.
     fn reach(&self) -> Reach;

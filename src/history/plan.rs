@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use super::History;
-use super::log::{Log, Terms, Wake};
-use super::memory::Memory;
+use super::driver::Wake;
+use super::log::{InMemoryLog, LogOptions};
+use super::sqlite::database::Durability;
 use super::sqlite::errors::OpenError;
+use super::sqlite::store::open_log;
 
 /// Where what is said is kept, besides in the rooms' scrollbacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +18,10 @@ pub enum HistoryPlan {
     InFile {
         /// The file.
         path: PathBuf,
-        /// How it is kept.
-        terms: Terms,
+        /// What outlives a loss of power.
+        durability: Durability,
+        /// How much is kept.
+        options: LogOptions,
     },
 }
 
@@ -28,8 +32,10 @@ impl HistoryPlan {
     /// [`OpenError`]
     pub fn open<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, OpenError> {
         match self {
-            HistoryPlan::InMemory => Ok(Box::new(Memory::new())),
-            HistoryPlan::InFile { path, terms } => Ok(Box::new(Log::open(path, *terms, wake)?)),
+            HistoryPlan::InMemory => Ok(Box::new(InMemoryLog::new())),
+            HistoryPlan::InFile { path, durability, options } => {
+                Ok(Box::new(open_log(path, *durability, *options, wake)?))
+            }
         }
     }
 }

@@ -1,141 +1,121 @@
-//! The thread that owns the file. It blocks for as long as it must, and answers in the order in which it does things.
+//! Does what a log asks of a store, in an order that is fair: a batch of messages comes before anything is read.
+//!
+//! The answers come in the order in which things are done. So a page has its place among the batches: it has what was
+//! answered before it, and nothing that is answered after it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
-use std::time::Duration;
 
-use super::batch::Rows;
+use super::batch::Batch;
 use super::retention::{Cut, Look, Trimmed};
-use super::sqlite::database::{Database, Said};
-use super::sqlite::errors::{ReadError, WriteError};
-use super::{Page, PageSize, RoomIds, RoomKey, Stored, Wanted};
+use super::store::{OpenedRoom, Store, StoreError};
+use super::{Page, PageSize, RoomKey, Wanted};
 use crate::chat::RoomName;
 
-/// Rooms that the thread is asked to open at a time, and so the most that come back in one turn. Two: while the loop
-/// takes one, the thread reads the next.
+/// Rooms that are opened at a time, and so the most that come back in one turn. Two: while the loop takes one, the thread
+/// reads the next.
 pub(super) const OPENINGS_AT_ONCE: usize = 2;
 
-/// Between two looks whether the file is still in its place, while nothing else is asked. Two calls of the system each
-/// time, on the thread that waits for the disk: the loop sleeps on.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the worker tries to read a room. Then it opens the room without its past: the visitors are waiting, and
+/// those who come from another room would be in none.
+pub(super) const MAX_TRIES: u32 = 5;
 
-/// How often a room is tried that the disk does not give. Then it is opened without its past: its visitors wait for it,
-/// and those who come from another room would be in none.
-pub(super) const MOST_TRIES: u32 = 5;
-
-/// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
-const RETRY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
-
-/// What is called, by the thread, whenever [`super::History::next`] has something more.
-pub type Wake = Box<dyn Fn() + Send>;
-
-/// What the loop asks of the thread.
-pub(super) enum Request {
+/// What the log asks.
+#[derive(Debug)]
+pub enum Request {
+    /// A room comes into use. It is opened when its turn comes.
     Open(Opening),
-    /// A room that was opened at a later try has been taken: the next may come.
-    ReopenNext,
-    Append(Arc<Rows>),
+    /// The log has taken a room that was opened at a later try: the next such room may be opened.
+    TookReopened,
+    /// A room is no longer in use.
+    Close(RoomKey),
+    /// Messages to be kept.
+    Append(Batch),
+    /// Messages to be read.
     Read {
+        /// Of which room.
         room: RoomName,
+        /// Which messages.
         wanted: Wanted,
+        /// How much of them.
         size: PageSize,
     },
+    /// What is to be deleted.
     Trim(Cut),
+    /// See [`Store::reserve_tourists`].
     ReserveTourists(u64),
+    /// See [`Store::keep_look`].
     KeepLook(Look),
 }
 
-pub(super) struct Opening {
+/// A room that is to be opened.
+#[derive(Debug)]
+pub struct Opening {
     pub(super) room: RoomKey,
+    /// Of this use of the room: a late answer for an earlier use is dropped.
     pub(super) serial: u64,
     pub(super) name: RoomName,
     /// How often it could not be read.
     pub(super) tries: u32,
 }
 
-/// What the thread answers.
-pub(super) enum Reply {
-    /// None if it cannot be read: it opens as if it were empty.
-    Opened(Opening, Option<Newest>),
-    /// It is tried again; once for each opening. `Opened` comes when it succeeds, or is given up.
-    CannotOpenYet(ReadError),
-    Appended(Result<Vec<u64>, WriteError>),
-    Read(Result<Page, ReadError>),
-    Trimmed(Result<Trimmed, WriteError>),
-    /// The number, if it is reserved.
+/// What the worker answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// The room is open. If it could not be read, it has no past.
+    Opened(Opening, Option<OpenedRoom>),
+    /// The room could not be read, and is tried again. Said once for each opening; `Opened` follows.
+    CannotOpenYet(StoreError),
+    /// The batch has been kept, or not.
+    Appended(Batch, Result<(), StoreError>),
+    /// The page.
+    Read(Result<Page, StoreError>),
+    /// The trim is done.
+    Trimmed(Result<Trimmed, StoreError>),
+    /// The number up to which numbers of tourists are reserved; none if it could not be written.
     Reserved(Option<u64>),
-    /// Whether something could be written; as it was found when nobody had asked, and only when that has changed.
-    Looked(Result<(), WriteError>),
+    /// Whether something can be written. Said only when that has changed while nothing was asked.
+    Probed(Result<(), StoreError>),
 }
 
-pub(super) struct Newest {
-    pub(super) ids: RoomIds,
-    pub(super) messages: Vec<Stored>,
+/// Where answers go.
+pub(super) trait Replies {
+    fn reply(&mut self, reply: Reply);
 }
 
-/// What the thread works on: a [`Database`], or what a test makes of it.
-pub(super) trait Store: Send + 'static {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError>;
-    fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError>;
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError>;
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, ReadError>;
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError>;
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError>;
-    fn keep_look(&mut self, look: Look) -> Result<(), WriteError>;
-    fn look(&mut self) -> Result<(), WriteError>;
+impl Replies for VecDeque<Reply> {
+    fn reply(&mut self, reply: Reply) {
+        self.push_back(reply);
+    }
 }
 
-/// The thread's side. It blocks as long as it must.
-pub(super) struct Writer<S> {
-    store: S,
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Worker<S, R> {
+    pub(super) store: S,
     newest: PageSize,
-    /// Rooms that could not be read so far.
+    /// Rooms that are to be opened. Behind: those that could not be read so far.
     pub(super) unopened: VecDeque<Opening>,
     /// Rooms that were opened at a later try and have not been taken yet.
-    pub(super) reopened: usize,
-    /// Batches to be written, before anything is read.
-    appends: VecDeque<Arc<Rows>>,
-    /// Pages to be read, one a round.
-    reads: VecDeque<Reads>,
+    reopened: usize,
+    appends: VecDeque<Batch>,
+    reads: VecDeque<PageRequest>,
     /// A trim that is not done, and what it has done so far.
     trimming: Option<(Cut, Trimmed)>,
-    /// What the last look or the last batch has found.
+    /// What the last probe or the last batch has found.
     is_writable: bool,
-    replier: Replier,
+    pub(super) replies: R,
 }
 
-struct Reads {
+#[derive(Debug)]
+struct PageRequest {
     room: RoomName,
     wanted: Wanted,
     size: PageSize,
 }
 
-pub(super) struct Replier {
-    pub(super) sender: Sender<Reply>,
-    /// Behind the sender, for it is dropped after it: should the thread die, the loop learns of it.
-    pub(super) wake: WakeAtLast,
-}
-
-pub(super) struct WakeAtLast(pub(super) Wake);
-
-impl Drop for WakeAtLast {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-impl Replier {
-    fn reply(&self, reply: Reply) {
-        // If nobody listens any more, the next request will be the end.
-        let _ = self.sender.send(reply);
-        (self.wake.0)();
-    }
-}
-
-impl<S: Store> Writer<S> {
-    pub(super) fn new(store: S, newest: PageSize, replier: Replier) -> Writer<S> {
-        Writer {
+impl<S: Store, R: Replies> Worker<S, R> {
+    pub(super) fn new(store: S, newest: PageSize, replies: R) -> Worker<S, R> {
+        Worker {
             store,
             newest,
             unopened: VecDeque::new(),
@@ -144,95 +124,84 @@ impl<S: Store> Writer<S> {
             reads: VecDeque::new(),
             trimming: None,
             is_writable: true,
-            replier,
+            replies,
         }
     }
 
-    /// Does what is asked until nobody can ask any more. Between two looks for a batch there are one page, the rooms to be
-    /// opened and one slice of a trim: so much is what a batch waits for at most.
-    pub(super) fn serve(mut self, requests: &Receiver<Request>) {
-        loop {
-            let has_work = self.trimming.is_some() || !self.reads.is_empty();
-            let request = if has_work {
-                match requests.try_recv() {
-                    Err(TryRecvError::Disconnected) => return,
-                    request => request.ok(),
-                }
-            } else {
-                let patience = if self.unopened.is_empty() { LOOK_EVERY } else { RETRY };
-                match requests.recv_timeout(patience) {
-                    Err(RecvTimeoutError::Disconnected) => return,
-                    Err(RecvTimeoutError::Timeout) => {
-                        self.look();
-                        None
-                    }
-                    Ok(request) => Some(request),
-                }
-            };
-            // All that has been asked for, to see whether a batch is among it.
-            for request in request.into_iter().chain(requests.try_iter()) {
-                match request {
-                    Request::Open(opening) => self.unopened.push_front(opening),
-                    Request::ReopenNext => self.reopened = self.reopened.saturating_sub(1),
-                    Request::Append(rows) => self.appends.push_back(rows),
-                    Request::Read { room, wanted, size } => self.reads.push_back(Reads { room, wanted, size }),
-                    Request::Trim(cut) => self.trimming = Some((cut, Trimmed::default())),
-                    Request::ReserveTourists(number) => {
-                        let reserved = self.store.reserve_tourists(number).is_ok().then_some(number);
-                        self.replier.reply(Reply::Reserved(reserved));
-                    }
-                    // If it cannot be kept, the next daemon watches for longer before it deletes.
-                    Request::KeepLook(look) => drop(self.store.keep_look(look)),
-                }
+    /// Takes a request. What cannot take long is done at once; the rest waits for [`Worker::work`].
+    pub(super) fn take(&mut self, request: Request) {
+        match request {
+            Request::Open(opening) => self.unopened.push_front(opening),
+            Request::TookReopened => self.reopened = self.reopened.saturating_sub(1),
+            Request::Close(room) => self.store.close(room),
+            Request::Append(batch) => self.appends.push_back(batch),
+            Request::Read { room, wanted, size } => self.reads.push_back(PageRequest { room, wanted, size }),
+            Request::Trim(cut) => self.trimming = Some((cut, Trimmed::default())),
+            Request::ReserveTourists(number) => {
+                let reserved = self.store.reserve_tourists(number).is_ok().then_some(number);
+                self.replies.reply(Reply::Reserved(reserved));
             }
-            while let Some(rows) = self.appends.pop_front() {
-                self.append(&rows);
-            }
-            if let Some(Reads { room, wanted, size }) = self.reads.pop_front() {
-                let page = self.store.read(room.as_str(), wanted, size);
-                self.replier.reply(Reply::Read(page));
-            }
-            self.open_rooms();
-            self.trim();
+            // If it cannot be kept, the next daemon watches for longer before it deletes.
+            Request::KeepLook(look) => drop(self.store.keep_look(look)),
         }
     }
 
-    fn append(&mut self, rows: &Rows) {
-        let mut ids = Vec::with_capacity(rows.len());
-        let written = self.store.append(rows.said(), &mut ids);
-        self.is_writable = written.is_ok();
-        self.replier.reply(Reply::Appended(written.map(|()| ids)));
+    /// Whether [`Worker::work`] has something to do now. A room that could not be read is tried again later.
+    pub(super) fn has_work(&self) -> bool {
+        self.trimming.is_some() || !self.reads.is_empty() || !self.appends.is_empty()
     }
 
-    /// Nobody asks for anything: is the file still there?
-    fn look(&mut self) {
-        let found = self.store.look();
+    /// Writes all batches, then reads one page, opens the rooms, and deletes one slice. So much is what a batch that
+    /// comes meanwhile waits for at most.
+    pub(super) fn work(&mut self) {
+        while let Some(batch) = self.appends.pop_front() {
+            self.append(batch);
+        }
+        if let Some(PageRequest { room, wanted, size }) = self.reads.pop_front() {
+            let page = self.store.read(&room, wanted, size);
+            self.replies.reply(Reply::Read(page));
+        }
+        self.open_rooms();
+        self.trim();
+    }
+
+    /// Nothing was asked for a while: can anything be written?
+    pub(super) fn probe(&mut self) {
+        let found = self.store.probe();
         if std::mem::replace(&mut self.is_writable, found.is_ok()) != found.is_ok() {
-            self.replier.reply(Reply::Looked(found));
+            self.replies.reply(Reply::Probed(found));
         }
     }
 
-    /// Opens those who wait for it, up to the first that cannot be read; that one goes to the end of the line.
-    pub(super) fn open_rooms(&mut self) {
+    fn append(&mut self, mut batch: Batch) {
+        let mut ids = std::mem::take(&mut batch.ids);
+        let kept = self.store.append(&batch, &mut ids);
+        batch.ids = ids;
+        self.is_writable = kept.is_ok();
+        self.replies.reply(Reply::Appended(batch, kept));
+    }
+
+    /// Opens rooms up to the first that cannot be read; that one goes to the end of the line.
+    fn open_rooms(&mut self) {
         while let Some(mut opening) = self.unopened.pop_front() {
             if opening.tries > 0 && self.reopened >= OPENINGS_AT_ONCE {
                 self.unopened.push_front(opening);
                 return;
             }
-            match self.newest_of(opening.name.as_str()) {
-                Ok(newest) => {
+            match self.store.open(opening.room, &opening.name, self.newest) {
+                Ok(opened) => {
                     self.reopened += usize::from(opening.tries > 0);
-                    self.replier.reply(Reply::Opened(opening, Some(newest)));
+                    self.replies.reply(Reply::Opened(opening, Some(opened)));
                 }
                 Err(error) => {
                     opening.tries += 1;
-                    let is_hopeless = matches!(error, ReadError::Corrupt(_)) || opening.tries == MOST_TRIES;
+                    let is_hopeless = matches!(error, StoreError::Damaged(_)) || opening.tries == MAX_TRIES;
                     if opening.tries == 1 {
-                        self.replier.reply(Reply::CannotOpenYet(error));
+                        self.replies.reply(Reply::CannotOpenYet(error));
                     }
                     if is_hopeless {
                         self.reopened += 1;
-                        self.replier.reply(Reply::Opened(opening, None));
+                        self.replies.reply(Reply::Opened(opening, None));
                         continue;
                     }
                     self.unopened.push_back(opening);
@@ -242,13 +211,7 @@ impl<S: Store> Writer<S> {
         }
     }
 
-    fn newest_of(&mut self, room: &str) -> Result<Newest, ReadError> {
-        let ids = self.store.ids(room)?;
-        let messages = self.store.newest(room, self.newest)?.messages;
-        Ok(Newest { ids, messages })
-    }
-
-    /// One slice.
+    /// Deletes one slice.
     fn trim(&mut self) {
         let Some((cut, mut done)) = self.trimming.take() else { return };
         let result = self.store.trim(cut).map(|slice| {
@@ -259,45 +222,8 @@ impl<S: Store> Writer<S> {
         });
         match result {
             Ok(true) => self.trimming = Some((cut, done)),
-            Ok(false) => self.replier.reply(Reply::Trimmed(Ok(done))),
-            Err(error) => self.replier.reply(Reply::Trimmed(Err(error))),
+            Ok(false) => self.replies.reply(Reply::Trimmed(Ok(done))),
+            Err(error) => self.replies.reply(Reply::Trimmed(Err(error))),
         }
-    }
-}
-
-impl Store for Database {
-    fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
-        Database::append(self, batch, ids)
-    }
-
-    fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError> {
-        Database::ids(self, room)
-    }
-
-    fn newest(&mut self, room: &str, size: PageSize) -> Result<Page, ReadError> {
-        self.read_before(room, None, size)
-    }
-
-    fn read(&mut self, room: &str, wanted: Wanted, size: PageSize) -> Result<Page, ReadError> {
-        match wanted {
-            Wanted::After(id) => self.read_after(room, id, size),
-            Wanted::Before(id) => self.read_before(room, Some(id), size),
-        }
-    }
-
-    fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
-        Database::trim(self, cut)
-    }
-
-    fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
-        Database::reserve_tourists(self, number)
-    }
-
-    fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
-        Database::keep_look(self, look)
-    }
-
-    fn look(&mut self) -> Result<(), WriteError> {
-        Database::look(self)
     }
 }

@@ -61,7 +61,8 @@ pub fn sources() -> Vec<RustSource> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                // A file of that name is a module under `#[cfg(test)]`.
                 let parts = path.strip_prefix(&src).unwrap().iter().map(|part| part.to_string_lossy());
                 let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 sources.push(RustSource::new(&parts.collect::<Vec<_>>().join("/"), &text));

@@ -26,8 +26,8 @@ use super::rows::{self, Order, RoomRow};
 use super::schema::{self, Origin};
 use super::trimming::{self, Progress};
 use super::{log_end, tourists};
-use crate::chat::Kind;
 use crate::chat::position::Epoch;
+use crate::history::batch::Batch;
 use crate::history::retention::{Cut, Look, Trimmed};
 use crate::history::{Page, PageSize, RoomIds};
 use crate::limits::fixed::FOLD_AT_PAGES;
@@ -70,21 +70,6 @@ pub enum Durability {
     Normal,
     /// Everything that was appended: the disk is waited for each time.
     Full,
-}
-
-/// A message to be written, borrowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// Where.
-    pub room: &'a str,
-    /// Who.
-    pub name: &'a str,
-    /// When: milliseconds since 1970, UTC.
-    pub unix_ms: u64,
-    /// How.
-    pub kind: Kind,
-    /// What.
-    pub text: &'a str,
 }
 
 impl Database {
@@ -212,7 +197,7 @@ impl Database {
     ///
     /// # Errors
     /// [`WriteError`]. Then `ids` is as it was, and the next batch is given those ids.
-    pub fn append<'a>(&mut self, batch: impl Iterator<Item = Said<'a>>, ids: &mut Vec<u64>) -> Result<(), WriteError> {
+    pub fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), WriteError> {
         let before = ids.len();
         let written = self.is_in_place().and_then(|()| self.save_lineage()).and_then(|()| {
             rows::insert(&mut self.connection, batch, ids, self.lineage).map_err(|error| {
@@ -512,8 +497,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::chat::Name;
+    use crate::chat::{Kind, Name, RoomName};
+    use crate::history::RoomKey;
     use crate::history::Stored;
+    use crate::history::batch::NewMessage;
     use crate::history::retention::Retention;
     use crate::history::sqlite::check;
 
@@ -573,13 +560,33 @@ mod tests {
         Database::open_at(&folder.file(), Durability::Normal, Some(0)).unwrap()
     }
 
+    /// A message of a room.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Said<'a> {
+        room: &'a str,
+        name: &'a str,
+        unix_ms: u64,
+        kind: Kind,
+        text: &'a str,
+    }
+
     fn said<'a>(room: &'a str, text: &'a str) -> Said<'a> {
         Said { room, name: "Tourist 1", unix_ms: 1_000, kind: Kind::Message, text }
     }
 
-    fn try_append(database: &mut Database, batch: &[Said<'_>]) -> Result<Vec<u64>, WriteError> {
+    fn batch(messages: &[Said<'_>]) -> Batch {
+        let mut batch = Batch::default();
+        for Said { room, name, unix_ms, kind, text } in messages {
+            let known = batch.rooms().iter().position(|(_, name)| name.as_str() == *room);
+            let place = known.unwrap_or_else(|| batch.add_room(RoomKey(0), RoomName::parse(room).unwrap()));
+            batch.push(place, NewMessage { name: &Name::from_stored(name), unix_ms: *unix_ms, kind: *kind, text });
+        }
+        batch
+    }
+
+    fn try_append(database: &mut Database, messages: &[Said<'_>]) -> Result<Vec<u64>, WriteError> {
         let mut ids = Vec::new();
-        let result = database.append(batch.iter().copied(), &mut ids);
+        let result = database.append(&batch(messages), &mut ids);
         assert!(result.is_ok() || ids.is_empty(), "no id without its message");
         result.map(|()| ids)
     }
@@ -1804,11 +1811,11 @@ mod tests {
             let mut model = Model::default();
             let mut now = 1_000;
             for step in steps {
-                let batch_of = |batch: &[(usize, Kind, String)], ids: &mut Vec<u64>, database: &mut Database| {
-                    let said = batch.iter().map(|(room, kind, text)| {
+                let batch_of = |messages: &[(usize, Kind, String)], ids: &mut Vec<u64>, database: &mut Database| {
+                    let said = messages.iter().map(|(room, kind, text)| {
                         Said { room: ROOMS[*room], name: "n", unix_ms: now, kind: *kind, text }
                     });
-                    database.append(said, ids)
+                    database.append(&batch(&said.collect::<Vec<_>>()), ids)
                 };
                 match step {
                     Step::Append(batch) => {

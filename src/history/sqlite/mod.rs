@@ -4,7 +4,7 @@
 //! `trimming` and `surplus` delete what is beyond the limits; `runs` is where ids jump, and
 //! `lineage` why; `counters` and `tourists` keep numbers; `file_watch` looks whether the file is still there, `end_mark` and
 //! `log_end` whether it and its write-ahead log are what the last daemon has left; `check` is `roomd check`; `errors` says
-//! each failure in one sentence.
+//! each failure in one sentence. `store` is all this in front of a log.
 
 pub mod check;
 mod counters;
@@ -17,6 +17,7 @@ mod log_end;
 mod rows;
 mod runs;
 mod schema;
+pub mod store;
 mod surplus;
 mod tourists;
 mod trimming;

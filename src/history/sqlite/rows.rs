@@ -5,17 +5,16 @@
 //! `oldest` to `last_id`. An id without a good row is damaged, and is given as such; so damage costs just what it has
 //! hit, and no id is ever missing in silence.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
 
-use super::database::Said;
 use super::errors;
 use super::lineage::Lineage;
-use crate::chat::{Kind, Name};
-use crate::history::{Page, PageSize, Stored};
+use crate::chat::{Kind, Name, RoomName};
+use crate::history::batch::{Batch, NewMessage};
+use crate::history::{Page, PageSize, RoomKey, Stored};
 
 const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE name = ?1";
 const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
@@ -249,9 +248,9 @@ fn date_damaged(messages: &mut [Stored]) -> bool {
 }
 
 /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`.
-pub(super) fn insert<'a>(
+pub(super) fn insert(
     connection: &mut Connection,
-    batch: impl Iterator<Item = Said<'a>>,
+    batch: &Batch,
     ids: &mut Vec<u64>,
     lineage: Lineage,
 ) -> rusqlite::Result<()> {
@@ -260,24 +259,27 @@ pub(super) fn insert<'a>(
     {
         let mut insert = transaction.prepare_cached(INSERT)?;
         // Each room is read once and written once, however much is said in it.
-        let mut rooms: HashMap<&str, RoomRow> = HashMap::new();
-        for Said { room: room_name, name, unix_ms, kind, text } in batch {
-            let room = match rooms.entry(room_name) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    let mut room = RoomRow::find_or_make(&transaction, room_name, lineage)?;
-                    room.go_on(&transaction, lineage)?;
-                    entry.insert(room)
-                }
-            };
+        let find = |(_, name): &(RoomKey, RoomName)| {
+            let mut room = RoomRow::find_or_make(&transaction, name.as_str(), lineage)?;
+            room.go_on(&transaction, lineage)?;
+            Ok(room)
+        };
+        let mut rooms = batch.rooms().iter().map(find).collect::<rusqlite::Result<Vec<RoomRow>>>()?;
+        let mut name = String::new();
+        for (place, message) in batch.messages() {
+            let room = rooms.get_mut(place).ok_or(rusqlite::Error::InvalidQuery)?;
+            let NewMessage { name: author, unix_ms, kind, text } = message;
+            name.clear();
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{author}");
             room.last_id += 1;
             let (id, unix_ms, number) = (clamped(room.last_id), clamped(unix_ms), number_of(kind));
-            let checksum = checksum_of_message(room.id, id, unix_ms, number, name, text);
-            insert.execute((room.id, id, unix_ms, number, name, text, checksum))?;
+            let checksum = checksum_of_message(room.id, id, unix_ms, number, &name, text);
+            insert.execute((room.id, id, unix_ms, number, &name, text, checksum))?;
             ids.push(room.last_id);
         }
-        for (name, room) in &rooms {
-            room.save(&transaction, name)?;
+        for ((_, name), room) in batch.rooms().iter().zip(&rooms) {
+            room.save(&transaction, name.as_str())?;
         }
     }
     transaction.commit()

@@ -1,0 +1,118 @@
+//! The file as the store of a log.
+
+use std::path::Path;
+
+use ::log::{info, warn};
+
+use super::database::{Database, Durability};
+use super::errors::{OpenError, ReadError, WriteError};
+use crate::chat::RoomName;
+use crate::chat::position::Epoch;
+use crate::history::batch::Batch;
+use crate::history::driver::{Thread, Wake};
+use crate::history::log::{Inherited, Log, LogOptions};
+use crate::history::retention::{Cut, Look, Trimmed};
+use crate::history::store::{OpenedRoom, Store, StoreError};
+use crate::history::upkeep::TOURISTS_RESERVED;
+use crate::history::{Page, PageSize, RoomKey, Wanted};
+
+/// Opens the file, or makes it, and starts the thread that owns it.
+///
+/// # Errors
+/// [`OpenError`]
+pub fn open_log<M>(
+    path: &Path,
+    durability: Durability,
+    options: LogOptions,
+    wake: Wake,
+) -> Result<Log<M, Thread>, OpenError> {
+    let mut database = Database::open(path, durability)?;
+    let path: Box<Path> = database.path().into();
+    let given = database.tourists().map_err(|_| OpenError::Corrupt(path.clone()))?;
+    let look = database.kept_look().map_err(|_| OpenError::Corrupt(path.clone()))?;
+    let reserved = given.saturating_add(TOURISTS_RESERVED);
+    // A disk that is full just now is no reason not to begin; the thread tries again.
+    let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
+    let (lost_batches, is_continued) = (database.lost_batches(), database.is_continued());
+    let inherited = Inherited { tourists: given, reserved, look };
+    let mut log = Log::threaded(database, options, inherited, wake)
+        .map_err(|error| OpenError::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
+    info!("the history is in {}", path.display());
+    if !is_continued {
+        info!("it is not as a daemon has left it: who comes back from before is told to start afresh");
+    }
+    if lost_batches > 0 {
+        log.lost_something();
+        warn!(
+            "the write-ahead log of the history {} was damaged, and what was said last is lost: {lost_batches} batches of \
+             messages",
+            path.display()
+        );
+    }
+    Ok(log)
+}
+
+impl Store for Database {
+    fn has_archive(&self) -> bool {
+        true
+    }
+
+    fn epoch(&self) -> Epoch {
+        Database::epoch(self)
+    }
+
+    fn open(&mut self, _key: RoomKey, room: &RoomName, newest: PageSize) -> Result<OpenedRoom, StoreError> {
+        let ids = self.ids(room.as_str())?;
+        let newest = self.read_before(room.as_str(), None, newest)?.messages;
+        Ok(OpenedRoom { ids, newest })
+    }
+
+    fn close(&mut self, _key: RoomKey) {}
+
+    fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), StoreError> {
+        Ok(Database::append(self, batch, ids)?)
+    }
+
+    fn read(&mut self, room: &RoomName, wanted: Wanted, size: PageSize) -> Result<Page, StoreError> {
+        Ok(match wanted {
+            Wanted::After(id) => self.read_after(room.as_str(), id, size),
+            Wanted::Before(id) => self.read_before(room.as_str(), Some(id), size),
+        }?)
+    }
+
+    fn trim(&mut self, cut: Cut) -> Result<Trimmed, StoreError> {
+        Ok(Database::trim(self, cut)?)
+    }
+
+    fn reserve_tourists(&mut self, number: u64) -> Result<(), StoreError> {
+        Ok(Database::reserve_tourists(self, number)?)
+    }
+
+    fn keep_look(&mut self, look: Look) -> Result<(), StoreError> {
+        Ok(Database::keep_look(self, look)?)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        Ok(self.look()?)
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> StoreError {
+        match error {
+            ReadError::Corrupt(_) => StoreError::Damaged(error.into()),
+            ReadError::System(..) => StoreError::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> StoreError {
+        match error {
+            WriteError::Corrupt(_) => StoreError::Damaged(error.into()),
+            WriteError::Full(_) | WriteError::ReadOnly(_) | WriteError::Lost(_) | WriteError::System(..) => {
+                StoreError::Unavailable(error.into())
+            }
+        }
+    }
+}
