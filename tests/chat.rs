@@ -374,6 +374,20 @@ fn a_name_is_taken_in_any_case_and_too_similar_in_any_disguise() {
     assert_eq!(next_is(&mut holder, "rename")["name"], "STRASSE");
 }
 
+/// A name is decided in its turn: what its owner said before has happened by then.
+#[test]
+fn what_was_said_before_a_refused_name_is_heard_before_the_refusal() {
+    let daemon = Daemon::start(&[]);
+    let mut holder = come_as(&daemon, "r", "Bob");
+    let mut other = come_as(&daemon, "r", "Ann");
+    next_is(&mut holder, "join");
+    let lines = ["before", "/nick Bob", "behind"].map(|line| masked_frame(0x81, line.as_bytes()));
+    other.send(&lines.concat());
+    next_says(&mut other, "Ann", "before");
+    assert_eq!(next_code(&mut other), "name-taken");
+    next_says(&mut other, "Ann", "behind");
+}
+
 #[test]
 fn a_name_is_free_as_soon_as_its_holder_leaves_moves_or_takes_another() {
     type Goes = fn(&mut Raw);

@@ -452,3 +452,39 @@ fn what_was_said_before_a_hang_up_is_heard_when_the_history_answers_in_time() {
     assert_eq!(witness.events("leave").len(), 1);
     assert_eq!(clocked.hub.connections(), 1);
 }
+
+/// Nothing is decided before the log gives the entries their order.
+#[test]
+fn of_two_who_want_one_name_while_the_disk_hangs_the_first_in_the_log_has_it() {
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits::default());
+    let (_, witness) = clocked.come("/");
+    late.0.borrow_mut().hangs = true;
+    let [(_, first), (_, second)] = ["/?name=Ann", "/?name=ANN"].map(|path| clocked.come(path));
+    assert!(first.events("welcome").is_empty() && second.events("error").is_empty(), "nobody knows yet");
+    late.0.borrow_mut().hangs = false;
+    clocked.pass(Duration::ZERO);
+    assert_eq!(first.events("welcome")[0]["name"], "Ann");
+    assert_eq!(second.events("welcome")[0]["name"], "Tourist 2");
+    assert_eq!(second.events("error")[0]["code"], "name-taken");
+    let joined: Vec<Value> = witness.events("join").into_iter().map(|join| join["name"].clone()).collect();
+    assert_eq!(joined, ["Ann", "Tourist 2"]);
+}
+
+/// When it joins at last nobody is there any more to use the name.
+#[test]
+fn the_name_of_one_who_hung_up_while_it_joined_is_free_for_the_next() {
+    let late = Late::default();
+    let mut clocked = nobody_there(&late, Limits::default());
+    let (_, witness) = clocked.come("/");
+    late.0.borrow_mut().hangs = true;
+    let (id, gone) = clocked.come("/?name=Ann");
+    clocked.hang_up(id, &gone);
+    let (_, heir) = clocked.come("/?name=ANN");
+    late.0.borrow_mut().hangs = false;
+    clocked.pass(Duration::ZERO);
+    assert_eq!((heir.events("welcome")[0]["name"].as_str(), heir.events("error").len()), (Some("ANN"), 0));
+    let heard = witness.heard();
+    let at = |event: &str| heard.find(event).unwrap_or_else(|| panic!("no {event} in {heard}"));
+    assert!(at(r#""name":"Ann","mess":"left the room""#) < at(r#""name":"ANN","mess":"joined the room""#));
+}
