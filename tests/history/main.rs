@@ -10,3 +10,4 @@ mod support;
 mod damage;
 mod kept;
 mod late;
+mod older_files;
