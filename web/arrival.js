@@ -39,8 +39,9 @@ export function nextAddress() {
 // back from.
 export function onWelcome(event) {
   const before = me.name;
+  const seen = Math.max(room.newest, room.last); // `last` is higher where ids have jumped and nobody has spoken since
   const again = arriveIn(event);
-  if (again && room.newest > 0 && room.last - room.newest > MOST_MISSED) {
+  if (again && room.newest > 0 && room.last - seen > MOST_MISSED) {
     startOver('away');
     connect();
     return;

@@ -205,16 +205,26 @@ fn a_page_comes_back_with_the_epoch_of_what_it_has_seen_and_says_why_it_begins_a
     assert!(said.contains("lost or restored its history"), "{said}");
     drop(socket);
 
+    // Ids have jumped, and nobody has spoken since: it has missed nothing.
+    let mut socket = come("ef56", 8_000);
+    let reset =
+        json!({ "type": "reset", "room": "lobby", "last": 8_000, "reason": "epoch", "name": "lobby", "mess": "anew" });
+    tell(&mut socket, &reset);
+    tell(&mut socket, &message(5, "five"));
+    tab.wait_for("document.querySelectorAll('.message').length === 1");
+    drop(socket);
+    drop(come("ef56", 8_000));
+
     // It was away for so long that it could not show what it has missed: it does not take it.
-    let socket = come("cd34", 9_000);
-    let mut fresh = come("cd34", 9_000);
+    let socket = come("ef56", 19_000);
+    let mut fresh = come("ef56", 19_000);
     drop(socket);
     let requests = tab.requests();
     assert_eq!(
         requests[requests.len() - 2..],
-        [format!("ws://{}/?since=cd34-5", impostor.address), format!("ws://{}/", impostor.address)]
+        [format!("ws://{}/?since=ef56-5", impostor.address), format!("ws://{}/", impostor.address)]
     );
-    tell(&mut fresh, &message(9_000, "the newest"));
+    tell(&mut fresh, &message(19_000, "the newest"));
     tab.wait_for("document.querySelectorAll('.message').length === 1");
     tab.wait_for("document.querySelector('.system.rule')?.textContent.includes('away for long')");
 }

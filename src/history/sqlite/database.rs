@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::end_mark::{Doing, EndMark};
+use super::end_mark::{Doing, EndMark, mark_path};
 use super::errors::{self, Lost, OpenError, ReadError, WriteError};
 use super::file_watch::{FileWatch, Log};
 use super::lineage::{self, Lineage};
@@ -156,7 +156,7 @@ impl Database {
         // The first look has read the log into memory, and nothing has been written yet.
         let lost_batches = log_end::lost_batches(path);
         let is_as_left = lost_batches == 0 && EndMark::is_as_left(path);
-        let mark = EndMark::take(path).map_err(|error| OpenError::from_io(path, &error))?;
+        let mark = EndMark::take(path).map_err(|error| OpenError::from_io(&mark_path(path), &error))?;
         // Only now: this writes.
         set_up(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;

@@ -150,7 +150,8 @@ fn is_as_left(path: &Path) -> Option<bool> {
     Some(is_same_run && is_same_file && has_all)
 }
 
-fn mark_path(path: &Path) -> PathBuf {
+/// Where the mark of the database at `path` is.
+pub(super) fn mark_path(path: &Path) -> PathBuf {
     let mut mark = path.as_os_str().to_owned();
     mark.push("-end");
     mark.into()
