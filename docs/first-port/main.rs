@@ -77,7 +77,7 @@ impl Server {
             for event in &events {
                 match event.token() {
                     SOC => self.accept(),
-                    // Pressure 6: late news of one that is gone; the next with its number reads. -> src/hub/slot.rs
+                    // Pressure 6: late news of one that is gone; the next with its number reads. -> src/hub/peers/slot.rs
                     Token(v) => self.receive(v),
                 }
             }
@@ -125,7 +125,7 @@ impl Server {
                     Heard::Nothing => {}
                     Heard::Close(payload) => {
                         self.write(v, &frame(CLOSE, &payload));
-                        self.forget(v); // Pressure 10: with bytes unread, this is a reset. -> src/connection.rs
+                        self.forget(v); // Pressure 10: with bytes unread, this is a reset. -> src/connection/life.rs
                     }
                 }
             }
@@ -145,7 +145,7 @@ impl Server {
         socket.hand = true;
         let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
         self.write(v, format!("{answer}Sec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes());
-        // Pressure 13: who comes now does not know what was said before. -> src/tail.rs
+        // Pressure 13: who comes now does not know what was said before. -> src/scrollback.rs
     }
 
     /// `send`: to everybody who shook hands, the speaker included.
@@ -170,13 +170,13 @@ impl Server {
             Ok(_) => "it reads too slowly".into(),
             Err(error) => error.to_string(),
         };
-        eprintln!("Tourist {} is cut off: {why}", socket.tourist); // Pressure 16: how often, of what? -> src/ending.rs
+        eprintln!("Tourist {} is cut off: {why}", socket.tourist); // Pressure 16: how often, of what? -> src/close_reason.rs
         self.forget(v);
     }
 
     /// What PHP does not do: close. That takes the socket off the kernel's list as well.
     fn forget(&mut self, v: usize) {
-        self.socs.try_remove(v); // Pressure 17: those who stay want to know who left. -> src/hub/presence.rs
+        self.socs.try_remove(v); // Pressure 17: those who stay want to know who left. -> src/hub/membership.rs
     }
 }
 

@@ -90,6 +90,10 @@ pub const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 /// See [`SLOWEST_FLUSH`].
 pub const SLOWEST_FLUSH_BYTES: u32 = 64 * 1024;
 
+/// Bytes of a begun frame that may be kept for a connection that is closed for want of memory, with the Close behind it.
+/// With more, it ends without one.
+pub const KEPT_OF_AN_EVICTED_BYTES: usize = 1_024;
+
 // ---- A turn of the loop -----------------------------------------------------------------------------------------------
 
 /// What one turn takes in from all connections together: bytes read, and for each message its text and what an event adds

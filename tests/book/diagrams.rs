@@ -143,7 +143,7 @@ fn states() -> String {
     );
     let label = words(right - 112, bottom - 10, "small", "Closing, and after");
     let title = "The life of a connection";
-    let desc = "States and what leads from one to the next, drawn from TRANSITIONS in src/connection.rs by \
+    let desc = "States and what leads from one to the next, drawn from TRANSITIONS in src/connection/life.rs by \
                 tests/book/diagrams.rs. TimeUp and Broken, which lead to Ended, are named inside the box of the state.";
     svg(1165, 560, title, desc, &(frame + &label + &body))
 }

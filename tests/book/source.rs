@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(constant.lines().count(), 2, "{constant}");
         let part = region("src/websocket/frame.rs FrameHeader::parse_from from \"126 =>\" to \"}\"").unwrap();
         assert!(part.starts_with("126 => {\n    let Some") && part.ends_with("    (len, 4)\n}\n"), "{part}");
-        let table = region("src/connection.rs TRANSITIONS").unwrap();
+        let table = region("src/connection/life.rs TRANSITIONS").unwrap();
         assert!(table.ends_with("    ]\n};\n"), "{table}");
         let block = region("src/websocket/close.rs impl fmt::Display for CloseCode").unwrap();
         assert_eq!(block.lines().count(), 5, "{block}");
