@@ -167,7 +167,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "std::os",
         &[
-            "history/sqlite/database.rs",
+            "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
             "history/sqlite/log_end.rs",
             "history/sqlite/file_watch.rs",
@@ -179,7 +179,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "available_memory.rs",
             "history/sqlite/check.rs",
-            "history/sqlite/database.rs",
+            "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
             "history/sqlite/file_watch.rs",
             "history/sqlite/log_end.rs",
@@ -198,7 +198,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "history/driver.rs",
             "history/log.rs",
             "history/sqlite/check.rs",
-            "history/sqlite/database.rs",
+            "history/sqlite/database/opening.rs",
             "history/sqlite/errors.rs",
             "history/sqlite/end_mark.rs",
             "history/sqlite/file_watch.rs",
@@ -236,18 +236,12 @@ const MOST_LINES_OF_A_FUNCTION: usize = 50;
 
 /// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
 /// longer needed.
-const LONG_FILES: &[(&str, usize)] = &[
-    ("event_loop.rs", 420),
-    ("flags.rs", 430),
-    ("history/sqlite/database.rs", 520),
-    ("hub/peers/mod.rs", 520),
-    ("hub/rooms.rs", 520),
-];
+const LONG_FILES: &[(&str, usize)] =
+    &[("event_loop.rs", 420), ("flags.rs", 430), ("hub/peers/mod.rs", 520), ("hub/rooms.rs", 520)];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("chat/event.rs write_json", 60),
     ("event_loop.rs serve", 70),
     ("history/sqlite/check.rs check_room", 70),
-    ("history/sqlite/database.rs new", 60),
     ("history/sqlite/trimming.rs delete_of_each", 60),
     ("websocket/frame.rs parse_from", 60),
 ];

@@ -1,0 +1,160 @@
+//! How the file is opened: whose it is, whether it is as the last daemon has left it, and what SQLite is told.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::end_mark::{EndMark, mark_path};
+use super::super::errors::{OpenError, WriteError};
+use super::super::file_watch::FileWatch;
+use super::super::lineage::{self, Lineage};
+use super::super::log_end;
+use super::super::schema::{self, Origin};
+use super::super::trimming::Progress;
+use super::{Database, Durability, InFile};
+
+/// Bytes to which the write-ahead log is cut when it is folded into the file. That is done at 1,000 pages, which
+/// are 4 MB; only a batch that is larger makes it grow further, until the next time.
+pub(super) const WAL_BYTES: u64 = 4 * 1024 * 1024;
+
+impl Database {
+    /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
+    ///
+    /// # Errors
+    /// [`OpenError`]. A file that is not a history is left as it is.
+    pub fn open(path: &Path, durability: Durability) -> Result<Database, OpenError> {
+        Database::open_at(path, durability, None)
+    }
+
+    /// The same at another time than it is: microseconds since 1970.
+    pub(super) fn open_at(path: &Path, durability: Durability, now_us: Option<u64>) -> Result<Database, OpenError> {
+        // A name like `:memory:` or `file:x?mode=ro` would mean something to SQLite; with a `/` in front it does not.
+        let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
+        make_file(&path)?;
+        // Used by one thread at a time, as the compiler sees to.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags);
+        let connection = connection.map_err(|error| OpenError::from_sqlite(&path, &error))?;
+        Database::set_up(connection, &path, durability, now_us)
+    }
+
+    pub(super) fn set_up(
+        mut connection: Connection,
+        path: &Path,
+        durability: Durability,
+        now_us: Option<u64>,
+    ) -> Result<Database, OpenError> {
+        let cannot = |error| OpenError::from_sqlite(path, &error);
+        // SQLite opens for reading what cannot be written, and says nothing.
+        if connection.is_readonly(c"main").map_err(cannot)? {
+            return Err(OpenError::ReadOnly(path.into()));
+        }
+        lock(&connection).map_err(cannot)?;
+        let behind = match schema::origin(&connection, schema::MIGRATIONS).map_err(cannot)? {
+            Origin::New => 0,
+            Origin::Ours(behind) => behind,
+            Origin::Newer(version) => return Err(OpenError::Newer(path.into(), version)),
+            Origin::Foreign => return Err(OpenError::Foreign(path.into())),
+        };
+        // The first look has read the log into memory, and nothing has been written yet.
+        let lost_batches = log_end::lost_batches(path);
+        let is_as_left = lost_batches == 0 && EndMark::is_as_left(path);
+        let mark = EndMark::take(path).map_err(|error| OpenError::from_io(&mark_path(path), &error))?;
+        // Only now: this writes.
+        configure(&connection, durability).map_err(cannot)?;
+        schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
+        if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
+            return Err(OpenError::Corrupt(path.into()));
+        }
+        let (lineage, in_file) = lineage(&connection, is_as_left, now_us).map_err(cannot)?;
+        let mut database = Database {
+            path: path.into(),
+            connection,
+            mark,
+            lineage,
+            in_file,
+            is_continued: in_file == InFile::Yes || behind == 0,
+            trimmed: Progress::default(),
+            watch: FileWatch::new(path),
+            has_failed: false,
+            lost_batches,
+        };
+        // A disk that is full just now is no reason not to begin.
+        match database.save_lineage() {
+            Ok(()) | Err(WriteError::Full(_)) => {}
+            Err(error) => return Err(OpenError::System(path.into(), error.to_string().into())),
+        }
+        database.left();
+        Ok(database)
+    }
+}
+
+/// Makes the file, if there is none, for its owner alone to read: SQLite would make it for everybody. It gives the
+/// write-ahead log the permissions of the file.
+fn make_file(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // Not by opening it: to close it again would drop the lock of a database in this process.
+            match fs::metadata(path) {
+                Ok(metadata) if metadata.is_file() => Ok(()),
+                Ok(_) => Err(OpenError::NotAFile(path.into())),
+                // A link to a file that is not there yet: it is made where the link leads, as SQLite would do.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+                    made.map(drop).map_err(|error| OpenError::from_io(path, &error))
+                }
+                Err(error) => Err(OpenError::from_io(path, &error)),
+            }
+        }
+        Err(error) => Err(OpenError::from_io(path, &error)),
+    }
+}
+
+/// Where the log comes from. One that cannot be shown to be as it was left begins anew, which is not in the file yet.
+fn lineage(connection: &Connection, is_as_left: bool, now_us: Option<u64>) -> rusqlite::Result<(Lineage, InFile)> {
+    let before = Lineage::read(connection)?;
+    if let Some(lineage) = before.filter(|_| is_as_left) {
+        return Ok((lineage, InFile::Yes));
+    }
+    let now_us = now_us.map_or_else(|| lineage::now_us(connection), Ok)?;
+    Ok((Lineage::begin(before, now_us, connection)?, InFile::NotYet))
+}
+
+/// The lock is taken with the first look into the file, and held for as long as the connection lives.
+pub(in super::super) fn lock(connection: &Connection) -> rusqlite::Result<()> {
+    // Who has it open is a daemon, and will have it for long.
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    // The file may be anybody's: nothing in it is to run code or to write beside the tables, and a page that is not
+    // well formed is an error when it is read.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.pragma_update(None, "cell_size_check", true)
+}
+
+/// SQLite answers with the mode that it has now.
+pub(super) fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let is_set = |found: &str| found.eq_ignore_ascii_case(mode);
+    let found: String = connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))?;
+    if is_set(&found) { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
+}
+
+fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+    // See `Database::fold`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    let synchronous = match durability {
+        Durability::Normal => "NORMAL",
+        Durability::Full => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)
+}
