@@ -10,6 +10,7 @@
 //! The queue has no limit of its own. The hub asks [`WriteQueue::cost`] before it adds, and says goodbye to those who
 //! owe too much.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::ops::Range;
@@ -26,6 +27,12 @@ const CHUNK_COST_BYTES: usize = 64;
 enum Chunk {
     Shared {
         bytes: Rc<[u8]>,
+        start: usize,
+        end: usize,
+    },
+    /// The same of bytes that come later.
+    Late {
+        bytes: Rc<LateBytes>,
         start: usize,
         end: usize,
     },
@@ -47,13 +54,17 @@ impl Chunk {
     fn unwritten(&self) -> &[u8] {
         match self {
             Chunk::Shared { bytes, start, end } => &bytes[*start..*end],
+            Chunk::Late { bytes, start, end } => bytes.part(*start..*end),
             Chunk::Own { bytes, start, .. } | Chunk::Unit { bytes, start } => &bytes[*start..],
         }
     }
 
     fn advance(&mut self, written: usize) {
         match self {
-            Chunk::Shared { start, .. } | Chunk::Own { start, .. } | Chunk::Unit { start, .. } => *start += written,
+            Chunk::Shared { start, .. }
+            | Chunk::Late { start, .. }
+            | Chunk::Own { start, .. }
+            | Chunk::Unit { start, .. } => *start += written,
         }
     }
 
@@ -64,6 +75,7 @@ impl Chunk {
         let (bytes, start) = match self {
             Chunk::Unit { .. } => return self.unwritten().to_vec(),
             Chunk::Shared { bytes, start, end } => (&bytes[..*end], *start),
+            Chunk::Late { bytes, start, end } => (bytes.part(0..*end), *start),
             Chunk::Own { bytes, start, .. } => (&bytes[..], *start),
         };
         bytes[start..frame::boundary_at_or_after(bytes, start)].to_vec()
@@ -114,6 +126,15 @@ impl WriteQueue {
         if start < end {
             self.len += end - start;
             self.chunks.push_back(Chunk::Shared { bytes, start, end });
+        }
+    }
+
+    /// Adds a part of a chunk that is not finished, which ends at or after that part. Its bytes are to be there before the
+    /// queue is flushed or cut.
+    pub fn push_late(&mut self, bytes: Rc<LateBytes>, Range { start, end }: Range<usize>) {
+        if start < end {
+            self.len += end - start;
+            self.chunks.push_back(Chunk::Late { bytes, start, end });
         }
     }
 
@@ -222,29 +243,21 @@ impl WriteQueue {
     }
 }
 
-/// The frames of one room in one turn. They are written from here to every socket that takes them, and become a shared
-/// allocation only when the first socket does not.
+/// Bytes that are shared before they are there. What a room hears in a turn grows while the turn goes on; a member that is
+/// answered or leaves in the middle of it has the part up to there queued at once, and the bytes are put in place before
+/// anything is written.
 #[derive(Debug, Default)]
-pub struct TurnChunk {
-    /// Whole frames, appended in the order in which the room hears them.
-    pub bytes: Vec<u8>,
-    shared: Option<Rc<[u8]>>,
-}
+pub struct LateBytes(OnceCell<Rc<[u8]>>);
 
-impl TurnChunk {
-    /// The same bytes, to be kept in queues.
-    pub fn share(&mut self) -> Rc<[u8]> {
-        Rc::clone(self.shared.get_or_insert_with(|| Rc::from(&self.bytes[..])))
+impl LateBytes {
+    /// Puts the bytes in place. The first time counts.
+    pub fn put(&self, bytes: Rc<[u8]>) {
+        self.0.get_or_init(|| bytes);
     }
 
-    /// Its buffer, empty, for the next turn's chunk; smaller again, if an unusual turn has made it large.
-    pub fn reclaim(&mut self) -> Vec<u8> {
-        const KEPT_BYTES: usize = 256 * 1024;
-        self.shared = None;
-        let mut buffer = std::mem::take(&mut self.bytes);
-        buffer.clear();
-        buffer.shrink_to(KEPT_BYTES);
-        buffer
+    fn part(&self, part: Range<usize>) -> &[u8] {
+        debug_assert!(self.0.get().is_some(), "written before the turn has been finished");
+        self.0.get().and_then(|bytes| bytes.get(part)).unwrap_or_default()
     }
 }
 
@@ -284,6 +297,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Push {
         Shared(Vec<u8>, usize),
+        Late(Vec<u8>, usize),
         Own(Vec<u8>),
     }
 
@@ -293,6 +307,10 @@ mod tests {
             (bytes.clone(), 0usize..40).prop_map(|(bytes, start)| {
                 let start = start.min(bytes.len());
                 Push::Shared(bytes, start)
+            }),
+            (bytes.clone(), 0usize..40).prop_map(|(bytes, start)| {
+                let start = start.min(bytes.len());
+                Push::Late(bytes, start)
             }),
             bytes.prop_map(Push::Own),
         ]
@@ -313,6 +331,12 @@ mod tests {
                     Push::Shared(bytes, start) => {
                         expected.extend_from_slice(&bytes[start..]);
                         queue.push_shared(Rc::from(&bytes[..]), start..bytes.len());
+                    }
+                    Push::Late(bytes, start) => {
+                        expected.extend_from_slice(&bytes[start..]);
+                        let late = Rc::new(LateBytes::default());
+                        queue.push_late(Rc::clone(&late), start..bytes.len());
+                        late.put(Rc::from(bytes));
                     }
                     Push::Own(bytes) => {
                         expected.extend_from_slice(&bytes);

@@ -1,8 +1,8 @@
 //! What a line means: something said, or a command.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use super::position::message_id;
 use super::text;
 use crate::limits::fixed::MAX_PING_TOKEN_BYTES;
 
@@ -17,7 +17,7 @@ const SLASHES: [char; 5] = ['/', '\u{FF0F}', '\u{2044}', '\u{2215}', '\u{29F8}']
 const SLIPS: [char; 12] =
     ['、', '\u{FF64}', '・', '\u{FF65}', '\\', '\u{FF3C}', '?', '\u{FF1F}', '.', '\u{3002}', '\u{2571}', '\u{27CB}'];
 
-/// One line from a client, understood. What it names is not checked here: that is for whoever carries it out.
+/// One line from a client, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken<'a> {
     /// An empty line. Nobody needs to hear of it.
@@ -26,16 +26,25 @@ pub enum Spoken<'a> {
     Say(&'a str),
     /// `/me`: done in the room.
     Act(&'a str),
+    /// Anything else that begins with a slash.
+    Command(Command),
+}
+
+/// What a member asks for. What it names is not checked here: that is done when the command is.
+///
+/// It owns its words, for it is handed on when the line is read no longer: commands are rare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
     /// `/nick`: wants to be called so.
-    Nick(&'a str),
+    Nick(String),
     /// `/join`: wants to go to that room.
-    Join(&'a str),
+    Join(String),
     /// `/msg`: said to one member.
     Private {
         /// Whom.
-        to: Cow<'a, str>,
+        to: String,
         /// What.
-        text: &'a str,
+        text: String,
     },
     /// `/who`: wants to know who is here.
     Who,
@@ -44,7 +53,7 @@ pub enum Spoken<'a> {
     /// `/ping`: wants to know that it is heard.
     Ping {
         /// What the answer is to repeat, perhaps nothing.
-        token: &'a str,
+        token: String,
     },
     /// `/history`: wants older messages.
     History {
@@ -65,7 +74,7 @@ pub enum BadCommand {
 }
 
 /// A row of the table of commands.
-struct Command {
+struct Row {
     /// Without the slash, in small letters.
     word: &'static str,
     usage: &'static str,
@@ -76,8 +85,8 @@ struct Command {
 /// The table, and the text of `/help` out of the same rows, so that none is forgotten in the other.
 macro_rules! commands {
     ($($word:literal, $arguments:literal, $read:path, $sentence:literal;)*) => {
-        const COMMANDS: &[Command] =
-            &[$(Command { word: $word, usage: concat!("/", $word, $arguments), read: $read }),*];
+        const COMMANDS: &[Row] =
+            &[$(Row { word: $word, usage: concat!("/", $word, $arguments), read: $read }),*];
 
         /// The text of `/help`: a line for each command.
         pub const HELP: &str = concat!(
@@ -123,7 +132,7 @@ impl<'a> Spoken<'a> {
     }
 }
 
-impl Command {
+impl Row {
     /// In any case, and in full-width letters as well: a keyboard that types a full-width slash types these, too.
     fn is_called(&self, word: &str) -> bool {
         word.chars().map(|letter| narrow(letter).to_ascii_lowercase()).eq(self.word.chars())
@@ -163,12 +172,6 @@ pub fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
-/// The id of a message as people and clients write it: digits only. The library's parser takes a plus as well.
-#[must_use]
-pub fn message_id(digits: &str) -> Option<u64> {
-    if digits.starts_with('+') { None } else { digits.parse().ok() }
-}
-
 impl fmt::Display for BadCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -187,11 +190,11 @@ impl fmt::Display for BadCommand {
 // ---- What stands behind each word ------------------------------------------------------------------------------------
 
 fn nick(arguments: &str) -> Option<Spoken<'_>> {
-    some(arguments.trim_end()).map(Spoken::Nick)
+    command(Command::Nick(some(arguments.trim_end())?.to_owned()))
 }
 
 fn join(arguments: &str) -> Option<Spoken<'_>> {
-    some(arguments.trim_end()).map(Spoken::Join)
+    command(Command::Join(some(arguments.trim_end())?.to_owned()))
 }
 
 fn act(arguments: &str) -> Option<Spoken<'_>> {
@@ -203,29 +206,33 @@ fn private(arguments: &str) -> Option<Spoken<'_>> {
         Some(quoted) => unquote(quoted)?,
         None => {
             let (to, text) = arguments.split_once(char::is_whitespace)?;
-            (Cow::Borrowed(to), text)
+            (to.to_owned(), text)
         }
     };
-    let text = some(text.trim_start())?;
+    let text = some(text.trim_start())?.to_owned();
     some(&to)?;
-    Some(Spoken::Private { to, text })
+    command(Command::Private { to, text })
 }
 
 fn who(arguments: &str) -> Option<Spoken<'_>> {
-    arguments.is_empty().then_some(Spoken::Who)
+    if arguments.is_empty() { command(Command::Who) } else { None }
 }
 
 fn help(arguments: &str) -> Option<Spoken<'_>> {
-    arguments.is_empty().then_some(Spoken::Help)
+    if arguments.is_empty() { command(Command::Help) } else { None }
 }
 
 fn ping(arguments: &str) -> Option<Spoken<'_>> {
     let token = arguments.trim_end();
-    (token.len() <= MAX_PING_TOKEN_BYTES).then_some(Spoken::Ping { token })
+    if token.len() <= MAX_PING_TOKEN_BYTES { command(Command::Ping { token: token.to_owned() }) } else { None }
 }
 
 fn history(arguments: &str) -> Option<Spoken<'_>> {
-    message_id(arguments.trim_end()).map(|before| Spoken::History { before })
+    command(Command::History { before: message_id(arguments.trim_end())? })
+}
+
+fn command(command: Command) -> Option<Spoken<'static>> {
+    Some(Spoken::Command(command))
 }
 
 fn some(text: &str) -> Option<&str> {
@@ -234,12 +241,11 @@ fn some(text: &str) -> Option<&str> {
 
 /// The name that began behind a double quote, and what follows behind the space after the other quote. `\"` and `\\`
 /// stand for the second character; any other use of a backslash is a mistake, for it could mean either.
-fn unquote(quoted: &str) -> Option<(Cow<'_, str>, &str)> {
-    let mut name = Cow::Borrowed("");
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
     let mut rest = quoted;
     loop {
         let (plain, special) = rest.split_at_checked(rest.find(['"', '\\'])?)?;
-        // Borrowed as long as it is one piece.
         name += plain;
         if let Some(behind) = special.strip_prefix('"') {
             let text = behind.strip_prefix(char::is_whitespace)?;
@@ -260,26 +266,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn private_to<'a>(to: &'a str, text: &'a str) -> Result<Spoken<'a>, BadCommand> {
-        Ok(Spoken::Private { to: to.into(), text })
+    fn done(command: Command) -> Result<Spoken<'static>, BadCommand> {
+        Ok(Spoken::Command(command))
+    }
+
+    fn private_to(to: &str, text: &str) -> Result<Spoken<'static>, BadCommand> {
+        done(Command::Private { to: to.into(), text: text.into() })
     }
 
     #[test]
     fn each_command_is_understood_in_any_case() {
         let rows = [
-            ("/nick Alice B.", Ok(Spoken::Nick("Alice B."))),
-            ("/NICK  Alice \r\n", Ok(Spoken::Nick("Alice"))),
-            ("/join 汉字", Ok(Spoken::Join("汉字"))),
+            ("/nick Alice B.", done(Command::Nick("Alice B.".into()))),
+            ("/NICK  Alice \r\n", done(Command::Nick("Alice".into()))),
+            ("/join 汉字", done(Command::Join("汉字".into()))),
             ("/me waves", Ok(Spoken::Act("waves"))),
             ("/Me\twaves  at all ", Ok(Spoken::Act("waves  at all "))),
             ("/msg bob hi there", private_to("bob", "hi there")),
-            ("/who", Ok(Spoken::Who)),
-            ("/who ", Ok(Spoken::Who)),
-            ("/hElP\n", Ok(Spoken::Help)),
-            ("/ping", Ok(Spoken::Ping { token: "" })),
-            ("/Ping  a token \n", Ok(Spoken::Ping { token: "a token" })),
-            ("/history 17", Ok(Spoken::History { before: 17 })),
-            ("/history 18446744073709551615 ", Ok(Spoken::History { before: u64::MAX })),
+            ("/who", done(Command::Who)),
+            ("/who ", done(Command::Who)),
+            ("/hElP\n", done(Command::Help)),
+            ("/ping", done(Command::Ping { token: "".into() })),
+            ("/Ping  a token \n", done(Command::Ping { token: "a token".into() })),
+            ("/history 17", done(Command::History { before: 17 })),
+            ("/history 18446744073709551615 ", done(Command::History { before: u64::MAX })),
         ];
         for (line, expected) in rows {
             assert_eq!(Spoken::parse(line), expected, "{line:?}");
@@ -298,12 +308,6 @@ mod tests {
         for (line, to, text) in rows {
             assert_eq!(Spoken::parse(line), private_to(to, text), "{line}");
         }
-    }
-
-    #[test]
-    fn a_name_in_quotes_without_a_backslash_is_not_copied() {
-        let Ok(Spoken::Private { to, .. }) = Spoken::parse(r#"/msg "Tourist 5" hello"#) else { panic!() };
-        assert!(matches!(to, Cow::Borrowed("Tourist 5")));
     }
 
     #[test]
@@ -335,7 +339,7 @@ mod tests {
     #[test]
     fn a_ping_carries_as_much_as_a_ping_frame_and_no_more() {
         let (longest, too_long) = ("x".repeat(125), format!("/ping {}", "汉".repeat(42)));
-        assert_eq!(Spoken::parse(&format!("/ping {longest}")), Ok(Spoken::Ping { token: &longest }));
+        assert_eq!(Spoken::parse(&format!("/ping {longest}")), done(Command::Ping { token: longest.clone() }));
         assert_eq!(Spoken::parse(&too_long), Err(BadCommand::Arguments("/ping TOKEN")), "126 bytes");
     }
 

@@ -25,7 +25,7 @@ pub mod unseen;
 pub mod user_list;
 pub mod visit;
 
-pub use command::Spoken;
+pub use command::{Command, Spoken};
 pub use entry::{Change, Entry, Member};
 pub use event::{Event, Kind, Message};
 pub use name::Name;

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::command::message_id;
-
 /// Which log an id is of. A log gets a new one when it is made, and whenever it may have lost its end: then ids that
 /// somebody remembers may be of messages that it does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,6 +87,13 @@ impl FromStr for Position {
 fn parse_epoch(text: &str) -> Option<Epoch> {
     let is_one = (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_one.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Epoch)
+}
+
+/// The id of a message as people and clients write it, here and in `/history`: digits only. The library's parser takes a
+/// plus as well.
+#[must_use]
+pub fn message_id(digits: &str) -> Option<u64> {
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 
 #[cfg(test)]

@@ -1,47 +1,61 @@
 //! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
 
 use super::member_life::{Membership, Trigger};
+use super::outbox::NotQueued;
 use super::pages::page_size;
 use super::past::Before;
-use super::peers::{Arrival, PeerId, Sent};
-use super::rooms::append_event;
+use super::peers::{Arrival, PeerId};
+use super::rooms::RoomState;
+use super::stream::append_event;
 use super::{Hub, Socket};
+use crate::chat::command::BadCommand;
 use crate::chat::event::json_array;
-use crate::chat::{Change, Event, Name, Problem, RoomName, Seat, Spoken};
+use crate::chat::{Change, Command, Event, Name, Problem, RoomName, Seat};
 use crate::connection::{Changes, State};
 use crate::history::{Entry, Page, Reach, Wanted};
 use crate::moment::{Moment, Now};
 
 impl<S: Socket> Hub<S> {
     /// Does what a member asks for. One that has no seat asks for nothing.
-    pub(super) fn run_command(&mut self, id: PeerId, line: &str, now: Now) {
+    pub(super) fn run_command(&mut self, id: PeerId, command: Command, now: Now) {
         let Some(slot) = self.peers.get(id) else { return };
         let Some((_, seat)) = slot.stay.speaker() else { return };
         let before = slot.connection.queue.len();
-        let done = match Spoken::parse(line) {
-            Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Act(_)) => Ok(()),
-            Ok(Spoken::Nick(name)) => self.take_name(id, seat, name, now.moment),
-            Ok(Spoken::Join(room)) => self.move_to(id, room, now.moment),
-            Ok(Spoken::Private { to, text }) => self.whisper(id, seat, &to, text, now),
-            Ok(Spoken::Who) => self.list_users(id),
-            Ok(Spoken::Help) => {
+        let done = match command {
+            Command::Nick(name) => self.take_name(id, seat, &name, now.moment),
+            Command::Join(room) => self.move_to(id, &room, now.moment),
+            Command::Private { to, text } => self.whisper(id, seat, &to, &text, now),
+            Command::Who => self.list_users(id),
+            Command::Help => {
                 self.answer(id, Event::Help);
                 Ok(())
             }
-            Ok(Spoken::Ping { token }) => {
-                self.answer(id, Event::Pong { token });
+            Command::Ping { token } => {
+                self.answer(id, Event::Pong { token: &token });
                 Ok(())
             }
-            Ok(Spoken::History { before }) => self.look_back(id, before),
-            Err(bad) => Err(Problem::Command(bad)),
+            Command::History { before } => self.look_back(id, before),
         };
         if let Err(problem) = done {
             self.send_error(id, problem);
         }
-        // A private message is counted by its receipt: once, as what is said to the room.
+        self.count_answer(id, before, now.moment);
+    }
+
+    /// A line that looks like a command and is none.
+    pub(super) fn refuse_command(&mut self, id: PeerId, fault: BadCommand, now: Moment) {
+        let before = self.peers.get(id).map_or(0, |slot| slot.connection.queue.len());
+        self.send_error(id, Problem::Command(fault));
+        self.count_answer(id, before, now);
+    }
+
+    /// Counts what was queued for a member since there were `before` bytes, against its rate.
+    ///
+    /// A private message is counted by its receipt: once, as what is said to the room.
+    fn count_answer(&mut self, id: PeerId, before: usize, now: Moment) {
         if let Some(slot) = self.peers.touch(id) {
             let bytes = slot.connection.queue.len().saturating_sub(before);
-            slot.connection.spend_answer(bytes, &self.limits, now.moment);
+            slot.connection.spend_answer(bytes, &self.limits, now);
         }
     }
 
@@ -51,12 +65,10 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Sends an event to one member alone.
-    fn answer(&mut self, id: PeerId, event: Event<'_>) {
+    pub(super) fn answer(&mut self, id: PeerId, event: Event<'_>) {
         let Some(slot) = self.peers.touch(id) else { return };
-        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return };
-        if slot.connection.may_be_sent_to() {
-            slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
-        }
+        let Some(state) = slot.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return };
+        self.outbox.answer(slot, &mut state.stream, event, state.room.name());
     }
 
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
@@ -105,41 +117,26 @@ impl<S: Socket> Hub<S> {
         }
         let mut frame = Vec::new();
         append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());
-        self.hand_over(receiver, &frame, now.moment)?;
+        let Some(slot) = self.peers.touch(receiver) else { return Err(Problem::NoSuchName) };
+        self.outbox.private(slot, &frame, now.moment).map_err(|fault| match fault {
+            NotQueued::Leaving => Problem::NoSuchName,
+            NotQueued::Busy => Problem::ReceiverBusy,
+        })?;
         // The receipt. Who talks to themselves needs to hear it only once.
         if receiver != id
             && let Some(slot) = self.peers.touch(id)
         {
-            slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
+            self.outbox.receipt(slot, &frame);
         }
         Ok(())
-    }
-
-    /// Queues a private message, unless too much waits for the receiver already. Nobody is closed for what one other
-    /// says: it is the sender who has to wait.
-    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: Moment) -> Result<(), Problem> {
-        let Some(slot) = self.peers.touch(id) else { return Err(Problem::NoSuchName) };
-        if !slot.connection.may_be_sent_to() {
-            return Err(Problem::NoSuchName);
-        }
-        let sent = slot.drain_to(self.limits.private_queue_bytes(), &self.limits, now);
-        if matches!(sent, Sent::AsFarAsPossible) {
-            slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
-        }
-        match sent {
-            Sent::AsFarAsPossible => Ok(()),
-            Sent::OwesTooMuch => Err(Problem::ReceiverBusy),
-            // Its socket has failed.
-            Sent::SomethingChanged => Err(Problem::NoSuchName),
-        }
     }
 
     fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return Ok(()) };
-        let (room, online) = (state.room.name().clone(), state.room.online());
-        let event = Event::Users { online, users: state.users.of(&state.room), is_unasked: false };
-        slot.connection.queue.append_own(|out| append_event(out, event, &room));
+        let RoomState { room, stream, users, .. } = state;
+        let event = Event::Users { online: room.online(), users: users.of(room), is_unasked: false };
+        self.outbox.answer(slot, stream, event, room.name());
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl<S: Socket> Hub<S> {
         let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();
         assert_eq!(seated, sum(|state| state.room.online()), "every seat has its connection");
         assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
-        assert_eq!(quiet, sum(|state| state.quiet_members));
+        assert_eq!(quiet, sum(|state| state.stream.quiet_members()));
     }
 
     /// Whether it has a seat; if so, its room must know of it.

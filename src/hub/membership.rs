@@ -1,14 +1,12 @@
 //! How members join, leave, move to another room and take another name. Each of these is requested by an entry in the
 //! room's log and happens when the entry comes back, so that it has its place among the messages.
 
-use std::ops::Range;
-
 use log::info;
 
 use super::member_life::{Membership, Trigger};
 use super::past::Past;
-use super::peers::{Arrival, Departed, NOT_IN, Newcomer, PeerId};
-use super::rooms::{Heard, Opened, TooManyRooms, append_event};
+use super::peers::{Arrival, Newcomer, PeerId};
+use super::rooms::{Opened, RoomState, TooManyRooms};
 use super::{Hub, Socket};
 use crate::chat::names::Conflict;
 use crate::chat::position::Position;
@@ -20,16 +18,6 @@ use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::history::{Entry, RoomKey};
 use crate::moment::Moment;
-
-/// Somebody who is leaving a room in this turn.
-pub(super) struct Leaver {
-    id: PeerId,
-    room: RoomKey,
-    /// The part of the room's chunk that it is still to see.
-    part: Range<usize>,
-    /// What it was called, if it was in.
-    name: Option<Name>,
-}
 
 impl<S: Socket> Hub<S> {
     /// A handshake for a room has come.
@@ -83,18 +71,21 @@ impl<S: Socket> Hub<S> {
 
     /// A change has come back from the log: it is applied to the room, and has happened.
     pub(super) fn commit_change(&mut self, room: RoomKey, change: Change, now: Moment) {
-        let Some(state) = self.rooms.get(room) else { return };
-        let heard = state.heard();
         let wish = change.clone();
-        let effect = self.rooms.change(room, change, now);
-        // A change by a member of another daemon needs nothing more here.
-        let Some(id) = PeerId::of(wish.who()) else { return };
+        let effect = self.rooms.apply(room, change);
+        // A change by a member of another daemon needs nothing more here than that the others are told.
+        let id = PeerId::of(wish.who());
+        if let (Effect::Left { .. }, Some(id)) = (&effect, id) {
+            self.stop_hearing(id, room);
+        }
+        let told_bytes = self.rooms.tell(room, &effect, now);
+        let Some(id) = id else { return };
         match (effect, &wish) {
             (Effect::Joined(seat), _) => self.join_committed(id, room, seat),
-            (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, heard, now),
-            (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), heard),
+            (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, told_bytes, now),
+            (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), now),
             // Its name was refused, and it has left before it could join under another one.
-            (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, None, heard),
+            (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, None, now),
             (Effect::NameRefused { conflict, .. }, _) => self.name_refused(id, room, wish, conflict, now),
             (Effect::Said | Effect::Nothing, _) => {}
         }
@@ -105,7 +96,6 @@ impl<S: Socket> Hub<S> {
         let verbosity = match (self.peers.touch(id), self.departed.get_mut(&id)) {
             (Some(slot), _) => {
                 slot.stay.join_committed(seat);
-                slot.chunk_from = NOT_IN;
                 slot.connection.verbosity
             }
             (None, Some(departed)) => {
@@ -114,10 +104,8 @@ impl<S: Socket> Hub<S> {
             }
             (None, None) => return,
         };
-        if let Some(state) = self.rooms.get_mut(room)
-            && verbosity == Verbosity::MessagesOnly
-        {
-            state.quiet_members += 1;
+        if let Some(state) = self.rooms.get_mut(room) {
+            state.stream.add_member(verbosity);
         }
         self.begin_to_catch_up(id);
     }
@@ -139,12 +127,9 @@ impl<S: Socket> Hub<S> {
             }
             (Membership::Waiting, _) => {
                 slot.stay.step(Trigger::Answered);
-                let Some(state) = self.rooms.get(room) else { return };
-                let mut frame = Vec::new();
-                append_event(&mut frame, Event::Error(problem), state.room.name());
-                slot.connection.spend_answer(frame.len(), &self.limits, now);
-                // Behind what the room hears this turn: some of it was said before.
-                self.behind_chunk.push((id, frame));
+                let Some(state) = self.rooms.get_mut(room) else { return };
+                let bytes = self.outbox.answer(slot, &mut state.stream, Event::Error(problem), state.room.name());
+                slot.connection.spend_answer(bytes, &self.limits, now);
             }
             // It is leaving.
             _ => {}
@@ -172,8 +157,8 @@ impl<S: Socket> Hub<S> {
         let Newcomer { from, since, catch_up, mut problems } = newcomer;
         slot.stay.step(Trigger::CaughtUp);
         let Some((room, seat)) = slot.stay.speaker() else { return };
-        let Some(state) = self.rooms.stir(room) else { return };
-        slot.chunk_from = state.chunk_for(slot.connection.verbosity).bytes.len() as u32;
+        let Some(state) = self.rooms.mark_dirty(room) else { return };
+        self.outbox.join(slot, &mut state.stream);
         if let Some(name) = state.room.name_of(seat) {
             match from {
                 Some(from) => info!("#{} from {from} came to {} as {name}", id.serial, state.room.name()),
@@ -212,29 +197,25 @@ impl<S: Socket> Hub<S> {
     fn tell_who_is_there(&mut self, id: PeerId) {
         let Some(peer) = self.peers.touch(id) else { return };
         let Some(state) = peer.stay.room().and_then(|room| self.rooms.get_mut(room)) else { return };
-        if peer.connection.may_be_sent_to() {
-            let (room, online) = (state.room.name().clone(), state.room.online());
-            let event = Event::Users { online, users: state.users.of(&state.room), is_unasked: true };
-            peer.connection.queue.append_own(|out| append_event(out, event, &room));
-        }
+        let RoomState { room, stream, users, .. } = state;
+        let event = Event::Users { online: room.online(), users: users.of(room), is_unasked: true };
+        self.outbox.answer(peer, stream, event, room.name());
     }
 
     /// Queues an event for one member alone, which may need the id of the room's newest message.
     fn tell<'a>(&mut self, id: PeerId, event: impl FnOnce(u64) -> Event<'a>) {
-        let Some(slot) = self.peers.touch(id) else { return };
+        let Some(slot) = self.peers.get(id) else { return };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return };
-        if slot.connection.may_be_sent_to() {
-            let event = event(state.room.ids().last);
-            slot.connection.queue.append_own(|out| append_event(out, event, state.room.name()));
-        }
+        let event = event(state.room.ids().last);
+        self.answer(id, event);
     }
 
     /// A member has another name.
-    fn rename_committed(&mut self, id: PeerId, from: &Name, heard: Heard, now: Moment) {
+    fn rename_committed(&mut self, id: PeerId, from: &Name, told_bytes: usize, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
         let Some(state) = self.rooms.get_mut(room) else { return };
-        state.share.charge(id, state.heard().everything - heard.everything, &self.limits, now);
+        state.share.charge(id, told_bytes, &self.limits, now);
         // One that is leaving needs no answer.
         if !slot.stay.step(Trigger::Answered) {
             return;
@@ -243,9 +224,8 @@ impl<S: Socket> Hub<S> {
         // A member that is not told with the others is told at least what became of its own request.
         let is_told = state.presence.news(state.room.online()) == News::Told;
         if !is_told || slot.connection.verbosity == Verbosity::MessagesOnly {
-            let mut frame = Vec::new();
-            append_event(&mut frame, Event::Rename { from, to }, state.room.name());
-            self.behind_chunk.push((id, frame));
+            let event = Event::Rename { from, to };
+            self.outbox.answer(slot, &mut state.stream, event, state.room.name());
         }
         info!("#{} is {to} now, and was {from}", id.serial);
     }
@@ -274,76 +254,41 @@ impl<S: Socket> Hub<S> {
         self.log.append(room, Entry::Changed(Change::Left { who: id.member(), seat }));
     }
 
-    /// A member has left: all that it is still to see has been encoded. Its last messages among them: a script that says
-    /// something and leaves waits for the answer (websocat does).
-    fn leave_committed(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, heard: Heard) {
-        let mut part = 0..0;
-        let verbosity = match (self.peers.touch(id), self.departed.remove(&id)) {
+    /// A member is leaving: what its room has heard up to here is the last that it is sent of it. Its last messages are
+    /// among that: a script that says something and leaves waits for the answer (websocat does).
+    fn stop_hearing(&mut self, id: PeerId, room: RoomKey) {
+        let Some(state) = self.rooms.get_mut(room) else { return };
+        let verbosity = match (self.peers.touch(id), self.departed.get(&id)) {
             (Some(slot), _) => {
-                slot.stay.step(Trigger::LeaveCommitted);
-                let verbosity = slot.connection.verbosity;
-                let from = std::mem::take(&mut slot.chunk_from);
-                if name.is_some() && from != NOT_IN {
-                    part = from as usize..heard.by(verbosity);
-                }
-                verbosity
+                self.outbox.leave(slot, &mut state.stream);
+                slot.connection.verbosity
             }
-            (None, Some(Departed { verbosity, .. })) => verbosity,
+            (None, Some(departed)) => departed.verbosity,
             (None, None) => return,
         };
-        if let Some(state) = self.rooms.get_mut(room)
-            && name.is_some()
-            && verbosity == Verbosity::MessagesOnly
-        {
-            state.quiet_members -= 1;
-        }
-        self.leavers.push(Leaver { id, room, part, name });
+        state.stream.remove_member(verbosity);
     }
 
-    /// Queues for each leaver its part of the chunk, whatever it owes already; behind that comes the next room, or the
-    /// answer to its Close.
-    pub(super) fn say_goodbye(&mut self, now: Moment) {
-        for leaver in std::mem::take(&mut self.leavers) {
-            let room = leaver.room;
-            self.say_goodbye_to(leaver, now);
-            self.leave_empty(room);
+    /// A member has left its room: it goes on to the next, or is sent the answer to its Close.
+    fn leave_committed(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, now: Moment) {
+        if self.departed.remove(&id).is_none() {
+            self.go_on(id, name, now);
         }
+        self.leave_empty(room);
     }
 
-    fn say_goodbye_to(&mut self, Leaver { id, room, part, name }: Leaver, now: Moment) {
+    fn go_on(&mut self, id: PeerId, name: Option<Name>, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
-        if let Some(state) = self.rooms.get_mut(room)
-            && slot.connection.may_be_sent_to()
-            && !part.is_empty()
-        {
-            let chunk = state.chunk_for(slot.connection.verbosity);
-            slot.connection.queue.push_shared(chunk.share(), part);
-        }
+        slot.stay.step(Trigger::LeaveCommitted);
         if self.is_shutting_down {
             slot.connection.close(CloseReason::ShutDown, now);
         }
         let is_open = slot.connection.is_in_use();
-        let next_room = match slot.arrival.take().as_deref() {
-            Some(Arrival::Moving { to }) => Some(*to),
-            _ => None,
-        };
-        match next_room {
-            Some(to) if is_open => self.request_join(id, to, name, Newcomer::default()),
-            Some(to) => self.leave_empty(to),
-            None => {}
-        }
-        if let Some(slot) = self.peers.touch(id) {
-            slot.connection.depart(now);
-        }
-    }
-
-    /// Queues for single members what must not overtake this turn's chunk.
-    pub(super) fn tell_renamed(&mut self) {
-        for (id, frame) in std::mem::take(&mut self.behind_chunk) {
-            let Some(slot) = self.peers.touch(id) else { continue };
-            if slot.connection.may_be_sent_to() {
-                slot.connection.queue.append_own(|out| out.extend_from_slice(&frame));
-            }
+        slot.connection.depart(now);
+        match slot.arrival.take().as_deref() {
+            Some(Arrival::Moving { to }) if is_open => self.request_join(id, *to, name, Newcomer::default()),
+            Some(Arrival::Moving { to }) => self.leave_empty(*to),
+            _ => {}
         }
     }
 

@@ -28,9 +28,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 use self::log_port::LogPort;
-use self::membership::Leaver;
 pub use self::memory::Gauge;
 use self::memory::Memory;
+use self::outbox::Outbox;
 use self::pages::PageRequests;
 pub use self::peers::PeerId;
 use self::peers::{Departed, Peers};
@@ -53,6 +53,7 @@ mod log_port;
 pub mod member_life;
 mod membership;
 mod memory;
+mod outbox;
 mod pages;
 mod past;
 mod peers;
@@ -60,9 +61,13 @@ mod read;
 mod reap;
 mod rooms;
 mod share;
+mod stream;
 mod timers;
 mod trace;
 mod write;
+
+/// The target of the lines of the log that tell of connections, whatever file they come from: operators filter by it.
+const LOG_TARGET: &str = "roomd::hub";
 
 /// What the hub needs of a socket besides reading and writing. None of it ever blocks.
 pub trait Socket: Read + Write {
@@ -96,6 +101,7 @@ pub struct Hub<S> {
     peers: Peers<S>,
     rooms: Rooms,
     log: LogPort,
+    outbox: Outbox,
     /// Parts of the past that were asked of the history, or are to be.
     page_requests: PageRequests,
     /// How much memory is in use, and what to do about it.
@@ -107,15 +113,11 @@ pub struct Hub<S> {
     /// Members whose connection is gone and freed, while the history still has their going: their rooms count them until
     /// it comes back, which on a disk that hangs may be never.
     departed: BTreeMap<PeerId, Departed>,
-    /// Members that leave their room in this turn, each with what it is still to see.
-    leavers: Vec<Leaver>,
-    /// New names that only their bearers are told, behind what they have said under the old one.
-    behind_chunk: Vec<(PeerId, Vec<u8>)>,
     /// A member that leaves its room now is told that the daemon ends.
     is_shutting_down: bool,
     /// How many connections have ended, by [`CloseReason::name`].
     endings: BTreeMap<&'static str, u64>,
-    /// Draws every frame, if the log is to hold that.
+    /// Draws every frame that is received, if the log is to hold that.
     trace: Option<FrameTrace>,
 }
 
@@ -129,13 +131,12 @@ impl<S: Socket> Hub<S> {
             peers: Peers::new(limits),
             rooms: Rooms::new(),
             log: LogPort::new(history),
+            outbox: Outbox::new(limits),
             page_requests: PageRequests::default(),
             memory: Memory::unmeasured(),
             scratch: vec![0; limits.read_budget_bytes],
             intake_bytes: 0,
             departed: BTreeMap::new(),
-            leavers: Vec::new(),
-            behind_chunk: Vec::new(),
             is_shutting_down: false,
             endings: BTreeMap::new(),
             trace: FrameTrace::if_logged(),
@@ -265,6 +266,13 @@ impl<S: Socket> Hub<S> {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.peers.iter().map(|(_, slot)| slot.connection.queue.len()).sum()
+    }
+
+    /// Bytes that sockets have taken from the outbox: all that they were ever given. For tests, in a debug build.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.outbox.written_bytes()
     }
 
     /// How things stand, for the log.

@@ -19,7 +19,8 @@ use std::rc::Rc;
 use super::member_life::Membership;
 use super::past::Past;
 use super::peers::{Arrival, CatchUp, PeerId};
-use super::rooms::{RoomState, append_event};
+use super::rooms::RoomState;
+use super::stream::append_event;
 use super::{Hub, Socket};
 use crate::chat::event::{ResetReason, Told};
 use crate::chat::position::Position;
@@ -152,7 +153,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn greet(&mut self, id: PeerId) {
         let Some(slot) = self.peers.touch(id) else { return };
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
-        let Some(RoomState { room, users, .. }) = self.rooms.get_mut(room) else { return };
+        let Some(RoomState { room, users, stream, .. }) = self.rooms.get_mut(room) else { return };
         let Some(name) = room.name_of(seat) else { return };
         if !slot.connection.may_be_sent_to() || slot.connection.verbosity != Verbosity::Everything {
             return;
@@ -171,22 +172,13 @@ impl<S: Socket> Hub<S> {
         };
         let (online, last, epoch) = (room.online(), room.ids().last, self.log.epoch());
         let welcome = Event::Welcome { name, online, users, last, epoch, limits };
-        slot.connection.queue.append_own(|out| append_event(out, welcome, room.name()));
+        self.outbox.answer(slot, stream, welcome, room.name());
     }
 
     /// Queues a part of the past.
     pub(super) fn send_past(&mut self, id: PeerId, frames: Rc<[u8]>) {
         let Some(slot) = self.peers.touch(id) else { return };
-        if !slot.connection.may_be_sent_to() {
-            return;
-        }
-        let (queue, len) = (&mut slot.connection.queue, frames.len());
-        if let Some(trace) = &self.trace {
-            // What is in front of it comes first here as well.
-            queue.show_own(|frames| trace.sends(id, frames));
-            trace.sends(id, &frames);
-        }
-        queue.push_shared(frames, 0..len);
+        self.outbox.past(id, slot, frames);
     }
 
     /// At the end of a turn: asks the history for the next pages. Only then, or one turn could go on for as long as the

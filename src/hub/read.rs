@@ -7,9 +7,10 @@ use super::member_life::Stay;
 use super::peers::{Arrival, PeerId, ReportedEnd, Unread, WasRead};
 use super::rooms::{RoomState, Rooms};
 use super::{Hub, Socket};
+use crate::chat::command::BadCommand;
 use crate::chat::event::message_bytes;
 use crate::chat::visit::Visit;
-use crate::chat::{Kind, Problem, Spoken};
+use crate::chat::{Command, Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::Incoming;
 use crate::door::Endpoint;
@@ -27,8 +28,10 @@ pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
 enum Request {
     /// To come into a room.
     Join(Visit),
-    /// To have a command done: the whole line.
-    Command(String),
+    /// To have a command done.
+    Command(Command),
+    /// What is no command and looks like one.
+    BadCommand(BadCommand),
     /// To say something binary.
     Binary,
     /// To leave. Nothing more is taken of it.
@@ -38,8 +41,8 @@ enum Request {
 /// A line that a member has sent, once it has been dealt with.
 #[derive(Default)]
 struct TakenLine {
-    /// It is a command, and is still to be done.
-    command: Option<String>,
+    /// It is no more than read: this is still to be done.
+    request: Option<Request>,
     /// What it counts against the turn's intake, besides itself.
     intake_bytes: usize,
     /// What it counts against the member's rate.
@@ -176,7 +179,8 @@ impl<S: Socket> Hub<S> {
         while let Some(request) = self.take_frames(id, &mut pass, now) {
             match request {
                 Request::Join(visit) => self.arrive(id, visit, now.moment),
-                Request::Command(line) => self.run_command(id, &line, now),
+                Request::Command(command) => self.run_command(id, command, now),
+                Request::BadCommand(fault) => self.refuse_command(id, fault, now.moment),
                 Request::Binary => self.send_error(id, Problem::BinaryNotAccepted),
                 Request::Leave => {
                     let reason = self.peers.get(id).and_then(|slot| slot.connection.ending());
@@ -226,8 +230,8 @@ impl<S: Socket> Hub<S> {
                     self.intake_bytes += text.len() + MESSAGE_INTAKE_BYTES + taken.intake_bytes;
                     slot.connection.spend_message(taken.said_bytes, limits, now.moment);
                     pass.is_over = taken.is_share_spent;
-                    if let Some(line) = taken.command {
-                        return Some(Request::Command(line));
+                    if taken.request.is_some() {
+                        return taken.request;
                     }
                 }
                 Incoming::Binary(_) => {
@@ -259,8 +263,12 @@ fn take_line(
         Ok(Spoken::Nothing) => return taken,
         Ok(Spoken::Say(text)) => (Kind::Message, text),
         Ok(Spoken::Act(text)) => (Kind::Action, text),
-        _ => {
-            taken.command = Some(line.to_owned());
+        Ok(Spoken::Command(command)) => {
+            taken.request = Some(Request::Command(command));
+            return taken;
+        }
+        Err(fault) => {
+            taken.request = Some(Request::BadCommand(fault));
             return taken;
         }
     };

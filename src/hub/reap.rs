@@ -3,7 +3,7 @@
 use log::{Level, info, log};
 
 use super::peers::{Arrival, Departed, PeerId, Slot};
-use super::{Hub, Socket};
+use super::{Hub, LOG_TARGET, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, State};
 use crate::moment::Moment;
@@ -48,7 +48,7 @@ impl<S: Socket> Hub<S> {
         *self.endings.entry(reason.name()).or_default() += 1;
         match arrival.as_deref() {
             Some(Arrival::Handshaking { from }) => log_request(id, from, &connection, reason),
-            _ => info!("#{} left: {reason}", id.serial),
+            _ => info!(target: LOG_TARGET, "#{} left: {reason}", id.serial),
         }
     }
 }
@@ -57,7 +57,7 @@ impl<S: Socket> Hub<S> {
 fn log_request(id: PeerId, from: &str, connection: &Connection, reason: CloseReason) {
     let level = if reason.is_news_of_a_request() { Level::Info } else { Level::Debug };
     match connection.request_line() {
-        Some(request) => log!(level, "#{} from {from}: {request}: {reason}", id.serial),
-        None => log!(level, "#{} from {from}: {reason}", id.serial),
+        Some(request) => log!(target: LOG_TARGET, level, "#{} from {from}: {request}: {reason}", id.serial),
+        None => log!(target: LOG_TARGET, level, "#{} from {from}: {reason}", id.serial),
     }
 }

@@ -7,17 +7,15 @@ use slab::Slab;
 
 use super::peers::PeerId;
 use super::share::Share;
+use super::stream::{Stream, append_event};
 use crate::chat::event::ResetReason;
 use crate::chat::presence::News;
-use crate::chat::visit::Verbosity;
 use crate::chat::{Change, Effect, Entry, Event, Message, Presence, Room, RoomName, UserList};
 use crate::history::{Reach, RoomIds, RoomKey};
 use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
 use crate::scrollback::Scrollback;
-use crate::websocket::frame;
-use crate::write_queue::TurnChunk;
 
 /// See the module.
 pub(super) struct Rooms {
@@ -25,8 +23,8 @@ pub(super) struct Rooms {
     by_name: HashMap<RoomName, RoomKey>,
     /// Rooms that nobody is in, and of which only the memory knows what was said: the one longest empty first.
     empty: Vec<RoomKey>,
-    /// Rooms that have something to hear this turn, each at most once (`RoomState::is_stirred`).
-    stirred: Vec<RoomKey>,
+    /// Rooms that have something to hear this turn, each at most once (`RoomState::is_dirty`).
+    dirty: Vec<RoomKey>,
     /// Large rooms in which a count is owed, perhaps: each at most once (`RoomState::is_counting`).
     counting: Vec<RoomKey>,
     /// Rooms whose share is spent and where somebody stands in line, each once; the one that was served last is last.
@@ -42,11 +40,7 @@ pub(super) struct RoomState {
     pub(super) presence: Presence,
     pub(super) users: UserList,
     /// What the room hears this turn.
-    pub(super) everything: TurnChunk,
-    /// The same for quiet members: what is said only.
-    pub(super) messages_only: TurnChunk,
-    /// Members with `?quiet=1`. While there are none, their chunk is not made.
-    pub(super) quiet_members: usize,
+    pub(super) stream: Stream,
     /// What the room heard last.
     pub(super) scrollback: Scrollback,
     /// What may be said in it.
@@ -55,25 +49,8 @@ pub(super) struct RoomState {
     pub(super) newest: Option<Rc<[u8]>>,
     /// Connections that are in it, on their way in, or on their way out.
     visitors: usize,
-    is_stirred: bool,
+    is_dirty: bool,
     is_counting: bool,
-}
-
-/// A place in what a room hears this turn.
-#[derive(Clone, Copy)]
-pub(super) struct Heard {
-    pub(super) everything: usize,
-    messages_only: usize,
-}
-
-impl Heard {
-    /// The same place in what such a member hears.
-    pub(super) fn by(self, verbosity: Verbosity) -> usize {
-        match verbosity {
-            Verbosity::Everything => self.everything,
-            Verbosity::MessagesOnly => self.messages_only,
-        }
-    }
 }
 
 /// There are as many rooms as there may be, and none is empty.
@@ -95,7 +72,7 @@ impl Rooms {
             rooms: Slab::new(),
             by_name: HashMap::new(),
             empty: Vec::new(),
-            stirred: Vec::new(),
+            dirty: Vec::new(),
             counting: Vec::new(),
             lines: VecDeque::new(),
             spare: Vec::new(),
@@ -132,14 +109,12 @@ impl Rooms {
             room: Room::new(name.clone()),
             presence: Presence::new(limits.presence_members),
             users: UserList::default(),
-            everything: TurnChunk::default(),
-            messages_only: TurnChunk::default(),
-            quiet_members: 0,
+            stream: Stream::default(),
             scrollback: Scrollback::new(limits.kept),
             share: Share::default(),
             newest: None,
             visitors: 1,
-            is_stirred: false,
+            is_dirty: false,
             is_counting: false,
         }) as u32);
         self.by_name.insert(name.clone(), key);
@@ -177,82 +152,77 @@ impl Rooms {
     }
 
     /// A room in which something happens: it will be heard at the end of this turn.
-    pub(super) fn stir(&mut self, key: RoomKey) -> Option<&mut RoomState> {
+    pub(super) fn mark_dirty(&mut self, key: RoomKey) -> Option<&mut RoomState> {
         let state = self.rooms.get_mut(key.0 as usize)?;
-        if !std::mem::replace(&mut state.is_stirred, true) {
-            self.stirred.push(key);
-            state.everything.bytes = self.spare.pop().unwrap_or_default();
-            state.messages_only.bytes = self.spare.pop().unwrap_or_default();
+        if !std::mem::replace(&mut state.is_dirty, true) {
+            self.dirty.push(key);
+            state.stream.begin(|| self.spare.pop().unwrap_or_default());
         }
         Some(state)
     }
 
-    /// The rooms that have something to hear this turn.
-    pub(super) fn stirred(&self) -> impl Iterator<Item = &RoomState> {
-        self.stirred.iter().filter_map(|key| self.get(*key))
-    }
-
-    /// Those that were stirred. Each is to be given to [`Rooms::heard`] and the list back.
-    pub(super) fn take_stirred(&mut self) -> Vec<RoomKey> {
-        std::mem::take(&mut self.stirred)
+    /// The rooms that have something to hear this turn. The list is given back to [`Rooms::clear`].
+    pub(super) fn take_dirty(&mut self) -> Vec<RoomKey> {
+        std::mem::take(&mut self.dirty)
     }
 
     /// Everybody has been sent what there was.
-    pub(super) fn heard(&mut self, mut stirred: Vec<RoomKey>) {
-        for key in stirred.drain(..) {
+    pub(super) fn clear(&mut self, mut dirty: Vec<RoomKey>) {
+        for key in dirty.drain(..) {
             let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
-            state.is_stirred = false;
-            for chunk in [&mut state.everything, &mut state.messages_only] {
-                let buffer = chunk.reclaim();
+            state.is_dirty = false;
+            for buffer in state.stream.clear() {
                 // Most rooms have no quiet members, and their chunk has never had a buffer.
                 if buffer.capacity() > 0 && self.spare.len() < SPARE_BUFFERS {
                     self.spare.push(buffer);
                 }
             }
         }
-        self.stirred = stirred;
+        self.dirty = dirty;
     }
 
     /// A message has happened: it is encoded, once.
     pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>, limits: &Limits, now: Moment) {
-        let Some(state) = self.stir(key) else { return };
+        let Some(state) = self.mark_dirty(key) else { return };
         let RoomIds { last, .. } = state.room.ids();
         if message.id != last + 1 && last > 0 {
             state.begins_anew(message.id - 1);
         }
         state.room.apply(Entry::Said(message));
-        let start = state.everything.bytes.len();
-        append_event(&mut state.everything.bytes, Event::Message(message), state.room.name());
-        let frame = &state.everything.bytes[start..];
+        let frame = state.stream.tell_all(Event::Message(message), state.room.name());
         state.share.charge_nobody(message.uncounted_bytes(state.room.name(), frame.len()), limits, now);
         let before = state.scrollback.bytes();
         state.scrollback.push(frame);
         let after = state.scrollback.bytes();
-        if state.quiet_members > 0 {
-            state.messages_only.bytes.extend_from_slice(frame);
-        }
         state.newest = None;
         self.kept_bytes = self.kept_bytes + after - before;
     }
 
-    /// A change has happened: the room is told, or will be told how many are in it. Gives what has come of it.
-    pub(super) fn change(&mut self, key: RoomKey, change: Change, now: Moment) -> Effect {
-        let Some(state) = self.stir(key) else { return Effect::Nothing };
+    /// A change has happened. Gives what has come of it, for the room to be [told](Rooms::tell).
+    pub(super) fn apply(&mut self, key: RoomKey, change: Change) -> Effect {
+        let Some(state) = self.get_mut(key) else { return Effect::Nothing };
         let effect = state.room.apply(Entry::Change(change));
-        let (seat, news) = match &effect {
-            Effect::Joined(seat) | Effect::Left { seat, .. } => {
-                (*seat, state.presence.changed(state.room.online(), now))
-            }
-            Effect::Renamed { seat, .. } => (*seat, state.presence.news(state.room.online())),
-            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => return effect,
+        if let Effect::Joined(seat) | Effect::Left { seat, .. } | Effect::Renamed { seat, .. } = &effect {
+            state.users.changed(*seat);
+        }
+        effect
+    }
+
+    /// The room is told what has come of a change, or will be told how many are in it. Gives the bytes that each is sent.
+    pub(super) fn tell(&mut self, key: RoomKey, effect: &Effect, now: Moment) -> usize {
+        let Some(state) = self.mark_dirty(key) else { return 0 };
+        let online = state.room.online();
+        let news = match effect {
+            Effect::Joined(_) | Effect::Left { .. } => state.presence.changed(online, now),
+            Effect::Renamed { .. } => state.presence.news(online),
+            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => return 0,
         };
-        state.users.changed(seat);
         match news {
-            News::Told => state.tell(&effect),
+            News::Told => return state.tell(effect),
             News::Counted if matches!(effect, Effect::Renamed { .. }) => {}
             News::Counted => self.owes_count(key),
         }
-        effect
+        0
     }
 
     /// All rooms together keep no more than they may. Those longest empty are forgotten, for the history to forget
@@ -264,7 +234,7 @@ impl Rooms {
         {
             forgotten.push(key);
         }
-        for key in &self.stirred {
+        for key in &self.dirty {
             let surplus = self.kept_bytes.saturating_sub(limits.kept_by_all_bytes);
             let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
             if surplus > 0 {
@@ -309,9 +279,9 @@ impl Rooms {
             if state.presence.is_count_due(now) {
                 state.is_counting = false;
                 self.counting.swap_remove(nth);
-                if let Some(state) = self.stir(key) {
+                if let Some(state) = self.mark_dirty(key) {
                     let online = state.room.online();
-                    append_event(&mut state.everything.bytes, Event::Online { online }, state.room.name());
+                    state.stream.tell(Event::Online { online }, state.room.name());
                 }
             } else {
                 nth += 1;
@@ -367,18 +337,20 @@ impl Rooms {
     }
 
     fn remove(&mut self, key: RoomKey) {
-        if let Some(state) = self.rooms.try_remove(key.0 as usize) {
+        if let Some(mut state) = self.rooms.try_remove(key.0 as usize) {
+            // The last to leave it have still a part of its turn to be sent.
+            state.stream.finish();
             self.by_name.remove(state.room.name());
             self.kept_bytes -= state.scrollback.bytes();
             self.counting.retain(|counting| *counting != key);
-            self.stirred.retain(|stirred| *stirred != key);
+            self.dirty.retain(|dirty| *dirty != key);
             self.lines.retain(|line| *line != key);
         }
     }
 
     #[cfg(debug_assertions)]
     pub(super) fn check_invariants(&self) {
-        assert!(self.stirred.is_empty(), "everybody has heard what there was");
+        assert!(self.dirty.is_empty(), "everybody has heard what there was");
         assert_eq!(self.by_name.len(), self.rooms.len());
         assert_eq!(self.kept_bytes, self.rooms.iter().map(|(_, state)| state.scrollback.bytes()).sum::<usize>());
         for (key, state) in &self.rooms {
@@ -387,7 +359,7 @@ impl Rooms {
             assert_eq!(state.visitors == 0, self.empty.contains(&key), "a room without visitors is on the list");
             assert!(state.presence.deadline() == Moment::NEVER || state.is_counting, "a count that nobody will tell");
             assert_eq!(state.share.has_line(), self.lines.contains(&key), "a line that nobody serves");
-            assert!(state.everything.bytes.is_empty() && state.messages_only.bytes.is_empty());
+            assert!(state.stream.is_empty());
         }
     }
 
@@ -398,32 +370,16 @@ impl Rooms {
 }
 
 impl RoomState {
-    /// How much the room has heard so far this turn.
-    pub(super) fn heard(&self) -> Heard {
-        Heard { everything: self.everything.bytes.len(), messages_only: self.messages_only.bytes.len() }
-    }
-
-    /// What such a member hears this turn.
-    pub(super) fn chunk_for(&mut self, verbosity: Verbosity) -> &mut TurnChunk {
-        match verbosity {
-            Verbosity::Everything => &mut self.everything,
-            Verbosity::MessagesOnly => &mut self.messages_only,
-        }
-    }
-
     /// The log has forgotten the room while somebody is in it and nobody has spoken for long: its ids begin anew. What
     /// its members have is no longer there, and is not gone on from.
     #[cold]
     fn begins_anew(&mut self, last: u64) {
         let reset = Event::Reset { last, since: self.room.ids().last, reason: ResetReason::Gone };
-        append_event(&mut self.everything.bytes, reset, self.room.name());
-        if self.quiet_members > 0 {
-            append_event(&mut self.messages_only.bytes, reset, self.room.name());
-        }
+        self.stream.tell_all(reset, self.room.name());
     }
 
-    /// Tells each member of a change.
-    fn tell(&mut self, effect: &Effect) {
+    /// Tells each member of a change. Gives the bytes that each is sent.
+    fn tell(&mut self, effect: &Effect) -> usize {
         let online = self.room.online();
         let name_of = |seat| self.room.name_of(seat);
         let event = match effect {
@@ -432,19 +388,13 @@ impl RoomState {
             Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to }),
             Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
         };
-        if let Some(event) = event {
-            append_event(&mut self.everything.bytes, event, self.room.name());
-        }
+        event.map_or(0, |event| self.stream.tell(event, self.room.name()).len())
     }
 
     #[cfg(debug_assertions)]
     pub(super) fn visitors(&self) -> usize {
         self.visitors
     }
-}
-
-pub(super) fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &RoomName) {
-    frame::append_text_with(out, |out| event.write_json(room, out));
 }
 
 #[cfg(test)]
@@ -478,8 +428,8 @@ mod tests {
     }
 
     fn end_turn(rooms: &mut Rooms) {
-        let stirred = rooms.take_stirred();
-        rooms.heard(stirred);
+        let dirty = rooms.take_dirty();
+        rooms.clear(dirty);
     }
 
     #[test]
@@ -505,7 +455,7 @@ mod tests {
         let message = Message { id: 9, unix_ms: 0, kind: Kind::Message, name, text: "again" };
         rooms.say(key, message, &limits(), Moment::START);
         let state = rooms.get(key).unwrap();
-        let heard = String::from_utf8_lossy(&state.everything.bytes);
+        let heard = String::from_utf8_lossy(state.stream.frames(crate::chat::visit::Verbosity::Everything));
         assert!(heard.find(r#""reset","room":"a","last":8,"reason":"gone""#) < heard.find("again"), "{heard}");
         assert!(heard.contains("reset") && heard.matches("reset").count() == 1, "{heard}");
         assert_eq!(state.room.ids(), RoomIds { first: 8, base: 8, last: 9 });

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use log::{Level, log_enabled, trace};
 
-use super::Socket;
-use super::peers::{PeerId, Peers};
-use super::rooms::Rooms;
+use super::peers::PeerId;
+use crate::chat::RoomName;
 use crate::connection::{Phase, State};
 use crate::inspect::dump;
 use crate::inspect::layout::{self, Layout};
@@ -16,7 +15,7 @@ use crate::websocket::frame::{FrameHeader, split_first_of_ours};
 /// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
 const TARGET: &str = "roomd::wire";
 
-/// Draws frames. There is one only if the log asks for it: who has none pays nothing.
+/// Draws the frames that are received. There is one only if the log asks for it: who has none pays nothing.
 ///
 /// It is shown the bytes that a connection is about to take, still masked, and cuts them where the decoder will: at the
 /// end of each frame. What it does is marked as cold, to stay out of the loops that call it. Of frames that have begun it keeps a copy, which `--max-message` bounds.
@@ -28,7 +27,7 @@ pub(super) struct FrameTrace {
 impl FrameTrace {
     /// As the log wants it.
     pub(super) fn if_logged() -> Option<FrameTrace> {
-        log_enabled!(target: TARGET, Level::Trace).then(FrameTrace::default)
+        is_logged().then(FrameTrace::default)
     }
 
     /// A connection is about to take the next frame off the front of `input`, or as much of it as is there.
@@ -46,37 +45,6 @@ impl FrameTrace {
                 }
             }
             State::AwaitingHandshake | State::Closing(_) | State::Ended => {}
-        }
-    }
-
-    /// Frames are about to be sent to one connection.
-    #[cold]
-    pub(super) fn sends(&self, id: PeerId, frames: &[u8]) {
-        for_each_of_ours(frames, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
-    }
-
-    /// What rooms hear this turn is about to be sent to their members: drawn once for all of them.
-    #[cold]
-    pub(super) fn sends_to_rooms(&self, rooms: &Rooms) {
-        for state in rooms.stirred() {
-            let quiet = state.quiet_members;
-            for (members, chunk) in [(state.room.online() - quiet, &state.everything), (quiet, &state.messages_only)] {
-                let noun = if members == 1 { "member" } else { "members" };
-                let title = format!("sent to {members} {noun} of {}", state.room.name().as_str());
-                if members > 0 {
-                    for_each_of_ours(&chunk.bytes, |frame| log_frame(&title, frame));
-                }
-            }
-        }
-    }
-
-    /// What is queued for single connections is about to be written out.
-    #[cold]
-    pub(super) fn sends_to_single_ones<S: Socket>(&self, peers: &mut Peers<S>) {
-        for id in peers.ids_to_flush() {
-            if let Some(slot) = peers.touch(id) {
-                slot.connection.queue.show_own(|frames| self.sends(id, frames));
-            }
         }
     }
 
@@ -111,6 +79,27 @@ impl FrameTrace {
         bytes.truncate(len);
         log_frame(&format!("received from #{}", id.serial), &bytes);
         len - before
+    }
+}
+
+/// Whether the log asks for frames.
+pub(super) fn is_logged() -> bool {
+    log_enabled!(target: TARGET, Level::Trace)
+}
+
+/// Frames are about to be sent to one connection.
+#[cold]
+pub(super) fn sends(id: PeerId, frames: &[u8]) {
+    for_each_of_ours(frames, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
+}
+
+/// What a room hears this turn is about to be sent to its members: drawn once for all of them.
+#[cold]
+pub(super) fn sends_to_room(room: &RoomName, members: usize, frames: &[u8]) {
+    let noun = if members == 1 { "member" } else { "members" };
+    let title = format!("sent to {members} {noun} of {}", room.as_str());
+    if members > 0 {
+        for_each_of_ours(frames, |frame| log_frame(&title, frame));
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Pipe {
     pub max_write: usize,
     /// A write met a full socket: when there is room again, the poller says so.
     pub is_awaited: bool,
+    /// Bytes that the hub has written.
+    pub written_bytes: u64,
     /// Calls to write, successful or not.
     pub writes: u64,
     /// Bytes that have gone through, in both directions.
@@ -52,6 +54,7 @@ impl Default for Pipe {
             room: usize::MAX,
             max_write: usize::MAX,
             is_awaited: false,
+            written_bytes: 0,
             writes: 0,
             moved: 0,
             is_shut: false,
@@ -116,6 +119,7 @@ impl Pipe {
             count += taken.len();
         }
         self.moved += count;
+        self.written_bytes += count as u64;
         if self.room != usize::MAX {
             self.room -= count;
         }

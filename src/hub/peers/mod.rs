@@ -20,6 +20,7 @@ use slab::Slab;
 pub use self::id::PeerId;
 pub(super) use self::slot::{Arrival, CatchUp, Departed, NOT_IN, Newcomer, Sent, Slot, Unread, WasRead};
 use self::timers::Timers;
+use super::member_life::Membership;
 use super::{Readiness, Socket};
 use crate::connection::{Connection, Phase, State};
 use crate::limits::Limits;
@@ -384,8 +385,12 @@ impl<S: Socket> Peers<S> {
         for (id, slot) in self.iter() {
             let connection = &slot.connection;
             let has_ended = connection.state() == State::Ended;
-            let is_catching_up = slot.chunk_from == NOT_IN && slot.stay.seat().is_some();
-            assert!(slot.chunk_from == 0 || is_catching_up, "{id:?} has not had its part of the chunk");
+            let may_have_place = match slot.stay.membership() {
+                Membership::Member | Membership::Waiting => slot.place == 0,
+                Membership::Leaving => slot.place == 0 || slot.place == NOT_IN,
+                _ => slot.place == NOT_IN,
+            };
+            assert!(may_have_place, "{id:?} has not had its part of the chunk");
             assert!(
                 connection.queue.is_empty() || connection.is_blocked || slot.is_to_flush || has_ended,
                 "{id:?} has something queued that nobody will flush"

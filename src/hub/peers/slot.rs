@@ -1,21 +1,18 @@
 //! What the hub keeps of one connection: its socket, its life, its place in a room.
 
 use std::io::ErrorKind;
-use std::ops::Range;
 
 use super::super::Socket;
 use super::super::member_life::{Membership, Stay};
 use crate::chat::position::Position;
 use crate::chat::problem::Problem;
 use crate::chat::visit::Verbosity;
-use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::history::RoomKey;
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::write_queue::{Flushed, TurnChunk};
 
-/// In [`Slot::chunk_from`]: it is in the room, but has not caught up, so it is sent no part of any chunk.
+/// The place of one that does not hear a room: it is in none, or has not caught up.
 pub(in crate::hub) const NOT_IN: u32 = u32::MAX;
 
 pub(in crate::hub) struct Slot<S> {
@@ -23,9 +20,8 @@ pub(in crate::hub) struct Slot<S> {
     pub(in crate::hub) connection: Connection,
     pub(super) serial: u32,
     pub(in crate::hub) stay: Stay,
-    /// This member's part of the turn's chunk begins here: 0, except for one who has caught up in the middle of it, or not
-    /// yet ([`NOT_IN`]).
-    pub(in crate::hub) chunk_from: u32,
+    /// Its place in what its room hears this turn: see [`outbox`](crate::hub::outbox). Between turns 0, or [`NOT_IN`].
+    pub(in crate::hub) place: u32,
     /// The poller said so, and no read has shown the contrary.
     pub(super) is_readable: bool,
     /// The end of the stream is waiting behind what can be read.
@@ -138,7 +134,7 @@ impl<S: Socket> Slot<S> {
             connection,
             serial,
             stay: Stay::outside(),
-            chunk_from: 0,
+            place: NOT_IN,
             is_readable: false,
             is_hung_up: false,
             is_touched: false,
@@ -250,68 +246,6 @@ impl<S: Socket> Slot<S> {
                 newcomer.catch_up.as_mut()
             }
             _ => None,
-        }
-    }
-
-    /// Sees to it that no more than `most_bytes` wait for this member, before something is added to it.
-    ///
-    /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
-    /// is about what it owes, not about what comes: one large turn makes nobody slow.
-    pub(in crate::hub) fn drain_to(&mut self, most_bytes: usize, limits: &Limits, now: Moment) -> Sent {
-        let queue = &mut self.connection.queue;
-        if queue.cost() > most_bytes && !self.connection.is_blocked {
-            match queue.flush_to(&mut self.socket, usize::MAX) {
-                Ok(flushed) => self.connection.is_blocked = flushed == Flushed::Blocked,
-                Err(error) => {
-                    self.connection.failed(CloseReason::Broken(error.kind()), limits, now);
-                    return Sent::SomethingChanged;
-                }
-            }
-        }
-        if queue.cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
-    }
-
-    /// Sends a part of the turn's chunk: with one write if nothing is owed, else by queueing a reference.
-    pub(in crate::hub) fn send_part(
-        &mut self,
-        chunk: &mut TurnChunk,
-        part: Range<usize>,
-        limits: &Limits,
-        now: Moment,
-    ) -> Sent {
-        if part.is_empty() || !self.connection.may_be_sent_to() {
-            return Sent::AsFarAsPossible;
-        }
-        if !self.connection.queue.is_empty() {
-            match self.drain_to(limits.max_queue_bytes, limits, now) {
-                Sent::AsFarAsPossible => {}
-                hindered => return hindered,
-            }
-        }
-        let queue = &mut self.connection.queue;
-        if !queue.is_empty() {
-            queue.push_shared(chunk.share(), part);
-            return Sent::AsFarAsPossible;
-        }
-        match self.socket.write(&chunk.bytes[part.clone()]) {
-            Ok(count) if count == part.len() => Sent::AsFarAsPossible,
-            Ok(count) => {
-                queue.push_shared(chunk.share(), part.start + count..part.end);
-                Sent::SomethingChanged
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                queue.push_shared(chunk.share(), part);
-                self.connection.is_blocked = true;
-                Sent::AsFarAsPossible
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {
-                queue.push_shared(chunk.share(), part);
-                Sent::SomethingChanged
-            }
-            Err(error) => {
-                self.connection.failed(CloseReason::Broken(error.kind()), limits, now);
-                Sent::SomethingChanged
-            }
         }
     }
 }

@@ -327,6 +327,12 @@ impl World {
         let before = self.late_ones();
         self.hub.turn_amid(self.now(), reported_until);
         assert_eq!(before, self.late_ones(), "somebody is late with what has come and has not been reported");
+        #[cfg(debug_assertions)]
+        assert_eq!(
+            self.clients.iter().map(|client| client.pipe.borrow().written_bytes).sum::<u64>(),
+            self.hub.written_bytes(),
+            "something has reached a socket past the outbox"
+        );
         let most = self.limits.max_queue_bytes + 200_000;
         assert!(self.hub.queued_bytes() <= self.hub.connections() * most, "queues grow without bound");
         // What has not been reported is not known, and no time passes.

@@ -1,0 +1,332 @@
+//! The outbox: the one place where bytes for members are queued, and the one place that writes to a socket.
+//!
+//! # Places in the stream
+//! A room's turn is one [`Stream`], and each member is sent the part of it that comes after its place (`Slot::place`): all
+//! of it, nearly always, for the place is the beginning. A member that joins in the middle of a turn has the middle for its
+//! place. One that is answered there has its part up to there queued first, behind it the answer, and then has that place.
+//! One that leaves has its part up to there queued, and none after. So whatever is queued is queued in its order, at the
+//! time when it happens, and no phase of the turn has to remember anything.
+//!
+//! # The ways to a socket
+//! - What a room hears: [`Outbox::send_room`], one write for each member whose socket takes it.
+//! - What one member is told: [`Outbox::answer`], [`Outbox::past`], [`Outbox::private`].
+//! - What belongs to the connection alone and to no room (a Ping, a Pong, a Close, the answer to an HTTP request, an echo),
+//!   the [`Connection`](crate::connection::Connection) queues by itself; `connection.rs` has no other way out.
+//!
+//! Whatever was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in [`drain_to`], and what is sent is
+//! drawn into the log from here.
+
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Socket;
+use super::peers::{NOT_IN, PeerId, Peers, Sent, Slot};
+use super::stream::{Stream, TurnChunk, append_event};
+use super::trace;
+use crate::chat::visit::Verbosity;
+use crate::chat::{Event, RoomName};
+use crate::close_reason::CloseReason;
+use crate::connection::State;
+use crate::limits::Limits;
+use crate::limits::fixed::FLUSH_BYTES_PER_TURN;
+use crate::moment::Moment;
+use crate::write_queue::Flushed;
+
+/// What a flush counts besides its bytes: a call of the system takes about as long as copying so many.
+const FLUSH_CALL_BYTES: usize = 4 * 1024;
+
+/// See the module.
+pub(super) struct Outbox {
+    limits: Limits,
+    /// What is sent is drawn into the log.
+    is_traced: bool,
+    /// Bytes that sockets have taken.
+    #[cfg(debug_assertions)]
+    written_bytes: u64,
+}
+
+/// Why a private message was not queued.
+pub(super) enum NotQueued {
+    /// Its receiver is on the way out.
+    Leaving,
+    /// Too much waits for its receiver already.
+    Busy,
+}
+
+impl Outbox {
+    pub(super) fn new(limits: Limits) -> Outbox {
+        Outbox {
+            limits,
+            is_traced: trace::is_logged(),
+            #[cfg(debug_assertions)]
+            written_bytes: 0,
+        }
+    }
+
+    // ---- What one member is told ----------------------------------------------------------------------------------
+
+    /// From here on it hears what its room hears.
+    pub(super) fn join<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
+        slot.place = stream.chunk(slot.connection.verbosity).len() as u32;
+    }
+
+    /// It hears what its room has heard up to here, whatever it owes already, and nothing after.
+    pub(super) fn leave<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
+        self.catch_up(slot, stream);
+        slot.place = NOT_IN;
+    }
+
+    /// It is told something, behind what its room has heard up to here. Gives the bytes of that.
+    pub(super) fn answer<S>(
+        &self,
+        slot: &mut Slot<S>,
+        stream: &mut Stream,
+        event: Event<'_>,
+        room: &RoomName,
+    ) -> usize {
+        if !slot.connection.may_be_sent_to() {
+            return 0;
+        }
+        self.catch_up(slot, stream);
+        let before = slot.connection.queue.len();
+        slot.connection.queue.append_own(|out| append_event(out, event, room));
+        slot.connection.queue.len() - before
+    }
+
+    /// It is sent a part of the past.
+    pub(super) fn past<S>(&self, id: PeerId, slot: &mut Slot<S>, frames: Rc<[u8]>) {
+        if !slot.connection.may_be_sent_to() {
+            return;
+        }
+        let (queue, len) = (&mut slot.connection.queue, frames.len());
+        if self.is_traced {
+            // What is in front of it comes first here as well.
+            queue.show_own(|frames| trace::sends(id, frames));
+            trace::sends(id, &frames);
+        }
+        queue.push_shared(frames, 0..len);
+    }
+
+    /// It is sent a private message of another, unless too much waits for it already. Nobody is closed for what one other
+    /// says: it is the sender who has to wait.
+    pub(super) fn private<S: Socket>(
+        &mut self,
+        slot: &mut Slot<S>,
+        frame: &[u8],
+        now: Moment,
+    ) -> Result<(), NotQueued> {
+        if !slot.connection.may_be_sent_to() {
+            return Err(NotQueued::Leaving);
+        }
+        match self.drain_to(self.limits.private_queue_bytes(), slot, now) {
+            Sent::AsFarAsPossible => {
+                slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
+                Ok(())
+            }
+            Sent::OwesTooMuch => Err(NotQueued::Busy),
+            // Its socket has failed.
+            Sent::SomethingChanged => Err(NotQueued::Leaving),
+        }
+    }
+
+    /// It is told what it has said to another.
+    pub(super) fn receipt<S>(&self, slot: &mut Slot<S>, frame: &[u8]) {
+        slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
+    }
+
+    /// Queues what its room has heard since its place, which is here from now on.
+    fn catch_up<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
+        let chunk = stream.chunk(slot.connection.verbosity);
+        let part = slot.place as usize..chunk.len();
+        if !part.is_empty() && slot.connection.may_be_sent_to() {
+            slot.place = chunk.len() as u32;
+            slot.connection.queue.push_late(chunk.share_late(), part);
+        }
+    }
+
+    // ---- Beat four ------------------------------------------------------------------------------------------------
+
+    /// Sends a room's turn to its members: at once where nothing is owed, behind what is owed elsewhere. Those who owe
+    /// too much are added to `too_slow`.
+    // Apart from the rest of the turn, so that what else a turn does takes no registers from this loop.
+    #[inline(never)]
+    pub(super) fn send_room<S: Socket>(
+        &mut self,
+        peers: &mut Peers<S>,
+        members: impl Iterator<Item = PeerId>,
+        stream: &mut Stream,
+        now: Moment,
+        too_slow: &mut Vec<PeerId>,
+    ) {
+        for id in members {
+            let Some(slot) = peers.lend(id) else { continue };
+            let chunk = stream.chunk(slot.connection.verbosity);
+            let part = slot.place as usize..chunk.len();
+            if part.is_empty() {
+                slot.place = if slot.place == NOT_IN { NOT_IN } else { 0 };
+                continue;
+            }
+            slot.place = 0;
+            let sent = self.send_part(slot, chunk, part, now);
+            peers.delivered(id, &sent);
+            if matches!(sent, Sent::OwesTooMuch) {
+                too_slow.push(id);
+            }
+        }
+    }
+
+    /// Draws what a room hears into the log, if that is asked for.
+    pub(super) fn trace_room(&self, room: &RoomName, members: usize, stream: &Stream) {
+        if self.is_traced {
+            let quiet = stream.quiet_members();
+            trace::sends_to_room(room, members - quiet, stream.frames(Verbosity::Everything));
+            trace::sends_to_room(room, quiet, stream.frames(Verbosity::MessagesOnly));
+        }
+    }
+
+    /// Writes out what is queued, within each connection's budget and that of the turn. `has_read` is told of each that
+    /// has nothing, or little, left.
+    pub(super) fn flush<S: Socket>(&mut self, peers: &mut Peers<S>, now: Moment, mut has_read: impl FnMut(PeerId)) {
+        if self.is_traced {
+            for id in peers.ids_to_flush() {
+                if let Some(slot) = peers.touch(id) {
+                    slot.connection.queue.show_own(|frames| trace::sends(id, frames));
+                }
+            }
+        }
+        let mut flushed_bytes = 0;
+        for _ in 0..peers.count_to_flush() {
+            if flushed_bytes >= FLUSH_BYTES_PER_TURN {
+                break;
+            }
+            let Some(id) = peers.next_to_flush() else { break };
+            let Some(slot) = peers.touch(id) else { continue };
+            if slot.connection.state() == State::Ended {
+                continue;
+            }
+            flushed_bytes += self.flush_one(slot, now) + FLUSH_CALL_BYTES;
+            if slot.connection.queue.len() <= self.limits.piece_bytes()
+                && let Some(catch_up) = slot.catch_up()
+                && std::mem::take(&mut catch_up.is_reading)
+            {
+                has_read(id);
+            }
+        }
+    }
+
+    /// Says how many bytes the socket has taken.
+    fn flush_one<S: Socket>(&mut self, slot: &mut Slot<S>, now: Moment) -> usize {
+        let before = slot.connection.queue.len();
+        let flushed = slot.connection.queue.flush_to(&mut slot.socket, self.limits.write_budget_bytes);
+        let bytes = before - slot.connection.queue.len();
+        self.count(bytes);
+        if bytes > 0 {
+            slot.has_taken();
+            if slot.connection.is_blocked {
+                slot.connection.progressed(now);
+            }
+        }
+        slot.connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
+        match flushed {
+            Ok(Flushed::Everything) => {
+                slot.connection.is_page_queued = false;
+                if slot.connection.flushed(now)
+                    && let Err(error) = slot.socket.shut_down_writing()
+                {
+                    slot.connection.cut(CloseReason::Broken(error.kind()), now);
+                }
+            }
+            // More of it is flushed in the next turn: the queue is not empty, and the socket takes more.
+            Ok(Flushed::Budget | Flushed::Blocked) => {}
+            Err(error) => slot.connection.failed(CloseReason::Broken(error.kind()), &self.limits, now),
+        }
+        bytes
+    }
+
+    /// Sends a part of a finished chunk: with one write if nothing is owed, else by queueing a reference.
+    #[inline(always)]
+    fn send_part<S: Socket>(
+        &mut self,
+        slot: &mut Slot<S>,
+        chunk: &mut TurnChunk,
+        part: Range<usize>,
+        now: Moment,
+    ) -> Sent {
+        if !slot.connection.may_be_sent_to() {
+            return Sent::AsFarAsPossible;
+        }
+        if !slot.connection.queue.is_empty() {
+            // What was queued in this turn comes with this part and is no debt: such a member is not asked.
+            if part.start == 0 {
+                match self.drain_to(self.limits.max_queue_bytes, slot, now) {
+                    Sent::AsFarAsPossible => {}
+                    hindered => return hindered,
+                }
+            }
+            if !slot.connection.queue.is_empty() {
+                slot.connection.queue.push_shared(chunk.share(), part);
+                return Sent::AsFarAsPossible;
+            }
+        }
+        match slot.socket.write(&chunk.bytes()[part.clone()]) {
+            Ok(count) if count == part.len() => {
+                self.count(count);
+                Sent::AsFarAsPossible
+            }
+            Ok(count) => {
+                self.count(count);
+                slot.connection.queue.push_shared(chunk.share(), part.start + count..part.end);
+                Sent::SomethingChanged
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                slot.connection.queue.push_shared(chunk.share(), part);
+                slot.connection.is_blocked = true;
+                Sent::AsFarAsPossible
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                slot.connection.queue.push_shared(chunk.share(), part);
+                Sent::SomethingChanged
+            }
+            Err(error) => {
+                slot.connection.failed(CloseReason::Broken(error.kind()), &self.limits, now);
+                Sent::SomethingChanged
+            }
+        }
+    }
+
+    /// Sees to it that no more than `most_bytes` wait for a member, before something is added to it.
+    ///
+    /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
+    /// is about what it owes, not about what comes: one large turn makes nobody slow.
+    fn drain_to<S: Socket>(&mut self, most_bytes: usize, slot: &mut Slot<S>, now: Moment) -> Sent {
+        let connection = &mut slot.connection;
+        if connection.queue.cost() > most_bytes && !connection.is_blocked {
+            let before = connection.queue.len();
+            let flushed = connection.queue.flush_to(&mut slot.socket, usize::MAX);
+            self.count(before - connection.queue.len());
+            match flushed {
+                Ok(flushed) => connection.is_blocked = flushed == Flushed::Blocked,
+                Err(error) => {
+                    connection.failed(CloseReason::Broken(error.kind()), &self.limits, now);
+                    return Sent::SomethingChanged;
+                }
+            }
+        }
+        if connection.queue.cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
+    }
+
+    /// Counts bytes that a socket has taken, for the tests: there is no other way to a socket than those that count.
+    #[inline(always)]
+    fn count(&mut self, _bytes: usize) {
+        #[cfg(debug_assertions)]
+        {
+            self.written_bytes += _bytes as u64;
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+}
