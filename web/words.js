@@ -116,7 +116,10 @@ const TABLE = {
 
   // The people.
   'roster': ['People in this room', '房间成员'],
-  'roster-large': ['{n} people are here, too many to list.', '房间里有 {n} 人，人数较多，不逐一列出。'],
+  'roster-large': [
+    '{n} person is here.|{n} people are here, too many to list.',
+    '房间里有 {n} 人。|房间里有 {n} 人，人数较多，不逐一列出。',
+  ],
   'roster-hint': ['Choose a name to write to that person alone.', '点选名字即可私聊。'],
   'you': ['you', '我'],
   'settings': ['Your name and settings', '名字与设置'],

@@ -33,6 +33,19 @@ fn a_room_that_is_large_for_its_daemon_is_listed_again_only_when_it_is_small() {
     wait_for_text(&mut tab, "#status-more", "9 people");
 }
 
+/// `0` is for a daemon in which nobody is told of anybody.
+#[test]
+#[ignore = "needs Chromium: tests/run installs it and runs this"]
+fn where_nobody_is_told_of_anybody_there_is_a_number_and_no_list() {
+    let daemon = Daemon::start(&["--presence-members", "0"]);
+    let mut browser = Browser::start();
+    let mut tab = enter(&mut browser, &daemon.address);
+    wait_for_text(&mut tab, "#people-note", "1 person is here.");
+    let _other = daemon.open("/?quiet=1");
+    wait_for_text(&mut tab, "#people-note", "2 people are here, too many to list.");
+    wait_for_people(&mut tab, &[]);
+}
+
 /// A daemon from before the limits were told: that it counts people is the sign that it tells no names.
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
