@@ -268,8 +268,8 @@ impl Database {
     /// After whatever may have changed the files: notes how they are left. A log that has become long is folded.
     fn left(&mut self) {
         self.watch.left();
-        self.note(Doing::Logging);
         let pages = self.log_pages();
+        self.note(Doing::Logging, pages);
         if pages.logged >= FOLD_AT_PAGES && pages.folded < pages.logged {
             self.fold();
         }
@@ -278,15 +278,15 @@ impl Database {
     /// Copies what is in the write-ahead log to the file. The next batch overwrites the log. SQLite does not do it by itself:
     /// while it is done, the mark has to say so.
     fn fold(&mut self) {
-        self.note(Doing::Folding);
+        self.note(Doing::Folding, self.log_pages());
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         self.watch.left();
-        self.note(Doing::Logging);
+        self.note(Doing::Logging, self.log_pages());
     }
 
-    fn note(&mut self, doing: Doing) {
+    fn note(&mut self, doing: Doing, pages: LogPages) {
         if self.in_file == InFile::Yes {
-            let log = self.log_end(self.log_pages());
+            let log = self.log_end(pages);
             self.mark.note(doing, log);
         }
     }
