@@ -3,7 +3,6 @@
 //! PHP's `socket_select` is handed the whole array of sockets each time and hands it back with the ready ones left in
 //! it. Here each socket is registered once, the kernel keeps the list, and a wait costs what is ready, not what is there.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -31,20 +30,29 @@ const WAKER: Token = Token(usize::MAX - 1);
 const FIRST_LISTENER: usize = usize::MAX - 1 - MAX_LISTENERS;
 
 /// What ends the daemon against its will.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FatalError {
     /// An address cannot be listened on.
+    #[error("{0}")]
     Listen(ListenError),
     /// More addresses than there are tokens for.
+    #[error("cannot listen on more than {MAX_LISTENERS} addresses")]
     TooManyListeners,
     /// Too few files may be open.
+    #[error("{0}")]
     TooFewFiles(TooFew),
     /// Too little memory may be used.
+    #[error(
+        "there are no {} MiB of memory for the start; raise the limit (ulimit -v)",
+        MEMORY_AT_START_BYTES / 1024 / 1024
+    )]
     TooLittleMemory,
     /// The history cannot be used.
+    #[error("{0}")]
     History(OpenError),
     /// The system denies something the loop cannot do without.
-    System(&'static str, io::Error),
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
 }
 
 /// Listens, serves until a signal comes, says goodbye. `log` is handed on to be written once a turn; the memory in
@@ -196,32 +204,9 @@ impl EventLoop {
                 Err(error) => return Err(FatalError::System("cannot wait for events", error)),
             }
             for event in &events {
-                match event.token() {
-                    SIGNALS => requests.extend(self.signals.pending()),
-                    // The history has something to give. Every turn asks it.
-                    WAKER => {}
-                    Token(token) if token >= FIRST_LISTENER => {
-                        if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
-                            listener.is_ready = true;
-                        }
-                    }
-                    Token(token) => {
-                        let id = PeerId::from_token(token);
-                        self.hub.ready(
-                            id,
-                            Readiness {
-                                readable: event.is_readable() || event.is_error(),
-                                writable: event.is_writable(),
-                                hung_up: event.is_read_closed() || event.is_error(),
-                            },
-                        );
-                        if event.is_error() {
-                            self.hub.failed(id);
-                        }
-                    }
-                }
+                self.note(event, &mut requests);
             }
-            if !requests.is_empty() && self.on_signals(&requests, now) == Obey::AtOnce {
+            if !requests.is_empty() && self.on_signals(&requests, now) == Shutdown::Now {
                 self.hub.cut_all(now);
                 return Ok(());
             }
@@ -236,6 +221,32 @@ impl EventLoop {
                 let ended = self.clock.read(Some(Duration::ZERO));
                 self.hub.is_late(ended.moment.since(goodbye_by));
                 return Ok(());
+            }
+        }
+    }
+
+    /// Hands on what the poller has reported; signals add what they ask for.
+    fn note(&mut self, event: &mio::event::Event, requests: &mut Vec<Request>) {
+        match event.token() {
+            SIGNALS => requests.extend(self.signals.pending()),
+            // The history has something to give. Every turn asks it.
+            WAKER => {}
+            Token(token) if token >= FIRST_LISTENER => {
+                if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                    listener.is_ready = true;
+                }
+            }
+            Token(token) => {
+                let id = PeerId::from_token(token);
+                let readiness = Readiness {
+                    readable: event.is_readable() || event.is_error(),
+                    writable: event.is_writable(),
+                    hung_up: event.is_read_closed() || event.is_error(),
+                };
+                self.hub.ready(id, readiness);
+                if event.is_error() {
+                    self.hub.failed(id);
+                }
             }
         }
     }
@@ -294,12 +305,12 @@ impl EventLoop {
         Ok(())
     }
 
-    fn on_signals(&mut self, requests: &[Request], now: Now) -> Obey {
+    fn on_signals(&mut self, requests: &[Request], now: Now) -> Shutdown {
         for request in requests {
             match request {
                 Request::End(_) if self.goodbye_by.is_some() => {
                     warn!("another signal: leaving at once");
-                    return Obey::AtOnce;
+                    return Shutdown::Now;
                 }
                 Request::EndOnce(_) if self.goodbye_by.is_some() => {}
                 Request::End(name) | Request::EndOnce(name) => self.say_goodbye(name, now),
@@ -307,7 +318,7 @@ impl EventLoop {
                 Request::Nothing(name) => info!("{name} means nothing here"),
             }
         }
-        Obey::Orderly
+        Shutdown::Graceful
     }
 
     /// Nobody new, goodbye to all, an end within the closing time.
@@ -321,9 +332,9 @@ impl EventLoop {
 
 /// How soon to end.
 #[derive(PartialEq, Eq)]
-enum Obey {
-    Orderly,
-    AtOnce,
+enum Shutdown {
+    Graceful,
+    Now,
 }
 
 /// What an error of accept is about (accept(2), "Error handling").
@@ -387,22 +398,3 @@ fn within_memory(mut limits: Limits) -> Limits {
     }
     limits
 }
-
-/// One sentence.
-impl fmt::Display for FatalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FatalError::Listen(cannot) => cannot.fmt(f),
-            FatalError::History(cannot) => cannot.fmt(f),
-            FatalError::TooFewFiles(too_few) => too_few.fmt(f),
-            FatalError::TooLittleMemory => {
-                let mebibytes = MEMORY_AT_START_BYTES / 1024 / 1024;
-                write!(f, "there are no {mebibytes} MiB of memory for the start; raise the limit (ulimit -v)")
-            }
-            FatalError::TooManyListeners => write!(f, "cannot listen on more than {MAX_LISTENERS} addresses"),
-            FatalError::System(what, error) => write!(f, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for FatalError {}

@@ -122,7 +122,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rlimit", &["available_memory.rs", "history/sqlite/errors.rs", "open_files.rs"]),
     ("rusqlite", &["history/sqlite/"]),
     ("crc32fast", &["history/sqlite/rows.rs"]),
-    ("thiserror", &["http/", "history/"]),
+    ("thiserror", &["event_loop.rs", "http/", "history/"]),
     ("cap", &["main.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
     ("libc", &["event_loop.rs", "listener.rs"]),
@@ -236,10 +236,9 @@ const MOST_LINES_OF_A_FUNCTION: usize = 50;
 
 /// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
 /// longer needed.
-const LONG_FILES: &[(&str, usize)] = &[("event_loop.rs", 420), ("flags.rs", 430), ("hub/peers/mod.rs", 520)];
+const LONG_FILES: &[(&str, usize)] = &[("flags.rs", 430), ("hub/peers/mod.rs", 520)];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("chat/event.rs write_json", 60),
-    ("event_loop.rs serve", 70),
     ("history/sqlite/check.rs check_room", 70),
     ("history/sqlite/trimming.rs delete_of_each", 60),
     ("websocket/frame.rs parse_from", 60),
