@@ -1,11 +1,15 @@
-//! The history is the room: what is not in it has not happened.
+//! The history: what is not in it has not happened.
 //!
-//! All that a room hears goes through its history first and is delivered in the order in which it comes back. So
-//! nobody ever sees a message that is then lost, everybody sees the same order, and a newcomer knows just where the
-//! past that is read from here ends and the stream of the present begins.
+//! The hub appends every entry of a room to its history, and delivers the entries in the order in which they come back. So
+//! no message is seen and then lost, all members see the same order, and a newcomer knows where the past that is read from
+//! here ends and the present begins.
 //!
-//! Comings, goings and new names take the same way, though they are not kept: they are what a message must not overtake.
-//! Who said something and left is still there when it is delivered.
+//! Joining, leaving and new names are entries, too. They are not kept, but they have a place among the messages: the author
+//! of a message is still a member when the message is delivered.
+//!
+//! `log` is the one implementation. It consists of `sequencer` (the order), `rooms` (what waits for its room), `backlog`,
+//! `upkeep` and `faults`; `store` is what it asks of a store, `driver` and `worker` are the way there. `transient` is the
+//! store in memory, `sqlite` the store in a file.
 
 mod backlog;
 pub mod batch;
@@ -37,30 +41,30 @@ use crate::moment::Now;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub u32);
 
-/// Something that happens in a room, on its way in. `M` tells the hub which connection it was.
+/// What happens in a room, on its way in. `M` is what the hub calls a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry<'a, M> {
     /// A message. It has no id yet.
     Said {
-        /// Whose connection: it is told if this cannot be kept.
+        /// The author's connection. It is told if the message cannot be kept.
         speaker: M,
-        /// Who, at that time.
+        /// The author's name at that time.
         name: &'a Name,
-        /// When: milliseconds since 1970, UTC.
+        /// The time of the message: milliseconds since 1970, UTC.
         unix_ms: u64,
-        /// In which manner.
+        /// A message, or an action (`/me`).
         kind: Kind,
-        /// What.
+        /// The text.
         text: &'a str,
     },
-    /// Who is in the room changes. It is not kept: it comes back as it is, in its place among the messages.
+    /// A member joins, leaves or is renamed. It is not kept, and comes back as it is, in its place among the messages.
     Changed(Change),
 }
 
-/// What comes back, room by room in the order in which it went in.
+/// What comes back. In each room, the order is that in which the entries went in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Committed<'a, M> {
-    /// The room is ready to be used.
+    /// The room is open.
     Opened {
         /// Where its ids stand.
         ids: RoomIds,
@@ -71,15 +75,15 @@ pub enum Committed<'a, M> {
     Said(Message<'a>),
     /// A message could not be kept, and so has not happened.
     Refused(M),
-    /// What was appended as such.
+    /// A member has joined, left or been renamed.
     Changed(Change),
-    /// What [`History::read`] was asked for.
+    /// The answer to [`History::read`].
     Read {
-        /// Who asked.
+        /// The connection that asked.
         reader: M,
-        /// What for.
+        /// What it asked for.
         wanted: Wanted,
-        /// The messages; nothing if they cannot be read now.
+        /// The messages. None if they cannot be read now.
         page: Option<Page>,
     },
 }
@@ -101,29 +105,29 @@ pub enum Wanted {
 pub struct Page {
     /// Oldest first, ids rising by one; they jump where those of the room do.
     pub messages: Vec<Stored>,
-    /// There are more of those that were asked for.
+    /// There are more messages of those that were asked for.
     pub more: bool,
-    /// Some of those that come first have been deleted.
+    /// The first messages of those that were asked for have been deleted.
     pub is_cut: bool,
 }
 
 /// A message that was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Rises by one from message to message of a room.
+    /// The id: in a room, ids rise by one.
     pub id: u64,
-    /// When it was said: milliseconds since 1970, UTC.
+    /// The time of the message: milliseconds since 1970, UTC.
     pub unix_ms: u64,
-    /// In which manner.
+    /// A message, an action, or one that is damaged.
     pub kind: Kind,
-    /// Who said it.
+    /// The author's name at that time.
     pub name: Name,
-    /// What was said.
+    /// The text.
     pub text: Box<str>,
 }
 
 impl Stored {
-    /// What stands in the place of a message that cannot be read any more.
+    /// A message that cannot be read any more: this stands in its place.
     #[must_use]
     pub fn damaged(id: u64) -> Stored {
         Stored { id, unix_ms: 0, kind: Kind::Damaged, name: Name::from_stored(DAEMON), text: DAMAGED.into() }
@@ -141,21 +145,20 @@ impl Stored {
 pub struct PageSize {
     /// Messages.
     pub messages: usize,
-    /// Bytes of the events as which the messages are sent; a message that alone is longer comes all the same.
+    /// Bytes of the events as which the messages are sent. One message is given though it alone is longer.
     pub bytes: usize,
 }
 
-/// Where messages get their number and their place.
+/// Gives messages their ids, and all entries their order.
 ///
-/// Each turn the hub calls [`History::append`] as it reads, then [`History::next`] until it is empty. A store that writes
-/// to a disk gives back in a later turn what was appended in this one; the hub relies on the order in a room, and on
-/// nothing more.
+/// In each turn the hub calls [`History::append`] as it reads, then [`History::next`] until there is no more. What goes to a
+/// disk comes back in a later turn. The hub relies on the order in each room, and on no other.
 pub trait History<M> {
-    /// A room comes into use. [`Committed::Opened`] comes back before anything else of it.
+    /// A room comes into use. [`Committed::Opened`] is the first that comes back for it.
     fn open(&mut self, room: RoomKey, name: &RoomName);
 
-    /// Nobody is in the room any more. What is still under way of it, its opening or an answer to one who is gone, must
-    /// not come back any more: the next room may be given the same number.
+    /// The room has no members any more. Nothing more comes back for it, neither its opening nor a page: another room may be
+    /// given the same key.
     fn forget(&mut self, room: RoomKey);
 
     /// Which log this is: see [`Epoch`].
@@ -164,8 +167,7 @@ pub trait History<M> {
     /// Takes one entry.
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>);
 
-    /// Asks for older messages. The answer comes when it comes, in no order with the entries but this: whatever has come
-    /// back before it is in it, and whatever comes back after it is not.
+    /// Asks for older messages. The page has every message that has come back before it, and none that comes back after it.
     fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M);
 
     /// The next of what has happened.
@@ -174,53 +176,53 @@ pub trait History<M> {
     /// Whether there may be more to read than the room's newest messages.
     fn reach(&self) -> Reach;
 
-    /// Whether it has fallen so far behind that nobody should say more for now.
+    /// Whether it has fallen so far behind that members should be throttled.
     fn pressure(&self) -> Pressure;
 
-    /// Once a turn: a chance to throw away what is too old.
+    /// Once a turn: old messages are deleted when it is time.
     fn tick(&mut self, now: Now);
 
-    /// Before it is dropped: the goodbye took so much longer than it may, and that is to be made up for here.
+    /// Before it is dropped: the goodbye took so much too long, and closing makes up for it.
     fn is_late(&mut self, _late: Duration) {}
 
-    /// The highest number that a tourist may have had before this daemon: the next has a higher one.
+    /// The highest number that an earlier daemon may have given to a tourist. The next tourist gets a higher one.
     fn tourists(&self) -> u64 {
         0
     }
 
-    /// A tourist was given this number. Nobody is given it again, though the daemon be killed.
+    /// A tourist was given this number. It is not given again, not even after a kill.
     fn gave_number(&mut self, _number: u64) {}
 
-    /// How well it keeps what it is given.
+    /// How well it keeps messages.
     fn condition(&self) -> Condition {
         Condition::Good
     }
 }
 
-/// How well a history keeps what it is given.
+/// How well a history keeps messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// All that is known of it is good.
+    /// No fault is known.
     Good,
-    /// Some of it was found to be damaged. What is said now is kept.
+    /// Some of its messages are damaged. New messages are kept.
     Damaged,
-    /// What is said now cannot be kept, and is refused.
+    /// New messages cannot be kept, and are refused.
     CannotKeep,
 }
 
-/// How far back a history can be read.
+/// Whether older messages can be read than a room's own newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// It has nothing but what the rooms themselves keep.
+    /// They cannot: the scrollback of a room has all there is.
     NewestOnly,
-    /// It has older messages, too.
+    /// They can, with [`History::read`].
     Older,
 }
 
-/// How a history keeps up.
+/// Whether a history keeps up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressure {
-    /// It takes what is said.
+    /// It keeps up.
     Low,
     /// It has fallen behind.
     High,
