@@ -9,7 +9,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roomd::history::memory::Memory;
+use roomd::history::log::InMemoryLog;
 use roomd::limits::Limits;
 
 use clocked_hub::{ClockedHub, FakeClient};
@@ -37,7 +37,7 @@ fn ten_thousand_joins_cost_ten_thousand_welcomes() {
     const TURN: Duration = Duration::from_millis(20);
 
     let limits = Limits { max_connections: JOINS, ..Limits::default() };
-    let mut clocked = ClockedHub::new(limits, Box::new(Memory::new()));
+    let mut clocked = ClockedHub::new(limits, Box::new(InMemoryLog::new()));
     let mut members = Vec::new();
     let mut turns = 0u32;
     let mut turn = |clocked: &mut ClockedHub| {

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use roomd::history::memory::Memory;
+use roomd::history::log::InMemoryLog;
 use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
 
@@ -35,7 +35,7 @@ impl Gauged {
         let says = Rc::new(RefCell::new(VecDeque::from([0])));
         let gauge = Rc::clone(&says);
         let limits = Limits { max_memory_bytes: FULL, rate: None, ..Limits::default() };
-        let mut clocked = ClockedHub::new(limits, Box::new(Memory::new()));
+        let mut clocked = ClockedHub::new(limits, Box::new(InMemoryLog::new()));
         clocked.hub = clocked.hub.measured_by(Box::new(move || {
             let mut says = gauge.borrow_mut();
             if says.len() > 1 { says.pop_front().unwrap() } else { says[0] }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use roomd::door::{EchoService, Health, Site};
 use roomd::door::{OriginPolicy, Pages};
-use roomd::history::memory::Memory;
+use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
@@ -90,7 +90,7 @@ impl World {
             echo: EchoService::Off,
             health: Health::Good,
         };
-        let hub = Hub::new(limits, site, Box::new(Memory::new()));
+        let hub = Hub::new(limits, site, Box::new(InMemoryLog::new()));
         World { hub, elapsed: Duration::from_secs(60), peers: Vec::new(), turns: 0 }
     }
 

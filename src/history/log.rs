@@ -32,7 +32,7 @@ use super::store::Store;
 use super::transient::Transient;
 use super::upkeep::{TouristNumbers, TrimSchedule};
 use super::worker::{OPENINGS_AT_ONCE, Reply, Request};
-use super::{Committed, Condition, Entry, History, PageSize, Pressure, Reach, RoomKey, Wanted};
+use super::{Archive, Committed, Condition, Entry, History, PageSize, Pressure, RoomKey, Wanted};
 use crate::chat::RoomName;
 use crate::chat::position::Epoch;
 use crate::moment::Now;
@@ -247,8 +247,8 @@ impl<M, D: Driver> History<M> for Log<M, D> {
 
     fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
         match entry {
-            Entry::Said { speaker, name, unix_ms, kind, text } => {
-                self.append_message(room, speaker, NewMessage { name, unix_ms, kind, text });
+            Entry::Said { author, name, unix_ms, kind, text } => {
+                self.append_message(room, author, NewMessage { name, unix_ms, kind, text });
             }
             Entry::Changed(change) => self.append_other(room, Committed::Changed(change)),
         }
@@ -281,8 +281,8 @@ impl<M, D: Driver> History<M> for Log<M, D> {
         None
     }
 
-    fn reach(&self) -> Reach {
-        if self.driver.has_archive() { Reach::Older } else { Reach::NewestOnly }
+    fn archive(&self) -> Archive {
+        if self.driver.has_archive() { Archive::Present } else { Archive::Absent }
     }
 
     fn pressure(&self) -> Pressure {

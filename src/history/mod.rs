@@ -17,7 +17,6 @@ pub mod driver;
 mod faults;
 mod ids;
 pub mod log;
-pub mod memory;
 pub mod plan;
 pub mod retention;
 mod rooms;
@@ -47,7 +46,7 @@ pub enum Entry<'a, M> {
     /// A message. It has no id yet.
     Said {
         /// The author's connection. It is told if the message cannot be kept.
-        speaker: M,
+        author: M,
         /// The author's name at that time.
         name: &'a Name,
         /// The time of the message: milliseconds since 1970, UTC.
@@ -87,9 +86,6 @@ pub enum Committed<'a, M> {
         page: Option<Page>,
     },
 }
-
-/// The earlier name of [`Committed`].
-pub type Outcome<'a, M> = Committed<'a, M>;
 
 /// Older messages, as they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +170,7 @@ pub trait History<M> {
     fn next(&mut self) -> Option<(RoomKey, Committed<'_, M>)>;
 
     /// Whether there may be more to read than the room's newest messages.
-    fn reach(&self) -> Reach;
+    fn archive(&self) -> Archive;
 
     /// Whether it has fallen so far behind that members should be throttled.
     fn pressure(&self) -> Pressure;
@@ -212,11 +208,11 @@ pub enum Condition {
 
 /// Whether older messages can be read than a room's own newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Archive {
     /// They cannot: the scrollback of a room has all there is.
-    NewestOnly,
+    Absent,
     /// They can, with [`History::read`].
-    Older,
+    Present,
 }
 
 /// Whether a history keeps up.

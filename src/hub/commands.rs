@@ -12,7 +12,7 @@ use crate::chat::command::BadCommand;
 use crate::chat::event::json_array;
 use crate::chat::{Change, Command, Event, Name, Problem, RoomName, Seat};
 use crate::connection::{Changes, State};
-use crate::history::{Entry, Page, Reach, Wanted};
+use crate::history::{Archive, Entry, Page, Wanted};
 use crate::moment::{Moment, Now};
 
 impl<S: Socket> Hub<S> {
@@ -147,14 +147,14 @@ impl<S: Socket> Hub<S> {
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
         let size = page_size(Wanted::Before(before), &self.limits);
         let Before { newest_first, more } = state.before(before, size);
-        if !more && self.log.reach() == Reach::Older && newest_first.len() < size.messages {
+        if !more && self.log.archive() == Archive::Present && newest_first.len() < size.messages {
             slot.stay.step(Trigger::Asked);
             self.page_requests.push(id, Wanted::Before(before));
             // It is asked for at the end of this turn's commit.
             return Ok(());
         }
         // A full page may end just where the scrollback does: that there is nothing more, the next page says.
-        let more = more || self.log.reach() == Reach::Older;
+        let more = more || self.log.archive() == Archive::Present;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
         self.answer(id, Event::History { before, messages: &messages, count, more });

@@ -4,7 +4,7 @@ use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
 use super::{Hub, Socket};
 use crate::chat::Problem;
 use crate::door::Health;
-use crate::history::{Condition, Outcome, Stored, Wanted};
+use crate::history::{Committed, Condition, Stored, Wanted};
 use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
 use crate::moment::Now;
 
@@ -15,7 +15,7 @@ impl<S: Socket> Hub<S> {
         let mut delivered_bytes = 0;
         while let Some((room, outcome)) = self.log.next() {
             match outcome {
-                Outcome::Said(message) => {
+                Committed::Said(message) => {
                     let members = self.rooms.get(room).map_or(0, |state| state.room.online());
                     delivered_bytes += message.text.len() + MESSAGE_INTAKE_BYTES + delivery_cost(message.text, members);
                     self.rooms.say(room, message, &self.limits, now.moment);
@@ -25,16 +25,16 @@ impl<S: Socket> Hub<S> {
                         break;
                     }
                 }
-                Outcome::Refused(speaker) => self.send_error(speaker, Problem::HistoryUnavailable),
-                Outcome::Opened { ids, newest } => {
+                Committed::Refused(author) => self.send_error(author, Problem::HistoryUnavailable),
+                Committed::Opened { ids, newest } => {
                     self.rooms.opened(room, ids, newest.iter().map(Stored::as_message));
                 }
-                Outcome::Changed(change) => self.commit_change(room, change, now.moment),
-                Outcome::Read { reader, wanted: Wanted::After(since), page } => {
+                Committed::Changed(change) => self.commit_change(room, change, now.moment),
+                Committed::Read { reader, wanted: Wanted::After(since), page } => {
                     self.page_requests.came_back(room);
                     self.catch_up_with(reader, since, page);
                 }
-                Outcome::Read { reader, wanted: Wanted::Before(before), page } => {
+                Committed::Read { reader, wanted: Wanted::Before(before), page } => {
                     self.page_requests.came_back(room);
                     self.show_older(reader, before, page, now.moment);
                 }

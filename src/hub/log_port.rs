@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::chat::position::Epoch;
 use crate::chat::{Name, RoomName};
-use crate::history::{Condition, Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
+use crate::history::{Archive, Committed, Condition, Entry, History, PageSize, Pressure, RoomKey, Wanted};
 use crate::moment::Now;
 
 use super::peers::PeerId;
@@ -26,7 +26,7 @@ impl LogPort {
         LogPort { tourists: history.tourists(), history, is_to_commit: false }
     }
 
-    /// A room comes into use. Its [`Outcome::Opened`] comes out before anything else of it.
+    /// A room comes into use. Its [`Committed::Opened`] comes out before anything else of it.
     pub(super) fn open(&mut self, room: RoomKey, name: &RoomName) {
         self.history.open(room, name);
         self.is_to_commit = true;
@@ -63,7 +63,7 @@ impl LogPort {
     }
 
     /// The next of what has happened.
-    pub(super) fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+    pub(super) fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
         self.history.next()
     }
 
@@ -83,8 +83,8 @@ impl LogPort {
     }
 
     /// Whether older messages than those of a room's tail can be read.
-    pub(super) fn reach(&self) -> Reach {
-        self.history.reach()
+    pub(super) fn archive(&self) -> Archive {
+        self.history.archive()
     }
 
     /// Which log it is.
@@ -107,7 +107,7 @@ impl LogPort {
 mod tests {
     use super::*;
     use crate::chat::Change;
-    use crate::history::memory::Memory;
+    use crate::history::log::InMemoryLog;
     use crate::moment::Moment;
 
     const ROOM: RoomKey = RoomKey(0);
@@ -127,7 +127,7 @@ mod tests {
     /// Whatever is put in: the loop must not go to sleep on it.
     #[test]
     fn whatever_is_put_in_is_to_be_committed() {
-        let mut log = LogPort::new(Box::new(Memory::new()));
+        let mut log = LogPort::new(Box::new(InMemoryLog::new()));
         log.open(ROOM, &RoomName::lobby());
         assert!(log.is_to_commit());
         let mut log = committed(log);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn no_two_tourists_have_one_name() {
-        let mut log = LogPort::new(Box::new(Memory::new()));
+        let mut log = LogPort::new(Box::new(InMemoryLog::new()));
         assert_ne!(log.name_tourist(), log.name_tourist());
     }
 }

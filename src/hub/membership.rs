@@ -294,7 +294,7 @@ impl<S: Socket> Hub<S> {
 
     /// A room has one visitor less. If it was the last, the history may forget the room.
     pub(super) fn leave_empty(&mut self, room: RoomKey) {
-        if self.rooms.leave(room, self.log.reach()) {
+        if self.rooms.leave(room, self.log.archive()) {
             self.forget(room);
         }
     }
@@ -313,23 +313,23 @@ mod tests {
     use crate::door::OriginPolicy;
     use crate::door::Pages;
     use crate::door::{EchoService, Health, Site};
-    use crate::history::memory::Memory;
-    use crate::history::{History, Outcome, PageSize, Pressure, Reach, RoomIds, Wanted};
+    use crate::history::log::InMemoryLog;
+    use crate::history::{Archive, Committed, History, PageSize, Pressure, RoomIds, Wanted};
     use crate::limits::Limits;
     use crate::moment::Now;
 
     /// A history that has read nothing and lets nobody go until it is told to.
     #[derive(Default)]
     struct Slow {
-        ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
-        late: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
+        ready: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
+        late: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
     }
 
     impl History<PeerId> for Rc<RefCell<Slow>> {
         fn open(&mut self, room: RoomKey, _name: &RoomName) {
             self.borrow_mut()
                 .ready
-                .push_back((room, Outcome::Opened { ids: RoomIds::up_to(1_000), newest: Vec::new() }));
+                .push_back((room, Committed::Opened { ids: RoomIds::up_to(1_000), newest: Vec::new() }));
         }
 
         fn forget(&mut self, _room: RoomKey) {}
@@ -341,23 +341,23 @@ mod tests {
         fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
             match entry {
                 Entry::Changed(change @ Change::Joined { .. }) => {
-                    self.borrow_mut().ready.push_back((room, Outcome::Changed(change)));
+                    self.borrow_mut().ready.push_back((room, Committed::Changed(change)));
                 }
-                Entry::Changed(change) => self.borrow_mut().late.push_back((room, Outcome::Changed(change))),
+                Entry::Changed(change) => self.borrow_mut().late.push_back((room, Committed::Changed(change))),
                 Entry::Said { .. } => {}
             }
         }
 
         fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: PeerId) {
-            self.borrow_mut().late.push_back((room, Outcome::Read { reader, wanted, page: None }));
+            self.borrow_mut().late.push_back((room, Committed::Read { reader, wanted, page: None }));
         }
 
-        fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+        fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
             self.borrow_mut().ready.pop_front()
         }
 
-        fn reach(&self) -> Reach {
-            Reach::Older
+        fn archive(&self) -> Archive {
+            Archive::Present
         }
 
         fn pressure(&self) -> Pressure {
@@ -414,7 +414,7 @@ mod tests {
     /// socket otherwise; here it must not be taken for that.
     #[test]
     fn who_is_gone_in_the_same_event_as_its_last_bytes_leaves_the_room() {
-        let mut hub = Hub::new(Limits::default(), site(), Box::new(Memory::new()));
+        let mut hub = Hub::new(Limits::default(), site(), Box::new(InMemoryLog::new()));
         let now = Now { moment: Moment::START, unix_ms: 0 };
         let peer = Peer { request: REQUEST, is_gone: Rc::new(RefCell::new(true)) };
         let id = hub.accept(peer, "a peer".into(), now);

@@ -16,7 +16,7 @@ use log::warn;
 use super::{Hub, PeerId, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::history::Reach;
+use crate::history::Archive;
 use crate::limits::fixed::{RETRY_AFTER_BYTES, STALLED_LOOK_EVERY, TURN_AWAY_FOR};
 use crate::moment::Moment;
 
@@ -88,7 +88,7 @@ impl<S: Socket> Hub<S> {
     fn close_debtors(&mut self, in_use_before: usize, now: Moment) {
         let most = self.limits.max_memory_bytes;
         let enough = most / 4 * 3;
-        if self.log.reach() == Reach::Older {
+        if self.log.archive() == Archive::Present {
             self.rooms.shorten_tails(&self.limits);
         }
         let mut debtors: Vec<(bool, Reverse<usize>, PeerId)> = Vec::new();

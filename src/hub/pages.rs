@@ -73,7 +73,7 @@ impl<S: Socket> Hub<S> {
         let Some(state) = self.rooms.get(room) else { return };
         let (past, after) = match since.map(|since| state.find(since, self.log.epoch())) {
             None => (Past::Newest, 0),
-            Some(Ok(after)) => (state.missed(after, self.log.reach(), &self.limits), after),
+            Some(Ok(after)) => (state.missed(after, self.log.archive(), &self.limits), after),
             Some(Err(reason)) => (Past::Afresh(reason), 0),
         };
         self.bring(id, after, past);
@@ -113,7 +113,7 @@ impl<S: Socket> Hub<S> {
             let Some(id) = self.page_requests.readers.pop_front() else { return };
             let Some((room, _, Some(CatchUp { reached, .. }))) = self.newcomer(id) else { continue };
             let Some(state) = self.rooms.get(room) else { continue };
-            let past = state.missed(reached, self.log.reach(), &self.limits);
+            let past = state.missed(reached, self.log.archive(), &self.limits);
             self.bring(id, reached, past);
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::rooms::RoomState;
 use crate::chat::event::ResetReason;
 use crate::chat::position::{Epoch, Position};
-use crate::history::{PageSize, Reach, RoomIds};
+use crate::history::{Archive, PageSize, RoomIds};
 use crate::limits::Limits;
 use crate::websocket::frame;
 
@@ -51,7 +51,7 @@ impl RoomState {
     }
 
     /// What somebody is to be sent next who has everything up to the message `after`.
-    pub(super) fn missed(&self, after: u64, reach: Reach, limits: &Limits) -> Past {
+    pub(super) fn missed(&self, after: u64, archive: Archive, limits: &Limits) -> Past {
         // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
         let missed = self.room.ids().last.checked_sub(after).filter(|_| after >= self.room.ids().base);
         match missed.map(usize::try_from) {
@@ -63,7 +63,7 @@ impl RoomState {
                 let (frames, count) = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
                 Past::Piece { frames: Rc::from(frames), reached: after + count as u64 }
             }
-            _ if reach == Reach::Older => Past::Older,
+            _ if archive == Archive::Present => Past::Older,
             _ => Past::Afresh(ResetReason::Gone),
         }
     }

@@ -273,7 +273,7 @@ fn take_line(
         }
     };
     taken.intake_bytes = delivery_cost(text, members.online());
-    log.append(room, Entry::Said { speaker: id, name, unix_ms: now.unix_ms, kind, text });
+    log.append(room, Entry::Said { author: id, name, unix_ms: now.unix_ms, kind, text });
     if limits.rate.is_some() || limits.room_byte_rate.is_some() {
         taken.said_bytes = message_bytes(members.name(), name, text);
         taken.is_share_spent = share.charge(id, taken.said_bytes, limits, now.moment);

@@ -11,7 +11,7 @@ use super::stream::{Stream, append_event};
 use crate::chat::event::ResetReason;
 use crate::chat::presence::News;
 use crate::chat::{Change, Effect, Entry, Event, Message, Presence, Room, RoomName, UserList};
-use crate::history::{Reach, RoomIds, RoomKey};
+use crate::history::{Archive, RoomIds, RoomKey};
 use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
@@ -123,13 +123,13 @@ impl Rooms {
 
     /// Somebody is gone from a room. Says whether the room is gone as well, for the history to forget it: nobody is in
     /// it, and nothing was said in it, or what was said can be read again.
-    pub(super) fn leave(&mut self, key: RoomKey, reach: Reach) -> bool {
+    pub(super) fn leave(&mut self, key: RoomKey, archive: Archive) -> bool {
         let Some(state) = self.get_mut(key) else { return false };
         state.visitors -= 1;
         if state.visitors > 0 {
             return false;
         }
-        if reach == Reach::Older || state.scrollback.is_empty() {
+        if archive == Archive::Present || state.scrollback.is_empty() {
             self.remove(key);
             return true;
         }
@@ -468,14 +468,14 @@ mod tests {
         let a = visit(&mut rooms, "a").unwrap().key;
         say(&mut rooms, a, 2);
         end_turn(&mut rooms);
-        assert!(!rooms.leave(a, Reach::NewestOnly), "what was said in it is kept nowhere else");
+        assert!(!rooms.leave(a, Archive::Absent), "what was said in it is kept nowhere else");
         let b = visit(&mut rooms, "b").unwrap();
         assert!(b.is_new && b.forgotten.is_empty());
         let again = visit(&mut rooms, "a").unwrap();
         assert!(!again.is_new && again.key == a);
         assert!(visit(&mut rooms, "c").is_err(), "both are in use");
-        rooms.leave(a, Reach::NewestOnly);
+        rooms.leave(a, Archive::Absent);
         assert_eq!(visit(&mut rooms, "c").unwrap().forgotten, [a]);
-        assert!(rooms.leave(b.key, Reach::NewestOnly), "nothing was said in it");
+        assert!(rooms.leave(b.key, Archive::Absent), "nothing was said in it");
     }
 }

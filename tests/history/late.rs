@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roomd::chat::position::Epoch;
 use roomd::chat::{Kind, Name, RoomName};
-use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
+use roomd::history::{Archive, Committed, Entry, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::Now;
@@ -22,7 +22,7 @@ struct Late(Rc<RefCell<Queues>>);
 
 #[derive(Default)]
 struct Queues {
-    ready: VecDeque<(RoomKey, Outcome<'static, PeerId>)>,
+    ready: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
     asked: Vec<(RoomKey, PeerId, Wanted)>,
     sizes: Vec<PageSize>,
     /// Nothing comes back.
@@ -42,7 +42,7 @@ impl Late {
         let Queues { ready, asked, .. } = &mut *self.0.borrow_mut();
         for (room, reader, wanted) in asked.drain(..) {
             let Wanted::After(after) = wanted else { continue };
-            ready.push_back((room, Outcome::Read { reader, wanted, page: Some(page(after)) }));
+            ready.push_back((room, Committed::Read { reader, wanted, page: Some(page(after)) }));
         }
     }
 
@@ -50,7 +50,7 @@ impl Late {
     fn answer_with(&self, page: &Page) {
         let Queues { ready, asked, .. } = &mut *self.0.borrow_mut();
         for (room, reader, wanted) in asked.drain(..) {
-            ready.push_front((room, Outcome::Read { reader, wanted, page: Some(page.clone()) }));
+            ready.push_front((room, Committed::Read { reader, wanted, page: Some(page.clone()) }));
         }
     }
 }
@@ -58,7 +58,7 @@ impl Late {
 impl History<PeerId> for Late {
     /// A hundred messages have been said here, and none is at hand.
     fn open(&mut self, room: RoomKey, _name: &RoomName) {
-        self.0.borrow_mut().ready.push_back((room, Outcome::Opened { ids: RoomIds::up_to(100), newest: Vec::new() }));
+        self.0.borrow_mut().ready.push_back((room, Committed::Opened { ids: RoomIds::up_to(100), newest: Vec::new() }));
     }
 
     fn forget(&mut self, _room: RoomKey) {}
@@ -69,8 +69,8 @@ impl History<PeerId> for Late {
 
     fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
         let outcome = match entry {
-            Entry::Changed(change) => Outcome::Changed(change),
-            Entry::Said { speaker, .. } => Outcome::Refused(speaker),
+            Entry::Changed(change) => Committed::Changed(change),
+            Entry::Said { author, .. } => Committed::Refused(author),
         };
         self.0.borrow_mut().ready.push_back((room, outcome));
     }
@@ -80,13 +80,13 @@ impl History<PeerId> for Late {
         self.0.borrow_mut().sizes.push(size);
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
         let queues = &mut *self.0.borrow_mut();
         if queues.hangs { None } else { queues.ready.pop_front() }
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Older
+    fn archive(&self) -> Archive {
+        Archive::Present
     }
 
     fn pressure(&self) -> Pressure {
@@ -328,15 +328,15 @@ fn no_number_of_privates_makes_a_willing_reader_too_slow() {
     const PRIVATES: usize = 40;
     let late = Late::default();
     let mut clocked = nobody_there(&late, Limits { max_queue_bytes: 1_000, rate: None, ..Limits::default() });
-    let (id, speaker) = clocked.come("/?name=Bea");
+    let (id, author) = clocked.come("/?name=Bea");
     let (_, reader) = clocked.come("/?name=Ann");
     let privates: Vec<u8> =
         (0..PRIVATES).flat_map(|nth| masked_frame(0x81, format!("/msg Ann the {nth}th of many").as_bytes())).collect();
-    clocked.say(id, &speaker, &privates);
+    clocked.say(id, &author, &privates);
     for _ in 0..PRIVATES {
         clocked.pass(Duration::ZERO);
     }
-    for party in [&speaker, &reader] {
+    for party in [&author, &reader] {
         let texts: Vec<Value> = party.events("private").iter().map(|event| event["mess"].clone()).collect();
         let said: Vec<String> = (0..PRIVATES).map(|nth| format!("the {nth}th of many")).collect();
         assert_eq!(texts, said);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use roomd::door::{EchoService, Health, Site};
 use roomd::door::{OriginPolicy, Pages};
-use roomd::history::memory::Memory;
+use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};
@@ -122,7 +122,7 @@ impl Room {
             health: Health::Good,
         };
         Room {
-            hub: Hub::new(limits, site, Box::new(Memory::new())),
+            hub: Hub::new(limits, site, Box::new(InMemoryLog::new())),
             tallies: (0..capacity).map(|_| Rc::default()).collect(),
             members: Vec::with_capacity(capacity),
             now: Now { moment: Moment::START, unix_ms: 1_763_817_427_123 },

@@ -195,7 +195,7 @@ impl Bench {
 
     fn say(&mut self, text: &str) {
         let name = Name::tourist(1);
-        self.history.append(LOBBY, Entry::Said { speaker: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
+        self.history.append(LOBBY, Entry::Said { author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
     }
 
     fn next(&mut self) -> Option<(RoomKey, Got)> {
@@ -225,7 +225,7 @@ fn got(committed: Committed<'_, u8>) -> Got {
             assert_eq!((message.name, message.unix_ms, message.kind), (&Name::tourist(1), 5, Kind::Message));
             Got::Said(message.id, message.text.to_owned())
         }
-        Committed::Refused(speaker) => Got::Refused(speaker),
+        Committed::Refused(author) => Got::Refused(author),
         Committed::Changed(Change::Left { who, .. }) => Got::Changed(who.serial),
         Committed::Changed(change) => panic!("{change:?} was not appended"),
         Committed::Read { reader, page, .. } => {
@@ -672,7 +672,7 @@ proptest! {
                     let text = nth.to_string();
                     let text_ref = &text;
                     bench.history.append(RoomKey(room), Entry::Said {
-                        speaker: 7, name: &name, unix_ms: 5, kind: Kind::Message, text: text_ref,
+                        author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text: text_ref,
                     });
                     models[room as usize].expected.push_back(Got::Said(0, text));
                 }
@@ -724,7 +724,7 @@ fn in_memory_all_comes_back_in_the_same_turn_room_by_room_in_its_order() {
     let (other, name) = (RoomKey(1), Name::tourist(1));
     let mut log = InMemoryLog::new();
     let say = |log: &mut InMemoryLog<u8>, room, text| {
-        log.append(room, Entry::Said { speaker: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
+        log.append(room, Entry::Said { author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
     };
     log.open(LOBBY, &RoomName::lobby());
     log.append(LOBBY, change(7));
@@ -745,5 +745,5 @@ fn in_memory_all_comes_back_in_the_same_turn_room_by_room_in_its_order() {
         [Got::Opened(0, 0), Got::Changed(7), said(5_000, "a"), Got::Changed(8), said(5_001, "said meanwhile")]
     );
     assert_eq!(other, [Got::Opened(0, 0), said(5_001, "elsewhere")]);
-    assert_eq!((log.backlog.entries, log.pressure(), log.reach()), (0, Pressure::Low, Reach::NewestOnly));
+    assert_eq!((log.backlog.entries, log.pressure(), log.archive()), (0, Pressure::Low, Archive::Absent));
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use roomd::door::{EchoService, Health, OriginPolicy, Pages, Site};
 use roomd::history::History;
-use roomd::history::memory::Memory;
+use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::{Limits, ScrollbackLimit};
 use roomd::moment::{Moment, Now};
@@ -123,7 +123,7 @@ impl World {
             let damaged = Rc::clone(&damaged);
             Box::new(SlowLog::new(choices.fork(), Rc::clone(&under_way), cells, is_forgetful, damaged))
         } else {
-            Box::new(Memory::new())
+            Box::new(InMemoryLog::new())
         };
         let record = Rc::default();
         let recorder = Recorder { inner, record: Rc::clone(&record), max_rooms: limits.max_rooms };

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
 use roomd::chat::{self, Change, Effect, Room, RoomName};
-use roomd::history::{Entry, History, Outcome, PageSize, Pressure, Reach, RoomKey, Wanted};
+use roomd::history::{Archive, Committed, Entry, History, PageSize, Pressure, RoomKey, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
 
@@ -125,9 +125,9 @@ impl Record {
         (self.open.len(), with_messages)
     }
 
-    fn note(&mut self, key: RoomKey, outcome: &Outcome<'_, PeerId>) {
+    fn note(&mut self, key: RoomKey, outcome: &Committed<'_, PeerId>) {
         let opening = self.open.get_mut(&key).expect("nothing comes back of a room that is not open");
-        if let Outcome::Opened { ids, newest } = outcome {
+        if let Committed::Opened { ids, newest } = outcome {
             let last_id = &ids.last;
             assert!(!std::mem::replace(&mut opening.is_opened, true), "a room is opened once");
             if *last_id == 0 {
@@ -151,12 +151,12 @@ impl Record {
         }
         assert!(opening.is_opened, "a room is opened first");
         let said = self.lists[opening.list].messages.len();
-        if !matches!(outcome, Outcome::Read { .. }) {
+        if !matches!(outcome, Committed::Read { .. }) {
             opening.under_way -= 1;
         }
         match outcome {
-            Outcome::Opened { .. } => {}
-            Outcome::Said(message) => {
+            Committed::Opened { .. } => {}
+            Committed::Said(message) => {
                 let list = &mut self.lists[opening.list];
                 if list.messages.is_empty() {
                     list.first_id = message.id;
@@ -176,11 +176,11 @@ impl Record {
                 });
                 assert!(message.id > 0 && message.id == list.last_id(), "{} is not the next id", message.id);
             }
-            Outcome::Refused(speaker) => {
-                *self.refused.entry(*speaker).or_default() += 1;
-                *self.unavailable.entry(*speaker).or_default() += 1;
+            Committed::Refused(author) => {
+                *self.refused.entry(*author).or_default() += 1;
+                *self.unavailable.entry(*author).or_default() += 1;
             }
-            Outcome::Changed(change) => {
+            Committed::Changed(change) => {
                 let id = PeerId::of(change.who()).expect("a connection of this hub");
                 let joins = matches!(change, Change::Joined { .. });
                 match opening.room.apply(chat::Entry::Change(change.clone())) {
@@ -212,7 +212,7 @@ impl Record {
                     Effect::Nothing | Effect::Said => panic!("{change:?} changes nothing"),
                 }
             }
-            Outcome::Read { reader, wanted: Wanted::After(_), page } => {
+            Committed::Read { reader, wanted: Wanted::After(_), page } => {
                 let visit = self.visits.get_mut(reader).and_then(|visits| visits.last_mut()).expect("it came before");
                 if visit.went.is_some() {
                     self.met.insert("a page for one who is gone");
@@ -222,7 +222,7 @@ impl Record {
                 visit.seated = said;
                 visit.page = Some(page.as_ref().map(|page| page.messages.iter().map(|message| message.id).collect()));
             }
-            Outcome::Read { reader, wanted: Wanted::Before(_), page } => {
+            Committed::Read { reader, wanted: Wanted::Before(_), page } => {
                 self.met.insert(if page.is_some() { "a page before" } else { "no page before" });
                 if page.is_none() {
                     *self.unavailable.entry(*reader).or_default() += 1;
@@ -271,8 +271,8 @@ impl History<PeerId> for Recorder {
 
     fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
         let mut record = self.record.borrow_mut();
-        if let Entry::Said { speaker, .. } = &entry {
-            let visit = record.visits.get(speaker).and_then(|visits| visits.last()).expect("who speaks has come");
+        if let Entry::Said { author, .. } = &entry {
+            let visit = record.visits.get(author).and_then(|visits| visits.last()).expect("who speaks has come");
             assert_eq!((visit.list, visit.went), (record.open[&key].list, None), "who speaks is there");
         }
         let opening = record.open.get_mut(&key).expect("things happen in open rooms only");
@@ -295,14 +295,14 @@ impl History<PeerId> for Recorder {
         self.inner.read(key, wanted, size, reader);
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
         let (key, outcome) = self.inner.next()?;
         self.record.borrow_mut().note(key, &outcome);
         Some((key, outcome))
     }
 
-    fn reach(&self) -> Reach {
-        self.inner.reach()
+    fn archive(&self) -> Archive {
+        self.inner.archive()
     }
 
     fn pressure(&self) -> Pressure {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
 use roomd::chat::{Change, Kind, Name, RoomName};
-use roomd::history::{Entry, History, Outcome, Page, PageSize, Pressure, Reach, RoomIds, RoomKey, Stored, Wanted};
+use roomd::history::{Archive, Committed, Entry, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
 
@@ -75,7 +75,7 @@ struct Room {
 
 enum Waiting {
     Open,
-    Said { speaker: PeerId, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
+    Said { author: PeerId, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
     Changed(Change),
 }
 
@@ -202,8 +202,8 @@ impl History<PeerId> for SlowLog {
 
     fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
         let waiting = match entry {
-            Entry::Said { speaker, name, unix_ms, kind, text } => {
-                Waiting::Said { speaker, name: name.clone(), unix_ms, kind, text: text.into() }
+            Entry::Said { author, name, unix_ms, kind, text } => {
+                Waiting::Said { author, name: name.clone(), unix_ms, kind, text: text.into() }
             }
             Entry::Changed(change) => Waiting::Changed(change),
         };
@@ -216,7 +216,7 @@ impl History<PeerId> for SlowLog {
         self.count();
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Outcome<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
         let ready: Vec<RoomKey> = self.rooms.iter().filter(|(_, room)| room.ready > 0).map(|(key, _)| *key).collect();
         let read = self.reads.iter().position(|read| read.is_ready);
         if let Some(read) = read
@@ -225,7 +225,7 @@ impl History<PeerId> for SlowLog {
             let read = self.reads.swap_remove(read);
             let page = self.page(&read);
             self.count();
-            return Some((read.room, Outcome::Read { reader: read.reader, wanted: read.wanted, page }));
+            return Some((read.room, Committed::Read { reader: read.reader, wanted: read.wanted, page }));
         }
         if ready.is_empty() {
             return None;
@@ -251,21 +251,21 @@ impl History<PeerId> for SlowLog {
         let mut disk = self.disk.borrow_mut();
         let kept = disk.entry(name).or_default();
         let outcome = match waiting {
-            Waiting::Open => Outcome::Opened { ids: kept.ids(), newest },
-            Waiting::Said { speaker, .. } if self.is_failing => Outcome::Refused(speaker),
+            Waiting::Open => Committed::Opened { ids: kept.ids(), newest },
+            Waiting::Said { author, .. } if self.is_failing => Committed::Refused(author),
             Waiting::Said { name, unix_ms, kind, text, .. } => {
                 kept.last_id = kept.ids().last + 1;
                 let message = Stored { id: kept.last_id, unix_ms, kind, name, text };
                 kept.messages.push_back(message.clone());
-                Outcome::Said(self.lent.insert(message).as_message())
+                Committed::Said(self.lent.insert(message).as_message())
             }
-            Waiting::Changed(change) => Outcome::Changed(change),
+            Waiting::Changed(change) => Committed::Changed(change),
         };
         Some((key, outcome))
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Older
+    fn archive(&self) -> Archive {
+        Archive::Present
     }
 
     fn pressure(&self) -> Pressure {
