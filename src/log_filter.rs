@@ -143,7 +143,8 @@ mod tests {
                     continue;
                 }
                 let source = std::fs::read_to_string(&path).unwrap();
-                if source.contains("use log::") {
+                // In history/, where a module is called `log`, the crate is `::log`.
+                if source.contains("use log::") || source.contains("use ::log::") {
                     let part = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_string_lossy();
                     parts.push(part.trim_end_matches(".rs").to_owned());
                 }

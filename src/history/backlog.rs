@@ -2,11 +2,7 @@
 
 use super::Pressure;
 use super::sequencer::Settled;
-
-/// What may be under way before members are throttled: some seconds of the busiest room on a slow disk. At half of it,
-/// all may speak again.
-pub(super) const MAX_ENTRIES: usize = 20_000;
-pub(super) const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+use crate::limits::fixed::{BACKLOG_ENTRIES, BACKLOG_TEXT_BYTES};
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +37,6 @@ impl Backlog {
 
     /// Above the most there may be, divided by `divisor`.
     fn is_above(&self, divisor: usize) -> bool {
-        self.entries > MAX_ENTRIES / divisor || self.text_bytes > MAX_TEXT_BYTES / divisor
+        self.entries > BACKLOG_ENTRIES / divisor || self.text_bytes > BACKLOG_TEXT_BYTES / divisor
     }
 }

@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use super::RoomKey;
 use crate::chat::{Kind, Message, Name, RoomName};
-
-/// What an unusually large batch has needed is given back, down to this, before its memory is used again.
-const RETAINED_MESSAGES: usize = 256;
-const RETAINED_TEXT_BYTES: usize = 256 * 1024;
+use crate::limits::fixed::{RETAINED_MESSAGES, RETAINED_TEXT_BYTES};
 
 /// Messages of any rooms. A batch goes to the store by value and comes back with the ids, so nothing in it is copied or
 /// shared; then it is emptied, and its memory is used for a later batch.

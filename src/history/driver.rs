@@ -10,13 +10,7 @@ use super::PageSize;
 use super::store::Store;
 use super::worker::{Replies, Reply, Request, Worker};
 use crate::chat::position::Epoch;
-
-/// Between two probes whether the store can be written, while nothing is asked. To a file, that is two calls of the
-/// system, on the thread that waits for the disk: the loop sleeps on.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-
-/// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
-pub(super) const RETRY: Duration = Duration::from_secs(1);
+use crate::limits::fixed::FILE_LOOK_EVERY;
 
 /// A function that the thread calls whenever [`super::History::next`] has something more.
 pub type Wake = Box<dyn Fn() + Send>;
@@ -171,7 +165,7 @@ fn serve<S: Store>(mut worker: Worker<S, ToLoop<'_>>, requests: &Receiver<Reques
                 request => request.ok(),
             }
         } else {
-            let patience = if worker.unopened.is_empty() { PROBE_EVERY } else { retry };
+            let patience = if worker.unopened.is_empty() { FILE_LOOK_EVERY } else { retry };
             match requests.recv_timeout(patience) {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {

@@ -9,9 +9,7 @@ use super::retention::Trimmed;
 use super::store::StoreError;
 use super::{Condition, Stored, ids};
 use crate::chat::{Kind, RoomName};
-
-/// Damaged messages that are remembered, so that each is logged once.
-const MAX_KNOWN_DAMAGE: usize = 10_000;
+use crate::limits::fixed::MAX_KNOWN_DAMAGE;
 
 /// Whether something works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

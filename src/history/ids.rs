@@ -1,9 +1,7 @@
 //! Ids in a sentence.
 
+use crate::limits::fixed::MAX_ID_RUNS;
 use std::fmt::Write as _;
-
-/// Runs of ids that are named; the others are counted.
-const MOST_RUNS: usize = 20;
 
 /// `message 7 is`, `messages 7, 9 to 12 are`. The ids rise.
 pub(super) fn in_words(ids: &[u64]) -> String {
@@ -21,13 +19,13 @@ pub(super) fn in_words(ids: &[u64]) -> String {
 pub(super) fn of_runs(runs: &[(u64, u64)]) -> String {
     let is_one = matches!(runs, [(first, last)] if first == last);
     let mut words = String::from(if is_one { "message" } else { "messages" });
-    for (nth, (first, last)) in runs.iter().take(MOST_RUNS).enumerate() {
+    for (nth, (first, last)) in runs.iter().take(MAX_ID_RUNS).enumerate() {
         let comma = if nth == 0 { "" } else { "," };
         // A string takes whatever is written to it.
         let _ =
             if first == last { write!(words, "{comma} {first}") } else { write!(words, "{comma} {first} to {last}") };
     }
-    if let Some(others @ 1..) = runs.len().checked_sub(MOST_RUNS) {
+    if let Some(others @ 1..) = runs.len().checked_sub(MAX_ID_RUNS) {
         let _ = write!(words, " and {others} more runs of them");
     }
     words.push_str(if is_one { " is" } else { " are" });

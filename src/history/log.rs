@@ -31,14 +31,12 @@ use super::sequencer::{Sequencer, Settled};
 use super::store::Store;
 use super::transient::Transient;
 use super::upkeep::{TouristNumbers, TrimSchedule};
-use super::worker::{OPENINGS_AT_ONCE, Reply, Request};
+use super::worker::{Reply, Request};
 use super::{Archive, Committed, Condition, Entry, History, PageSize, Pressure, RoomKey, Wanted};
 use crate::chat::RoomName;
 use crate::chat::position::Epoch;
+use crate::limits::fixed::{HISTORY_CLOSE_WITHIN, OPENING_RETRY, OPENINGS_AT_ONCE};
 use crate::moment::Now;
-
-/// How long the end waits for what is still to be written. What a disk has not written by then is lost.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a log in front of a store is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +115,7 @@ impl<M> Log<M, Thread> {
         inherited: Inherited,
         wake: Wake,
     ) -> io::Result<Log<M, Thread>> {
-        let thread = Thread::start(store, options.newest, super::driver::RETRY, wake)?;
+        let thread = Thread::start(store, options.newest, OPENING_RETRY, wake)?;
         Ok(Log::with_driver(thread, options.retention, inherited))
     }
 }
@@ -135,7 +133,7 @@ impl<M, D: Driver> Log<M, D> {
             trims: TrimSchedule::new(retention, inherited.look),
             tourists: TouristNumbers::new(inherited.tourists, inherited.reserved),
             faults: Faults::none(),
-            close_within: CLOSE_WITHIN,
+            close_within: HISTORY_CLOSE_WITHIN,
         }
     }
 
@@ -302,7 +300,7 @@ impl<M, D: Driver> History<M> for Log<M, D> {
 
     fn is_late(&mut self, late: Duration) {
         // What was said last matters more than the last second.
-        self.close_within = CLOSE_WITHIN.saturating_sub(late).max(CLOSE_WITHIN / 2);
+        self.close_within = HISTORY_CLOSE_WITHIN.saturating_sub(late).max(HISTORY_CLOSE_WITHIN / 2);
     }
 
     fn tourists(&self) -> u64 {

@@ -7,12 +7,8 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::limits::fixed::LOOKS_APART;
 use crate::moment::{Moment, Now};
-
-/// How far apart two looks at the clock must be before what was old at both is deleted, on the daemon's own clock. Ages
-/// are counted in days, so two hours more change little; and a clock that is wrong for an hour, until its server is
-/// reached or a person notices, has deleted nothing.
-const LOOKS_APART: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How much is kept. What is beyond either goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,7 @@ use std::collections::VecDeque;
 use super::batch::{Batch, NewMessage};
 use super::{Committed, RoomKey};
 use crate::chat::RoomName;
-
-/// What an unusually busy turn has needed is given back, down to this.
-const RETAINED_ENTRIES: usize = 256;
+use crate::limits::fixed::RETAINED_ENTRIES;
 
 /// An entry that has not come back yet.
 pub(super) enum Pending<M> {

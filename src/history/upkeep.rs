@@ -1,19 +1,8 @@
 //! What a log does for its store besides messages: when something is to be deleted, and which numbers are reserved.
 
-use std::time::Duration;
-
 use super::retention::{Cut, Look, Looks, Retention};
+use crate::limits::fixed::{KEEP_LOOK_EVERY, TOURISTS_RESERVED, TRIM_EVERY};
 use crate::moment::{Moment, Now};
-
-/// Between two looks for what is too old.
-const TRIM_EVERY: Duration = Duration::from_secs(60);
-
-/// Between two times that a look at the clock is kept for the next daemon. An orderly end keeps one, too; so this is what
-/// a kill costs.
-const KEEP_LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
-
-/// Numbers of tourists that are reserved at once: a thousand who come cost one write.
-pub(super) const TOURISTS_RESERVED: u64 = 1_000;
 
 /// When something is to be deleted.
 #[derive(Debug)]

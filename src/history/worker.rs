@@ -10,14 +10,7 @@ use super::retention::{Cut, Look, Trimmed};
 use super::store::{OpenedRoom, Store, StoreError};
 use super::{Page, PageSize, RoomKey, Wanted};
 use crate::chat::RoomName;
-
-/// Rooms that are opened at a time, and so the most that come back in one turn. Two: while the loop takes one, the thread
-/// reads the next.
-pub(super) const OPENINGS_AT_ONCE: usize = 2;
-
-/// How often the worker tries to read a room. Then it opens the room without its past: the visitors are waiting, and
-/// those who come from another room would be in none.
-pub(super) const MAX_TRIES: u32 = 5;
+use crate::limits::fixed::{OPENING_TRIES, OPENINGS_AT_ONCE};
 
 /// What the log asks.
 #[derive(Debug)]
@@ -195,7 +188,7 @@ impl<S: Store, R: Replies> Worker<S, R> {
                 }
                 Err(error) => {
                     opening.tries += 1;
-                    let is_hopeless = matches!(error, StoreError::Damaged(_)) || opening.tries == MAX_TRIES;
+                    let is_hopeless = matches!(error, StoreError::Damaged(_)) || opening.tries == OPENING_TRIES;
                     if opening.tries == 1 {
                         self.replies.reply(Reply::CannotOpenYet(error));
                     }

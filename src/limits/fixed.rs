@@ -189,6 +189,93 @@ pub const TURN_AWAY_FOR: Duration = Duration::from_secs(1);
 /// through all connections once for each MiB costs little, to do it each turn would cost much.
 pub const RETRY_AFTER_BYTES: usize = 1024 * 1024;
 
+// ---- History ----------------------------------------------------------------------------------------------------------
+
+/// Entries that may be in flight to the store before members are throttled: some seconds of the busiest room on a slow disk.
+/// At half of it, all may speak again.
+pub const BACKLOG_ENTRIES: usize = 20_000;
+
+/// The same in bytes of text.
+pub const BACKLOG_TEXT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages for which a batch keeps its memory. What an unusually large one has needed is given back.
+pub const RETAINED_MESSAGES: usize = 256;
+
+/// The same in bytes of text.
+pub const RETAINED_TEXT_BYTES: usize = 256 * 1024;
+
+/// Entries for which the log keeps its memory. What an unusually busy turn has needed is given back.
+pub const RETAINED_ENTRIES: usize = 256;
+
+/// Rooms that are opened at a time, and so the most that come back in one turn. Two: while the loop takes one, the thread
+/// reads the next.
+pub const OPENINGS_AT_ONCE: usize = 2;
+
+/// How often the worker tries to read a room. Then it opens the room without its past: the visitors are waiting, and
+/// those who come from another room would be in none.
+pub const OPENING_TRIES: u32 = 5;
+
+/// Between two probes whether the store can be written, while nothing is asked. To a file, that is two calls of the
+/// system, on the thread that waits for the disk: the loop sleeps on.
+pub const FILE_LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Until a room that cannot be read is tried again, if nothing else is asked meanwhile.
+pub const OPENING_RETRY: Duration = Duration::from_secs(1);
+
+/// How long the end waits for what is still to be written. What a disk has not written by then is lost.
+pub const HISTORY_CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Damaged messages that are remembered, so that each is logged once.
+pub const MAX_KNOWN_DAMAGE: usize = 10_000;
+
+/// Between two looks for what is too old.
+pub const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two times that a look at the clock is kept for the next daemon. An orderly end keeps one, too; so this is what
+/// a kill costs.
+pub const KEEP_LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Numbers of tourists that are reserved at once: a thousand who come cost one write.
+pub const TOURISTS_RESERVED: u64 = 1_000;
+
+/// How far apart two looks at the clock must be before what was old at both is deleted, on the daemon's own clock. Ages
+/// are counted in days, so two hours more change little; and a clock that is wrong for an hour, until its server is
+/// reached or a person notices, has deleted nothing.
+pub const LOOKS_APART: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Messages that one step of the trimming deletes at most: 3 ms, and 40 if the write-ahead log is folded just then (an SSD shared
+/// with others).
+pub const TRIM_MESSAGES: u64 = 1_000;
+
+/// Rooms that one step of the trimming looks at at most. To look at one is two searches, some microseconds.
+pub const TRIM_ROOMS: usize = 500;
+
+/// Rooms that are weighed at once, when the file is too large. Some messages are looked at in each.
+pub const ROOMS_WEIGHED_AT_ONCE: usize = 100;
+
+/// Bytes that are deleted at once when the file is too large. A message of 64 KiB is 16 pages of the file, each of which is written to the log.
+pub const SURPLUS_PIECE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The least that is deleted of one room then, so that rooms of the same size do not lose one message each by turns.
+pub const LEAST_SURPLUS_PIECE_BYTES: u64 = 64 * 1024;
+
+/// Bytes to which the write-ahead log is cut when it is folded into the file. That is done at 1,000 pages, which
+/// are 4 MB; only a batch that is larger makes it grow further, until the next time.
+pub const WAL_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Messages on either side of a damaged page that are looked at for a time: 5 ms, and only there.
+pub const MOST_SEARCHED_FOR_A_TIME: usize = 500;
+
+/// Faults of pages that are named. SQLite stops looking there.
+pub const MAX_PAGE_FAULTS: u32 = 100;
+
+/// Ids that are looked for one by one where a page cannot be read. What lies behind is taken for damaged: half a minute is
+/// enough to learn that a file is beyond repair.
+pub const MAX_IDS_SEARCHED: u64 = 10_000_000;
+
+/// Runs of ids that are named; the others are counted.
+pub const MAX_ID_RUNS: usize = 20;
+
 // ---- The log of the daemon, and what is shown to people ----------------------------------------------------------------
 
 /// Bytes of log lines that wait while nothing reads them: some 10,000 lines, which is what a rush of so many people makes in

@@ -5,17 +5,18 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use proptest::prelude::*;
 
-use super::super::backlog::{MAX_ENTRIES, MAX_TEXT_BYTES};
 use super::super::batch::Batch;
 use super::super::faults::Health;
 use super::super::retention::{Cut, Trimmed};
 use super::super::store::{OpenedRoom, StoreError};
-use super::super::upkeep::TOURISTS_RESERVED;
-use super::super::worker::{MAX_TRIES, Opening, Worker};
+use super::super::worker::{Opening, Worker};
 use super::super::{Page, RoomIds, Stored};
 use super::*;
 use crate::chat::entry::{Member, Node};
 use crate::chat::{Change, Kind, Name};
+use crate::limits::fixed::{
+    BACKLOG_ENTRIES, BACKLOG_TEXT_BYTES, HISTORY_CLOSE_WITHIN, OPENING_TRIES, TOURISTS_RESERVED,
+};
 use crate::moment::Moment;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -169,7 +170,7 @@ impl Bench {
         let wake = Box::new(move || woken.send(()).unwrap_or_default());
         let mut history =
             Log::with_driver(Thread::start(store, PAGE, RETRY, wake).unwrap(), keep, Inherited::default());
-        history.close_within = CLOSE_WITHIN;
+        history.close_within = HISTORY_CLOSE_WITHIN;
         Bench { history, verdicts: Some(verdicts), calls, wakes }
     }
 
@@ -369,7 +370,7 @@ fn a_room_that_is_never_read_opens_without_its_past_and_nobody_waits_for_ever() 
     let other = RoomKey(1);
     bench.history.open(other, &RoomName::parse("other").unwrap());
     bench.history.append(other, change(1));
-    for _ in 0..MAX_TRIES {
+    for _ in 0..OPENING_TRIES {
         bench.tell(Verdict::Fail);
     }
     assert_eq!(bench.wait_for(2), [Got::Opened(0, 0), Got::Changed(1)]);
@@ -476,8 +477,8 @@ fn an_answer_for_a_room_that_was_forgotten_is_nobody_s() {
 #[test]
 fn pressure_rises_when_too_much_is_under_way_and_falls_when_half_of_it_is_done() {
     let mut bench = Bench::open(KEEP_ALL);
-    let text = "x".repeat(MAX_TEXT_BYTES / 4);
-    let steps: &[(&str, usize)] = &[(&text, 4), ("", MAX_ENTRIES)];
+    let text = "x".repeat(BACKLOG_TEXT_BYTES / 4);
+    let steps: &[(&str, usize)] = &[(&text, 4), ("", BACKLOG_ENTRIES)];
     for (text, most) in steps {
         bench.say(text);
         assert_eq!(bench.turn(), [], "the first batch");
@@ -570,11 +571,11 @@ fn the_end_waits_for_what_was_said_but_not_for_ever() {
 #[test]
 fn the_end_makes_up_for_a_late_goodbye_and_keeps_half_of_its_time() {
     let mut history = Bench::open(KEEP_ALL).history;
-    assert_eq!(history.close_within, CLOSE_WITHIN);
-    history.is_late(CLOSE_WITHIN / 4);
-    assert_eq!(history.close_within, CLOSE_WITHIN - CLOSE_WITHIN / 4);
-    history.is_late(CLOSE_WITHIN * 9);
-    assert_eq!(history.close_within, CLOSE_WITHIN / 2);
+    assert_eq!(history.close_within, HISTORY_CLOSE_WITHIN);
+    history.is_late(HISTORY_CLOSE_WITHIN / 4);
+    assert_eq!(history.close_within, HISTORY_CLOSE_WITHIN - HISTORY_CLOSE_WITHIN / 4);
+    history.is_late(HISTORY_CLOSE_WITHIN * 9);
+    assert_eq!(history.close_within, HISTORY_CLOSE_WITHIN / 2);
 }
 
 #[test]

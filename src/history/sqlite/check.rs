@@ -13,15 +13,9 @@ use super::rows::RoomRow;
 use super::schema::{self, Origin};
 use super::{database, errors, log_end};
 use crate::history::ids;
-
-/// Faults of pages that are named. SQLite stops looking there.
-const MOST_PAGE_FAULTS: u32 = 100;
+use crate::limits::fixed::{MAX_IDS_SEARCHED, MAX_PAGE_FAULTS};
 
 const STRAYS: &str = "SELECT count(*) FROM message WHERE room = ?1 AND (id < ?2 OR id >= ?3)";
-
-/// Ids that are looked for one by one where a page cannot be read. What lies behind is taken for damaged: half a minute is
-/// enough to learn that a file is beyond repair.
-const MOST_SEARCHED: u64 = 10_000_000;
 
 /// Why a file cannot be checked. Nothing is known of its contents then.
 #[derive(Debug, Error)]
@@ -153,7 +147,7 @@ impl Checker {
     }
 
     fn check_pages(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST_PAGE_FAULTS})"))?;
+        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MAX_PAGE_FAULTS})"))?;
         let mut rows = statement.query([])?;
         loop {
             match rows.next() {
@@ -228,7 +222,7 @@ impl Checker {
         };
         for run in room.runs(connection, ids.clone())? {
             let mut next = run.start;
-            while next < run.end && searched < MOST_SEARCHED {
+            while next < run.end && searched < MAX_IDS_SEARCHED {
                 let mut rows = from.query((room.id, next))?;
                 while let Some(row) = readable(rows.next())?.flatten() {
                     let Some(id) = id_of(row).filter(|id| (next..run.end).contains(id)) else { break };
@@ -243,7 +237,7 @@ impl Checker {
                     }
                 }
                 // Where it cannot go on: on to the next id that has a row.
-                while next < run.end && searched < MOST_SEARCHED {
+                while next < run.end && searched < MAX_IDS_SEARCHED {
                     searched += 1;
                     let found = one.query_row((room.id, next), |row| Ok(id_of(row))).optional();
                     if readable(found)?.flatten().flatten() == Some(next) {

@@ -15,6 +15,7 @@ use super::lineage::Lineage;
 use crate::chat::{Kind, Name, RoomName};
 use crate::history::batch::{Batch, NewMessage};
 use crate::history::{Page, PageSize, RoomKey, Stored};
+use crate::limits::fixed::MOST_SEARCHED_FOR_A_TIME;
 
 const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base, first FROM room WHERE name = ?1";
 const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
@@ -27,9 +28,6 @@ const READ_UP: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM messa
     WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id";
 const READ_ONE: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message WHERE room = ?1 AND id = ?2";
 const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
-
-/// Messages on either side of a damaged page that are looked at for a time: 5 ms, and only there.
-const MOST_SEARCHED_FOR_A_TIME: usize = 500;
 
 /// A room, as the file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use crate::history::driver::{Thread, Wake};
 use crate::history::log::{Inherited, Log, LogOptions};
 use crate::history::retention::{Cut, Look, Trimmed};
 use crate::history::store::{OpenedRoom, Store, StoreError};
-use crate::history::upkeep::TOURISTS_RESERVED;
 use crate::history::{Page, PageSize, RoomKey, Wanted};
+use crate::limits::fixed::TOURISTS_RESERVED;
 
 /// Opens the file, or makes it, and starts the thread that owns it.
 ///

@@ -17,20 +17,11 @@ use rusqlite::{Connection, OptionalExtension};
 use super::errors;
 use super::lineage::Lineage;
 use super::rows::{RoomRow, clamped};
-use super::trimming::TRIM_MESSAGES;
 use crate::history::retention::{Cut, Trimmed};
-
-/// Rooms that are weighed at once: [`SAMPLE`] messages are looked at in each.
-const WEIGHED_AT_ONCE: usize = 100;
+use crate::limits::fixed::{LEAST_SURPLUS_PIECE_BYTES, ROOMS_WEIGHED_AT_ONCE, SURPLUS_PIECE_BYTES, TRIM_MESSAGES};
 
 /// Messages by which a room is weighed.
 const SAMPLE: u64 = 16;
-
-/// What is deleted at once. A message of 64 KiB is 16 pages of the file, each of which is written to the log.
-const PIECE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// And at least, so that rooms of the same size do not lose one message each by turns.
-const LEAST_PIECE_BYTES: u64 = 64 * 1024;
 
 /// What a message takes beside its text and its name: numbers, checksum, its share of a page.
 const ROW_BYTES: u64 = 32;
@@ -99,13 +90,13 @@ impl Surplus {
             }
             Surplus::Deleting { silent, heaviest, counted } => {
                 let (id, weight, most_bytes) = match silent.last() {
-                    Some(id) => (*id, None, PIECE_BYTES),
+                    Some(id) => (*id, None, SURPLUS_PIECE_BYTES),
                     None => {
                         let Some(surplus) = surplus_bytes(connection, cut)? else { return Ok(Trimmed::default()) };
                         let Some((weight, id)) = heaviest.pop() else { return Ok(Trimmed::default()) };
                         // No more than there is too much, and no further than the next room.
                         let lead = heaviest.peek().map_or(weight, |(next, _)| weight.saturating_sub(*next));
-                        (id, Some(weight), surplus.min(lead.max(LEAST_PIECE_BYTES)).min(PIECE_BYTES))
+                        (id, Some(weight), surplus.min(lead.max(LEAST_SURPLUS_PIECE_BYTES)).min(SURPLUS_PIECE_BYTES))
                     }
                 };
                 let mut trimmed = Trimmed { more: true, ..Trimmed::default() };
@@ -157,7 +148,7 @@ fn surplus_bytes(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<u
 /// Weighs the next rooms; says whether these were the last.
 fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(ROOMS)?;
-    let mut rows = statement.query((*through, WEIGHED_AT_ONCE))?;
+    let mut rows = statement.query((*through, ROOMS_WEIGHED_AT_ONCE))?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += 1;
@@ -169,7 +160,7 @@ fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>)
             Err(error) => return Err(error),
         }
     }
-    Ok(count < WEIGHED_AT_ONCE)
+    Ok(count < ROOMS_WEIGHED_AT_ONCE)
 }
 
 fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Weighed> {

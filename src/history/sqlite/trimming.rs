@@ -8,13 +8,7 @@ use super::rows::{RoomRow, clamped};
 use super::surplus::Surplus;
 use super::{counters, errors};
 use crate::history::retention::{Cut, Look, Trimmed};
-
-/// Messages that one [`delete`] deletes at most: 3 ms, and 40 if the write-ahead log is folded just then (an SSD shared
-/// with others).
-pub(super) const TRIM_MESSAGES: u64 = 1_000;
-
-/// Rooms that one [`delete`] looks at at most. To look at one is two searches, some microseconds.
-pub(super) const TRIM_ROOMS: usize = 500;
+use crate::limits::fixed::{TRIM_MESSAGES, TRIM_ROOMS};
 
 const LOOK_UNIX_MS: &str = "look_unix_ms";
 const LOOK_WATCHED_MS: &str = "look_watched_ms";

@@ -17,10 +17,7 @@ use super::super::log_end;
 use super::super::schema::{self, Origin};
 use super::super::trimming::Progress;
 use super::{Database, Durability, InFile};
-
-/// Bytes to which the write-ahead log is cut when it is folded into the file. That is done at 1,000 pages, which
-/// are 4 MB; only a batch that is larger makes it grow further, until the next time.
-pub(super) const WAL_BYTES: u64 = 4 * 1024 * 1024;
+use crate::limits::fixed::WAL_BYTES;
 
 impl Database {
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.

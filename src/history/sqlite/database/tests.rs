@@ -15,7 +15,6 @@ use proptest::prelude::*;
 
 use super::super::errors::OpenError;
 use super::super::{log_end, schema};
-use super::opening::WAL_BYTES;
 use super::*;
 use crate::chat::{Kind, Name, RoomName};
 use crate::history::RoomKey;
@@ -23,6 +22,7 @@ use crate::history::Stored;
 use crate::history::batch::NewMessage;
 use crate::history::retention::Retention;
 use crate::history::sqlite::check;
+use crate::limits::fixed::{TRIM_MESSAGES, TRIM_ROOMS, WAL_BYTES};
 use rusqlite::OpenFlags;
 
 /// A folder of its own, removed at the end.
@@ -280,7 +280,7 @@ fn ids_are_not_given_twice_though_all_messages_are_gone() {
 fn a_trim_deletes_and_looks_at_a_bounded_part_and_says_that_there_is_more() {
     let folder = Folder::new();
     let mut database = open(&folder);
-    let names: Vec<String> = (0..trimming::TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
+    let names: Vec<String> = (0..TRIM_ROOMS + 10).map(|room| room.to_string()).collect();
     append(&mut database, &names.iter().map(|name| said(name, "x")).collect::<Vec<_>>());
     assert_eq!(database.trim(beyond(1)), Ok(Trimmed { more: true, ..Trimmed::default() }), "rooms");
     assert_eq!(database.trim(beyond(1)), Ok(Trimmed::default()));
@@ -293,7 +293,7 @@ fn a_trim_deletes_and_looks_at_a_bounded_part_and_says_that_there_is_more() {
             counts.push(database.trim(keep.cut(Some(2_000)).unwrap()).unwrap());
         }
         let total = counts.iter().map(|trimmed| trimmed.messages).sum::<u64>();
-        assert!(counts.iter().all(|trimmed| trimmed.messages <= trimming::TRIM_MESSAGES), "{counts:?}");
+        assert!(counts.iter().all(|trimmed| trimmed.messages <= TRIM_MESSAGES), "{counts:?}");
         assert_eq!(total, if keep == age { names.len() as u64 } else { 2_200 });
     }
 }
