@@ -6,23 +6,24 @@
 //! looked at once. [`Peers::lend`] is for the one caller that passes every member of a room in every turn: only those are
 //! marked for whom something has changed.
 //!
-//! `slot` is one connection with its socket, `id` its name, `timers` the heap of deadlines.
+//! `slot` is one connection with its socket, `id` its name, `lists` the lists, `timers` the heap of deadlines.
 
 mod id;
+#[cfg(debug_assertions)]
+mod invariants;
+mod lists;
 mod slot;
 mod timers;
-
-use std::collections::VecDeque;
 
 use log::debug;
 use slab::Slab;
 
 pub use self::id::PeerId;
+use self::lists::{Lists, list_once};
 pub(super) use self::slot::{Arrival, CatchUp, Departed, NOT_IN, Newcomer, Sent, Slot, Unread, WasRead};
 use self::timers::Timers;
-use super::member_life::Membership;
 use super::{Readiness, Socket};
-use crate::connection::{Connection, Phase, State};
+use crate::connection::Connection;
 use crate::limits::Limits;
 use crate::moment::Moment;
 
@@ -58,24 +59,6 @@ struct Round {
     until: Moment,
     /// So many from the front of the list were on it when the round began.
     left: usize,
-}
-
-#[derive(Debug, Default)]
-struct Lists {
-    /// Connections that were touched, each at most once (`Slot::is_touched`).
-    touched: Vec<PeerId>,
-    /// Connections that may have something to read. Each is on it at most once (`Slot::is_to_read`).
-    to_read: VecDeque<PeerId>,
-    /// Members that have something to read while the log has fallen behind: on no other list until it has caught up, so
-    /// that the loop can sleep.
-    throttled: Vec<PeerId>,
-    /// Connections whose queue is to be flushed at the end of the turn, each at most once (`Slot::is_to_flush`).
-    to_flush: VecDeque<PeerId>,
-    /// Connections whose socket has failed: they end in this turn unless more can be read of them at once.
-    failing: Vec<PeerId>,
-    /// Connections that may have ended.
-    to_reap: Vec<PeerId>,
-    timers: Timers,
 }
 
 impl<S: Socket> Peers<S> {
@@ -375,70 +358,6 @@ impl<S: Socket> Peers<S> {
             debug!("all have left: memory for connections given back");
         }
     }
-
-    /// What must hold between turns: nobody waits for something that is on no list. `is_in_a_line` says whether there is a
-    /// line in which a connection can stand.
-    #[cfg(debug_assertions)]
-    pub(super) fn check_invariants(&self, is_in_a_line: impl Fn(&Slot<S>) -> bool) {
-        let mut to_read = 0;
-        let mut in_line = 0;
-        for (id, slot) in self.iter() {
-            let connection = &slot.connection;
-            let has_ended = connection.state() == State::Ended;
-            let may_have_place = match slot.stay.membership() {
-                Membership::Member | Membership::Waiting => slot.place == 0,
-                Membership::Leaving => slot.place == 0 || slot.place == NOT_IN,
-                _ => slot.place == NOT_IN,
-            };
-            assert!(may_have_place, "{id:?} has not had its part of the chunk");
-            assert!(
-                connection.queue.is_empty() || connection.is_blocked || slot.is_to_flush || has_ended,
-                "{id:?} has something queued that nobody will flush"
-            );
-            assert!(
-                has_ended || slot.armed <= connection.deadline(&self.limits),
-                "{id:?} has a deadline that nobody will keep"
-            );
-            assert!(
-                !(slot.has_bytes() && slot.wants_bytes(&self.limits)) || slot.is_to_read,
-                "{id:?} has something to read that nobody will read"
-            );
-            to_read += usize::from(slot.is_to_read);
-            in_line += usize::from(slot.is_in_line);
-            assert!(!slot.is_in_line || is_in_a_line(slot), "{id:?} stands in no line");
-        }
-        let Lists { touched, to_read: list, throttled, failing, .. } = &self.lists;
-        assert!(touched.is_empty(), "somebody was touched and not looked at");
-        assert!(failing.is_empty(), "a socket has failed, and its connection goes on");
-        assert!(to_read <= list.len() + throttled.len() + in_line, "somebody is to be read and on no list");
-    }
-}
-
-impl Lists {
-    /// What a connection's state asks for: its end is noticed, what is there for it is read if it wants bytes, what it has
-    /// queued is flushed, and its deadline is kept.
-    fn put<S: Socket>(&mut self, id: PeerId, slot: &mut Slot<S>, limits: &Limits) {
-        if slot.connection.state() == State::Ended {
-            self.to_reap.push(id);
-            return;
-        }
-        if slot.connection.has_failed() {
-            self.failing.push(id);
-        }
-        if slot.has_bytes() && slot.wants_bytes(limits) {
-            list_once(&mut self.to_read, &mut slot.is_to_read, id);
-        }
-        // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
-        let is_done = matches!(slot.connection.state(), State::Closing(Phase::Flushing | Phase::FlushingLast));
-        if (is_done || !slot.connection.queue.is_empty()) && !slot.connection.is_blocked {
-            list_once(&mut self.to_flush, &mut slot.is_to_flush, id);
-        }
-        let deadline = slot.connection.deadline(limits);
-        if deadline < slot.armed {
-            slot.armed = deadline;
-            self.timers.push(deadline, id);
-        }
-    }
 }
 
 /// A function of the slab alone, so that the lists can be used beside what it gives.
@@ -448,10 +367,4 @@ fn slot_of<S>(slots: &mut Slab<Slot<S>>, id: PeerId) -> Option<&mut Slot<S>> {
 
 fn id_of<S>(key: usize, slot: &Slot<S>) -> PeerId {
     PeerId { slot: key as u32, serial: slot.serial }
-}
-
-fn list_once(list: &mut VecDeque<PeerId>, is_listed: &mut bool, id: PeerId) {
-    if !std::mem::replace(is_listed, true) {
-        list.push_back(id);
-    }
 }
