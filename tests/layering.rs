@@ -236,12 +236,12 @@ const MOST_LINES_OF_A_FUNCTION: usize = 50;
 
 /// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
 /// longer needed.
-const LONG_FILES: &[(&str, usize)] = &[("flags.rs", 430)];
+const LONG_FILES: &[(&str, usize)] = &[("flags.rs", 416)];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
-    ("chat/event.rs write_json", 60),
-    ("history/sqlite/check.rs check_room", 70),
-    ("history/sqlite/trimming.rs delete_of_each", 60),
-    ("websocket/frame.rs parse_from", 60),
+    ("chat/event.rs Event::write_json", 58),
+    ("history/sqlite/check.rs Checker::check_room", 63),
+    ("history/sqlite/trimming.rs delete_of_each", 58),
+    ("websocket/frame.rs FrameHeader::parse_from", 54),
 ];
 
 /// So many files of a folder may name each other in a circle: two halves of one idea. In a larger circle none can be
@@ -571,7 +571,7 @@ fn the_other_rules_can_fail_as_well() {
     assert!(empty_name(&file).is_some());
     assert!(empty_name(&Source::new("http/utils/x.rs", "")).is_some());
     let functions: Vec<_> = file.functions().into_iter().map(|function| (function.name, function.lines)).collect();
-    assert_eq!(functions, [("f".to_owned(), 4), ("h".to_owned(), 3)]);
+    assert_eq!(functions, [("f".to_owned(), 4), ("A::h".to_owned(), 3)]);
     let manifest = "[dependencies]\na-b = \"1\"\nc = { version = \"1\" } # d = 2\n[dev-dependencies]\ne = \"1\"\n";
     assert_eq!(dependencies(manifest), ["a_b", "c"]);
 

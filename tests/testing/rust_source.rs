@@ -45,6 +45,7 @@ pub struct Variant {
 /// A function with a body.
 #[derive(Debug)]
 pub struct Function {
+    /// With the type or the trait that it belongs to: `Event::write_json`.
     pub name: String,
     pub line: usize,
     /// From `fn` to the closing brace.
@@ -131,7 +132,7 @@ impl RustSource {
     }
 
     pub fn functions(&self) -> Vec<Function> {
-        let mut reader = FunctionReader { found: Vec::new() };
+        let mut reader = FunctionReader { container: None, found: Vec::new() };
         self.items.iter().for_each(|item| reader.visit_item(item));
         reader.found
     }
@@ -418,17 +419,33 @@ impl<'ast> Visit<'ast> for PathReader {
 }
 
 struct FunctionReader {
+    /// The type whose `impl` is read, or the trait.
+    container: Option<String>,
     found: Vec<Function>,
 }
 
 impl FunctionReader {
     fn found(&mut self, signature: &Signature, block: &Block) {
         let lines = signature.span().start().line..=block.span().end().line;
-        self.found.push(Function { name: signature.ident.to_string(), line: *lines.start(), lines: lines.count() });
+        let of = self.container.iter().map(|container| format!("{container}::")).collect::<String>();
+        let name = format!("{of}{}", signature.ident);
+        self.found.push(Function { name, line: *lines.start(), lines: lines.count() });
     }
 }
 
 impl<'ast> Visit<'ast> for FunctionReader {
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let outer = self.container.replace(type_name(&item.self_ty));
+        visit::visit_item_impl(self, item);
+        self.container = outer;
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        let outer = self.container.replace(item.ident.to_string());
+        visit::visit_item_trait(self, item);
+        self.container = outer;
+    }
+
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.found(&item.sig, &item.block);
         visit::visit_item_fn(self, item);
