@@ -44,13 +44,28 @@ pub struct Message<'a> {
     pub text: &'a str,
 }
 
-/// Limits that a client has to know, since its operator may have changed them.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Told {
-    /// Bytes of the longest message.
-    pub message_bytes: u64,
-    /// From so many members on, a room is told a count instead of each coming and going.
-    pub presence_members: usize,
+/// Limits that a client has to know, since its operator may have changed them. They are the same in each welcome, and so
+/// they are written once.
+#[derive(Debug, Clone, Serialize)]
+pub struct Told(Box<RawValue>);
+
+#[derive(Serialize)]
+struct ToldJson {
+    message_bytes: u64,
+    presence_members: usize,
+}
+
+impl Told {
+    /// The bytes of the longest message, and from how many members on a room is told a count instead of each coming and
+    /// going.
+    #[must_use]
+    pub fn new(message_bytes: u64, presence_members: usize) -> Told {
+        let mut json = Vec::new();
+        // Numbers can always be written.
+        let written = json::write(&mut json, &ToldJson { message_bytes, presence_members });
+        debug_assert!(written.is_ok());
+        Told(raw(json))
+    }
 }
 
 /// An event, borrowed from whoever knows it, for as long as it takes to write it down.
@@ -108,7 +123,7 @@ pub enum Event<'a> {
         /// Which log that is.
         epoch: Epoch,
         /// What holds in this daemon.
-        limits: Told,
+        limits: &'a Told,
     },
     /// Who is here.
     Users {
@@ -251,7 +266,7 @@ struct WelcomeJson<'a> {
     users: &'a RawValue,
     last: u64,
     epoch: Epoch,
-    limits: Told,
+    limits: &'a Told,
     name: &'a Name,
     mess: &'a str,
 }
@@ -441,7 +456,7 @@ mod tests {
                     users,
                     last: 16,
                     epoch: Epoch(0x5e2f_1c1e_9d0b),
-                    limits: Told { message_bytes: 65_536, presence_members: 100 },
+                    limits: &Told::new(65_536, 100),
                 },
                 r#"{"type":"welcome","room":"lobby","online":2,"users":["王小明","Tourist 5"],"last":16,"epoch":"5e2f1c1e9d0b","limits":{"message_bytes":65536,"presence_members":100},"name":"Tourist 5","mess":"welcome to lobby, 2 online"}"#,
             ),

@@ -36,6 +36,7 @@ pub use self::peers::PeerId;
 use self::peers::{Departed, Peers};
 use self::rooms::Rooms;
 use self::trace::FrameTrace;
+use crate::chat::event::Told;
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, State};
 use crate::door::Refusal;
@@ -97,6 +98,8 @@ pub struct Readiness {
 /// See the module.
 pub struct Hub<S> {
     limits: Limits,
+    /// Those that each welcome tells.
+    told_limits: Told,
     site: Site,
     peers: Peers<S>,
     rooms: Rooms,
@@ -126,6 +129,7 @@ impl<S: Socket> Hub<S> {
     #[must_use]
     pub fn new(limits: Limits, site: Site, history: Box<dyn History<PeerId>>) -> Hub<S> {
         Hub {
+            told_limits: Told::new(limits.message.max_message_bytes, limits.presence_members),
             limits,
             site,
             peers: Peers::new(limits),

@@ -22,7 +22,7 @@ use super::peers::{Arrival, CatchUp, PeerId};
 use super::rooms::RoomState;
 use super::stream::append_event;
 use super::{Hub, Socket};
-use crate::chat::event::{ResetReason, Told};
+use crate::chat::event::ResetReason;
 use crate::chat::position::Position;
 use crate::chat::visit::Verbosity;
 use crate::chat::{Event, UserList};
@@ -166,12 +166,8 @@ impl<S: Socket> Hub<S> {
             }
             _ => users.of(room),
         };
-        let limits = Told {
-            message_bytes: self.limits.message.max_message_bytes,
-            presence_members: self.limits.presence_members,
-        };
         let (online, last, epoch) = (room.online(), room.ids().last, self.log.epoch());
-        let welcome = Event::Welcome { name, online, users, last, epoch, limits };
+        let welcome = Event::Welcome { name, online, users, last, epoch, limits: &self.told_limits };
         self.outbox.answer(slot, stream, welcome, room.name());
     }
 
