@@ -193,6 +193,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "std::io",
         &[
             "close_reason.rs",
+            "connection/mod.rs",
             "door/pages.rs",
             "write_queue.rs",
             "history/driver.rs",

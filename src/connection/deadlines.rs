@@ -2,7 +2,7 @@
 
 use super::keepalive::Silence;
 use super::life::{Phase, State, Trigger};
-use super::{Connection, Due};
+use super::{Connection, Departure};
 use crate::close_reason::CloseReason;
 use crate::door::Refusal;
 use crate::http::BodyWanted;
@@ -22,7 +22,7 @@ impl Connection {
                 silence.min(self.message_deadline(limits)).min(self.throttle.until())
             }
             // It has said all that it may. Otherwise no sign of life can be asked for, so the time is fixed.
-            State::HungUp if self.is_resting() => since,
+            State::HungUp if self.is_throttled() => since,
             State::HungUp => since + limits.close_timeout,
             // It waits for the history, and the peer is there: a slow disk is waited for as long as a silent peer.
             State::Closing(Phase::Departing) => since + limits.ping_timeout.max(limits.close_timeout),
@@ -36,23 +36,23 @@ impl Connection {
     }
 
     /// Does what was due by then. That may be earlier than now: what came in between may not have been read yet.
-    pub fn on_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Due {
+    pub fn on_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Departure {
         if due_by < self.deadline(limits) {
-            return Due::Nothing;
+            return Departure::None;
         }
         match self.state() {
             State::AwaitingHandshake => {
                 self.refuse(Refusal::HeadTooSlow, BodyWanted::Yes, now);
-                Due::Nothing
+                Departure::None
             }
             State::Open => self.on_open_deadline(limits, due_by, now),
             State::HungUp => {
                 self.give_up_rest(now);
-                Due::Departing
+                Departure::Departing
             }
             State::Closing(_) | State::Ended => {
                 self.step(Trigger::TimeUp, now);
-                Due::Nothing
+                Departure::None
             }
         }
     }
@@ -61,19 +61,19 @@ impl Connection {
         if self.decoder.is_amid_message() { self.message_since + limits.message_timeout } else { Moment::NEVER }
     }
 
-    fn on_open_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Due {
+    fn on_open_deadline(&mut self, limits: &Limits, due_by: Moment, now: Moment) -> Departure {
         self.throttle.end_by(due_by);
         let reason = match self.life.silence(limits, due_by) {
             _ if self.message_deadline(limits) <= due_by => CloseReason::MessageTooSlow,
             Silence::TooLong => CloseReason::Silent,
             Silence::Ask => {
                 self.queue_ping(now);
-                return Due::Nothing;
+                return Departure::None;
             }
-            Silence::Short => return Due::Nothing,
+            Silence::Short => return Departure::None,
         };
         self.close(reason, now);
-        Due::CloseSent
+        Departure::CloseSent
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         connection.close(CloseReason::ShutDown, Moment::START);
         let deadline = connection.deadline(&limits);
         assert!(deadline.since(Moment::START) >= limits.close_timeout + Duration::from_secs(16));
-        assert!(connection.queue.flush_to(&mut std::io::sink(), 1 << 19).is_ok());
+        assert!(connection.flush_to(&mut std::io::sink(), 1 << 19, Moment::START).is_ok());
         assert_eq!(connection.deadline(&limits), deadline);
     }
 }

@@ -69,7 +69,7 @@ impl Connection {
             };
             self.step(trigger, now);
             input.take(usize::MAX);
-            return Incoming::NeedMore;
+            return Incoming::Finished;
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! # Rules
 //! 1. All that decides what happens next to a connection is in here: [`State`], and [`TRANSITIONS`] between states.
-//! 2. It does no I/O. Bytes that were read are handed to [`Connection::next`]; bytes to be written wait in
-//!    [`Connection::queue`].
+//! 2. It reads nothing. Bytes that were read are handed to [`Connection::next`]; bytes to be written wait in
+//!    [`Connection::queue`], until [`Connection::flush_to`] hands them to a socket.
 //! 3. It knows HTTP and WebSocket, and no rule of chat: a text message is the hub's to deal with.
 //!
 //! # Files
@@ -12,10 +12,10 @@
 //! when nothing happens). This file has what is the same in each phase: ends, and what is held.
 //!
 //! # Order of calls
-//! After each read: [`next`](Connection::next) until it says [`Incoming::NeedMore`]. At the end of the stream:
-//! [`finished_by_peer`](Connection::finished_by_peer). When the poller reports that the stream will end, or that the
-//! socket has failed: [`hung_up`](Connection::hung_up), [`failed`](Connection::failed). When the queue has been written out:
-//! [`flushed`](Connection::flushed). When [`deadline`](Connection::deadline) has come:
+//! After each read: [`next`](Connection::next) until it says [`Incoming::NeedMore`] or [`Incoming::Finished`]. At the end of
+//! the stream: [`finished_by_peer`](Connection::finished_by_peer). When the poller reports that the stream will end, or that
+//! the socket has failed: [`hung_up`](Connection::hung_up), [`failed`](Connection::failed). When the socket takes bytes:
+//! [`flush_to`](Connection::flush_to). When [`deadline`](Connection::deadline) has come:
 //! [`on_deadline`](Connection::on_deadline). In [`Phase::Departing`], once everything that was said before has been
 //! delivered: [`depart`](Connection::depart).
 
@@ -26,11 +26,13 @@ mod life;
 mod request;
 mod throttle;
 
+use std::io::{self, Write};
+
 use self::life::Life;
 pub use self::life::{Phase, State, TRANSITIONS, Trigger};
 use self::request::Request;
-pub use self::throttle::Changes;
 use self::throttle::Throttle;
+pub use self::throttle::TooManyChanges;
 use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Site};
@@ -39,13 +41,15 @@ use crate::limits::Limits;
 use crate::limits::fixed::KEPT_OF_AN_EVICTED_BYTES;
 use crate::moment::Moment;
 use crate::websocket::{Decoder, Input};
-use crate::write_queue::WriteQueue;
+use crate::write_queue::{Flushed, WriteQueue};
 
 /// What the bytes amounted to, as far as the hub is concerned.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// All bytes were taken that are of use: read more, or none, if this was a plain request and its answer is queued.
+    /// All bytes were taken, and what they say is not complete: read more.
     NeedMore,
+    /// Nothing that follows will be taken: a plain request has been answered, or the connection closes.
+    Finished,
     /// The handshake is done and the 101 is queued.
     Upgraded(Endpoint),
     /// A text message, for the room.
@@ -58,15 +62,26 @@ pub enum Incoming<'a> {
     Departing,
 }
 
-/// What a deadline brought, as far as the hub is concerned: it looks at what is queued, and at an end, in any case.
+/// What a deadline or the end of a stream means for the connection's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum Departure {
     /// The connection stays where it is; or it is in no room.
-    Nothing,
+    None,
     /// A Close was queued: the connection leaves its room now.
     CloseSent,
-    /// The peer has hung up, and the time for what it had said before is over: see [`Phase::DepartingLast`].
+    /// The peer sends nothing more, or what it had sent is dropped: see [`Phase::DepartingLast`].
     Departing,
+}
+
+/// How far the queue was written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Some of it waits: the socket is full, or the budget is spent.
+    Partly,
+    /// Nothing waits.
+    Wholly,
+    /// Nothing waits, and nothing will follow: the writing half of the socket has to be shut now.
+    Finally,
 }
 
 /// See the module.
@@ -82,13 +97,10 @@ pub struct Connection {
     /// When the message that is being received began, if one is.
     message_since: Moment,
     purpose: Purpose,
-    /// The last flush of the queue was stopped by a full socket.
-    pub is_blocked: bool,
-    /// The queue has a page of the past in it, perhaps: nothing of this peer is read before the queue is empty. A page is
-    /// twenty thousand times the request for it.
-    pub is_page_queued: bool,
-    /// How much of its room's stream it is sent. The hub's to know; here it fits into a gap, and a slot is smaller.
-    pub verbosity: Verbosity,
+    is_blocked: bool,
+    is_page_queued: bool,
+    /// The hub's to know; here it fits into a gap, and a slot is smaller.
+    verbosity: Verbosity,
 }
 
 /// What its messages are for: the room, unless the handshake says otherwise.
@@ -124,7 +136,7 @@ impl Connection {
 
     /// Why it ends, once that is known.
     #[must_use]
-    pub fn ending(&self) -> Option<CloseReason> {
+    pub fn close_reason(&self) -> Option<CloseReason> {
         self.life.reason()
     }
 
@@ -140,6 +152,7 @@ impl Connection {
     pub fn wants_bytes(&self, limits: &Limits) -> bool {
         match self.state() {
             State::Open | State::HungUp => {
+                // A page is twenty thousand times the request for it: nothing is read before the client has taken it.
                 let max_waiting_bytes = if self.is_page_queued { 1 } else { limits.read_budget_bytes };
                 !self.throttle.is_on() && self.queue.len() < max_waiting_bytes
             }
@@ -170,7 +183,34 @@ impl Connection {
     /// The socket has failed, and is only kept for what the peer said before that and can be read without waiting.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.state() == State::HungUp && matches!(self.ending(), Some(CloseReason::Broken(_)))
+        self.state() == State::HungUp && matches!(self.close_reason(), Some(CloseReason::Broken(_)))
+    }
+
+    /// The last write has found the socket full.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    /// A write past the queue has found the socket full.
+    pub fn found_full(&mut self) {
+        self.is_blocked = true;
+    }
+
+    /// An answer out of the history has been queued: nothing of this peer is read before the queue has been written out.
+    pub fn page_queued(&mut self) {
+        self.is_page_queued = !self.queue.is_empty();
+    }
+
+    /// How much of its room's stream it is sent.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// It comes to a room, and is sent so much of its stream.
+    pub fn set_verbosity(&mut self, verbosity: Verbosity) {
+        self.verbosity = verbosity;
     }
 
     /// Takes the next event off the front of `input`.
@@ -182,20 +222,20 @@ impl Connection {
             // 7.1.7: nothing that follows the fault, or the request, is looked at.
             State::Closing(_) | State::Ended => {
                 input.take(usize::MAX);
-                Incoming::NeedMore
+                Incoming::Finished
             }
         }
     }
 
-    /// The peer's stream has ended. Gives what the hub must know of it.
-    pub fn finished_by_peer(&mut self, now: Moment) -> Incoming<'static> {
+    /// The peer's stream has ended.
+    pub fn finished_by_peer(&mut self, now: Moment) -> Departure {
         match self.state() {
             State::AwaitingHandshake => self.life.set_reason(CloseReason::NoRequest),
             State::Open | State::HungUp => self.life.set_reason_if_none(CloseReason::PeerVanished),
             State::Closing(_) | State::Ended => {}
         }
         self.step(Trigger::PeerFinished, now);
-        if self.state() == State::Closing(Phase::DepartingLast) { Incoming::Departing } else { Incoming::NeedMore }
+        if self.state() == State::Closing(Phase::DepartingLast) { Departure::Departing } else { Departure::None }
     }
 
     /// The poller has reported that the peer's stream ends behind what can be read. Of that, as many frames are taken as
@@ -233,8 +273,10 @@ impl Connection {
     }
 
     /// Counts a change of name or of room, unless there have been too many.
-    #[must_use]
-    pub fn spend_change(&mut self, limits: &Limits, now: Moment) -> Changes {
+    ///
+    /// # Errors
+    /// [`TooManyChanges`].
+    pub fn spend_change(&mut self, limits: &Limits, now: Moment) -> Result<(), TooManyChanges> {
         self.throttle.spend_change(limits, now)
     }
 
@@ -258,7 +300,7 @@ impl Connection {
 
     /// It has sent too much, and is not read for a while.
     #[must_use]
-    pub fn is_resting(&self) -> bool {
+    pub fn is_throttled(&self) -> bool {
         self.throttle.is_on()
     }
 
@@ -285,15 +327,22 @@ impl Connection {
         self.step(Trigger::Evicted, now);
     }
 
-    /// The queue has been written out. Says whether the writing half of the socket is to be shut now.
-    #[must_use]
-    pub fn flushed(&mut self, now: Moment) -> bool {
-        self.step(Trigger::Flushed, now)
-    }
-
-    /// The peer has taken bytes after its socket had been full: slow, but alive.
-    pub fn progressed(&mut self, now: Moment) {
-        self.life.progressed(now);
+    /// Writes out what waits, up to `most_bytes`.
+    ///
+    /// # Errors
+    /// What the socket says; it has [failed](Connection::failed) then.
+    pub fn flush_to(&mut self, socket: &mut impl Write, most_bytes: usize, now: Moment) -> io::Result<Written> {
+        let before = self.queue.len();
+        let flushed = self.queue.flush_to(socket, most_bytes);
+        if self.is_blocked && self.queue.len() < before {
+            self.life.progressed(now);
+        }
+        self.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
+        if flushed? != Flushed::Everything {
+            return Ok(Written::Partly);
+        }
+        self.is_page_queued = false;
+        Ok(if self.step(Trigger::Flushed, now) { Written::Finally } else { Written::Wholly })
     }
 
     /// The socket has failed: a reset, or a write that can never be done. What waits cannot be delivered. The connection

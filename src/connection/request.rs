@@ -97,7 +97,7 @@ impl Connection {
             }
             Err(error) => {
                 self.refuse(error.into(), BodyWanted::Yes, now);
-                Incoming::NeedMore
+                Incoming::Finished
             }
         }
     }
@@ -123,7 +123,7 @@ impl Connection {
             Err(refusal) => self.refuse(refusal, body_wanted, now),
         }
         self.request = line.map(|line| Box::new(Request { line: Some(line), ..Request::default() }));
-        Incoming::NeedMore
+        Incoming::Finished
     }
 
     /// Queues the answer to a request that gets neither page nor WebSocket.

@@ -5,14 +5,9 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::rate_limit::TokenBucket;
 
-/// Whether another change of name or room may be made now.
+/// Too many changes of name and room: this one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changes {
-    /// It may, and has been counted.
-    Allowed,
-    /// There have been too many.
-    TooMany,
-}
+pub struct TooManyChanges;
 
 /// The buckets of one connection.
 #[derive(Debug, Default)]
@@ -61,13 +56,16 @@ impl Throttle {
     }
 
     /// Counts a change of name or of room, unless there have been too many: these cost every member that is told of them.
-    pub(super) fn spend_change(&mut self, limits: &Limits, now: Moment) -> Changes {
-        let Some(rate) = limits.change_rate else { return Changes::Allowed };
+    ///
+    /// # Errors
+    /// [`TooManyChanges`].
+    pub(super) fn spend_change(&mut self, limits: &Limits, now: Moment) -> Result<(), TooManyChanges> {
+        let Some(rate) = limits.change_rate else { return Ok(()) };
         if self.changes.empty_until(rate.all_but_one(), now).is_some() {
-            return Changes::TooMany;
+            return Err(TooManyChanges);
         }
         self.changes.take(rate.one(), now);
-        Changes::Allowed
+        Ok(())
     }
 
     /// Looks whether the bucket is empty. A peer that has hung up may spend at once what it could have spent in

@@ -11,7 +11,7 @@ use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
 use crate::chat::event::json_array;
 use crate::chat::{Change, Command, Event, Name, Problem, RoomName, Seat};
-use crate::connection::{Changes, State};
+use crate::connection::{State, TooManyChanges};
 use crate::history::{Archive, Entry, Page, Wanted};
 use crate::moment::{Moment, Now};
 
@@ -95,7 +95,7 @@ impl<S: Socket> Hub<S> {
 
     fn count_change(&mut self, id: PeerId, now: Moment) -> Result<(), Problem> {
         match self.peers.touch(id).map(|slot| slot.connection.spend_change(&self.limits, now)) {
-            Some(Changes::TooMany) => Err(Problem::SlowDown),
+            Some(Err(TooManyChanges)) => Err(Problem::SlowDown),
             _ => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ impl<S: Socket> Hub<S> {
             visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
             if self.is_seated(id, slot.stay) {
                 seated += 1;
-                quiet += usize::from(slot.connection.verbosity == Verbosity::MessagesOnly);
+                quiet += usize::from(slot.connection.verbosity() == Verbosity::MessagesOnly);
             }
         }
         for (id, departed) in &self.departed {

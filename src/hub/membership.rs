@@ -40,7 +40,7 @@ impl<S: Socket> Hub<S> {
             }
         };
         let Some(slot) = self.peers.touch(id) else { return };
-        slot.connection.verbosity = visit.verbosity;
+        slot.connection.set_verbosity(visit.verbosity);
         let from = match slot.arrival.take().map(|arrival| *arrival) {
             Some(Arrival::Handshaking { from }) => from,
             _ => Box::default(),
@@ -96,7 +96,7 @@ impl<S: Socket> Hub<S> {
         let verbosity = match (self.peers.touch(id), self.departed.get_mut(&id)) {
             (Some(slot), _) => {
                 slot.stay.join_committed(seat);
-                slot.connection.verbosity
+                slot.connection.verbosity()
             }
             (None, Some(departed)) => {
                 departed.stay.join_committed(seat);
@@ -165,7 +165,7 @@ impl<S: Socket> Hub<S> {
                 None => info!("#{} moved to {} as {name}", id.serial, state.room.name()),
             }
         }
-        let is_full = slot.connection.verbosity == Verbosity::Everything;
+        let is_full = slot.connection.verbosity() == Verbosity::Everything;
         if catch_up.is_none() {
             self.greet(id);
         }
@@ -223,7 +223,7 @@ impl<S: Socket> Hub<S> {
         let Some(to) = state.room.name_of(seat) else { return };
         // A member that is not told with the others is told at least what became of its own request.
         let is_told = state.presence.news(state.room.online()) == News::Told;
-        if !is_told || slot.connection.verbosity == Verbosity::MessagesOnly {
+        if !is_told || slot.connection.verbosity() == Verbosity::MessagesOnly {
             let event = Event::Rename { from, to };
             self.outbox.answer(slot, &mut state.stream, event, state.room.name());
         }
@@ -261,7 +261,7 @@ impl<S: Socket> Hub<S> {
         let verbosity = match (self.peers.touch(id), self.departed.get(&id)) {
             (Some(slot), _) => {
                 self.outbox.leave(slot, &mut state.stream);
-                slot.connection.verbosity
+                slot.connection.verbosity()
             }
             (None, Some(departed)) => departed.verbosity,
             (None, None) => return,

@@ -27,11 +27,10 @@ use super::trace;
 use crate::chat::visit::Verbosity;
 use crate::chat::{Event, RoomName};
 use crate::close_reason::CloseReason;
-use crate::connection::State;
+use crate::connection::{State, Written};
 use crate::limits::Limits;
 use crate::limits::fixed::FLUSH_BYTES_PER_TURN;
 use crate::moment::Moment;
-use crate::write_queue::Flushed;
 
 /// What a flush counts besides its bytes: a call of the system takes about as long as copying so many.
 const FLUSH_CALL_BYTES: usize = 4 * 1024;
@@ -68,7 +67,7 @@ impl Outbox {
 
     /// From here on it hears what its room hears.
     pub(super) fn join<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
-        slot.place = stream.chunk(slot.connection.verbosity).len() as u32;
+        slot.place = stream.chunk(slot.connection.verbosity()).len() as u32;
     }
 
     /// It hears what its room has heard up to here, whatever it owes already, and nothing after.
@@ -137,7 +136,7 @@ impl Outbox {
 
     /// Queues what its room has heard since its place, which is here from now on.
     fn catch_up<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
-        let chunk = stream.chunk(slot.connection.verbosity);
+        let chunk = stream.chunk(slot.connection.verbosity());
         let part = slot.place as usize..chunk.len();
         if !part.is_empty() && slot.connection.may_be_sent_to() {
             slot.place = chunk.len() as u32;
@@ -161,7 +160,7 @@ impl Outbox {
     ) {
         for id in members {
             let Some(slot) = peers.lend(id) else { continue };
-            let chunk = stream.chunk(slot.connection.verbosity);
+            let chunk = stream.chunk(slot.connection.verbosity());
             let part = slot.place as usize..chunk.len();
             if part.is_empty() {
                 slot.place = if slot.place == NOT_IN { NOT_IN } else { 0 };
@@ -218,27 +217,20 @@ impl Outbox {
     /// Says how many bytes the socket has taken.
     fn flush_one<S: Socket>(&mut self, slot: &mut Slot<S>, now: Moment) -> usize {
         let before = slot.connection.queue.len();
-        let flushed = slot.connection.queue.flush_to(&mut slot.socket, self.limits.write_budget_bytes);
+        let written = slot.connection.flush_to(&mut slot.socket, self.limits.write_budget_bytes, now);
         let bytes = before - slot.connection.queue.len();
         self.count(bytes);
         if bytes > 0 {
             slot.has_taken();
-            if slot.connection.is_blocked {
-                slot.connection.progressed(now);
-            }
         }
-        slot.connection.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
-        match flushed {
-            Ok(Flushed::Everything) => {
-                slot.connection.is_page_queued = false;
-                if slot.connection.flushed(now)
-                    && let Err(error) = slot.socket.shut_down_writing()
-                {
+        match written {
+            Ok(Written::Finally) => {
+                if let Err(error) = slot.socket.shut_down_writing() {
                     slot.connection.cut(CloseReason::Broken(error.kind()), now);
                 }
             }
-            // More of it is flushed in the next turn: the queue is not empty, and the socket takes more.
-            Ok(Flushed::Budget | Flushed::Blocked) => {}
+            // What is left is flushed in the next turn, or when the socket takes more.
+            Ok(Written::Wholly | Written::Partly) => {}
             Err(error) => slot.connection.failed(CloseReason::Broken(error.kind()), &self.limits, now),
         }
         bytes
@@ -281,7 +273,7 @@ impl Outbox {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 slot.connection.queue.push_shared(chunk.share(), part);
-                slot.connection.is_blocked = true;
+                slot.connection.found_full();
                 Sent::AsFarAsPossible
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -301,16 +293,13 @@ impl Outbox {
     /// is about what it owes, not about what comes: one large turn makes nobody slow.
     fn drain_to<S: Socket>(&mut self, most_bytes: usize, slot: &mut Slot<S>, now: Moment) -> Sent {
         let connection = &mut slot.connection;
-        if connection.queue.cost() > most_bytes && !connection.is_blocked {
+        if connection.queue.cost() > most_bytes && !connection.is_blocked() {
             let before = connection.queue.len();
-            let flushed = connection.queue.flush_to(&mut slot.socket, usize::MAX);
+            let written = connection.flush_to(&mut slot.socket, usize::MAX, now);
             self.count(before - connection.queue.len());
-            match flushed {
-                Ok(flushed) => connection.is_blocked = flushed == Flushed::Blocked,
-                Err(error) => {
-                    connection.failed(CloseReason::Broken(error.kind()), &self.limits, now);
-                    return Sent::SomethingChanged;
-                }
+            if let Err(error) = written {
+                connection.failed(CloseReason::Broken(error.kind()), &self.limits, now);
+                return Sent::SomethingChanged;
             }
         }
         if connection.queue.cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }

@@ -2,7 +2,7 @@
 //!
 //! A page is larger by far than the request for it. So few are under way at a time, and those who ask wait in line. Each
 //! has one place in it at most, since nobody who waits for the history is read; so the line is fair, however often one
-//! asks. And a client whose last page has not left yet is not read either: see [`Connection::is_page_queued`].
+//! asks. And a client whose last page has not left yet is not read either: see [`Connection::page_queued`].
 //!
 //! # A long past
 //! What somebody missed may be longer than any queue, so it comes in pieces: the next is looked for when the client has read
@@ -11,7 +11,7 @@
 //! rest of this turn like everybody else. So a slow reader costs two pieces of memory, and is not too slow for what others
 //! say. It is in the room all the while, but says nothing and is told nothing else until it has caught up.
 //!
-//! [`Connection::is_page_queued`]: crate::connection::Connection::is_page_queued
+//! [`Connection::page_queued`]: crate::connection::Connection::page_queued
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -155,7 +155,7 @@ impl<S: Socket> Hub<S> {
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
         let Some(RoomState { room, users, stream, .. }) = self.rooms.get_mut(room) else { return };
         let Some(name) = room.name_of(seat) else { return };
-        if !slot.connection.may_be_sent_to() || slot.connection.verbosity != Verbosity::Everything {
+        if !slot.connection.may_be_sent_to() || slot.connection.verbosity() != Verbosity::Everything {
             return;
         }
         let others;
@@ -205,7 +205,7 @@ impl<S: Socket> Hub<S> {
     /// A page was queued for somebody: until it has left, nothing more is read of this client.
     pub(super) fn page_is_queued(&mut self, id: PeerId) {
         if let Some(slot) = self.peers.touch(id) {
-            slot.connection.is_page_queued = !slot.connection.queue.is_empty();
+            slot.connection.page_queued();
         }
     }
 

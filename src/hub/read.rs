@@ -12,7 +12,7 @@ use crate::chat::event::message_bytes;
 use crate::chat::visit::Visit;
 use crate::chat::{Command, Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
-use crate::connection::Incoming;
+use crate::connection::{Departure, Incoming};
 use crate::door::Endpoint;
 use crate::history::Entry;
 use crate::limits::Limits;
@@ -154,8 +154,8 @@ impl<S: Socket> Hub<S> {
         match peer.read(scratch, &self.limits) {
             WasRead::Nothing => {}
             WasRead::End => {
-                let incoming = peer.connection.finished_by_peer(now.moment);
-                if matches!(incoming, Incoming::Departing) {
+                let departure = peer.connection.finished_by_peer(now.moment);
+                if departure == Departure::Departing {
                     self.leave_room(id, now.moment);
                 }
             }
@@ -183,7 +183,7 @@ impl<S: Socket> Hub<S> {
                 Request::BadCommand(fault) => self.refuse_command(id, fault, now.moment),
                 Request::Binary => self.send_error(id, Problem::BinaryNotAccepted),
                 Request::Leave => {
-                    let reason = self.peers.get(id).and_then(|slot| slot.connection.ending());
+                    let reason = self.peers.get(id).and_then(|slot| slot.connection.close_reason());
                     if reason == Some(CloseReason::Violated(Violation::MessageTooBig)) {
                         self.send_error(id, Problem::MessageTooBig);
                     }
@@ -211,7 +211,7 @@ impl<S: Socket> Hub<S> {
                 trace.receives(id, slot.connection.state(), pass.input.rest());
             }
             match slot.connection.next(&mut pass.input, &self.site, limits, now.moment) {
-                Incoming::NeedMore => break,
+                Incoming::NeedMore | Incoming::Finished => break,
                 Incoming::Departing => return Some(Request::Leave),
                 Incoming::Upgraded(endpoint) => {
                     slot.upgraded(limits, now.moment);

@@ -36,12 +36,12 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = self.peers.remove(id) else { return };
         let Slot { stay, arrival, connection, .. } = slot;
         if stay.room().is_some() {
-            self.departed.insert(id, Departed { stay, verbosity: connection.verbosity });
+            self.departed.insert(id, Departed { stay, verbosity: connection.verbosity() });
         }
         if let Some(Arrival::Moving { to }) = arrival.as_deref() {
             self.leave_empty(*to);
         }
-        let reason = connection.ending().unwrap_or(CloseReason::PeerVanished);
+        let reason = connection.close_reason().unwrap_or(CloseReason::PeerVanished);
         if let Some(trace) = &mut self.trace {
             trace.ended(id);
         }

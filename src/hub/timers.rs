@@ -1,7 +1,7 @@
 //! What is due: deadlines of connections.
 
 use super::{Hub, Socket};
-use crate::connection::Due;
+use crate::connection::Departure;
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
@@ -18,18 +18,18 @@ impl<S: Socket> Hub<S> {
                     || (is_behind && peer.is_to_read())
                 {
                     peer.connection.kept_waiting_for_history(&self.limits, due_by, now);
-                } else if peer.connection.is_resting() || peer.is_to_read() {
+                } else if peer.connection.is_throttled() || peer.is_to_read() {
                     peer.connection.kept_waiting(&self.limits, due_by, now);
                 }
             }
-            let due = peer.connection.on_deadline(&self.limits, due_by, now);
-            if due == Due::Departing {
+            let departure = peer.connection.on_deadline(&self.limits, due_by, now);
+            if departure == Departure::Departing {
                 peer.unread = None;
             }
-            match due {
-                Due::Nothing => {}
-                Due::CloseSent => self.request_leave(id),
-                Due::Departing => self.leave_room(id, now),
+            match departure {
+                Departure::None => {}
+                Departure::CloseSent => self.request_leave(id),
+                Departure::Departing => self.leave_room(id, now),
             }
         }
     }
