@@ -116,7 +116,7 @@ pub enum Event<'a> {
         name: &'a Name,
         /// Members now, the newcomer among them.
         online: usize,
-        /// The first names as a JSON array, at most [`super::room::MAX_USERS_LISTED`].
+        /// The first names as a JSON array, at most [`crate::limits::fixed::MAX_USERS_LISTED`].
         users: &'a RawValue,
         /// The id of the newest message; 0 before the first.
         last: u64,

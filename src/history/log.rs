@@ -1,7 +1,7 @@
 //! The log of all rooms: what is in it has happened, in its order.
 //!
 //! There is one log, whatever keeps the messages. It owns the order, the batches and the backlog; a
-//! [`Store`](super::store::Store) only keeps, and a [`Driver`] calls it, in place or on a thread of its own. A disk may
+//! [`Store`] only keeps, and a [`Driver`] calls it, in place or on a thread of its own. A disk may
 //! take milliseconds, or a minute; the loop does not wait for it.
 //!
 //! Few rooms are opened at a time (`OPENINGS_AT_ONCE`); the others wait in line. So what has been read and not been taken

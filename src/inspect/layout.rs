@@ -75,7 +75,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The rule that this frame breaks by itself, if it does. Its place among others, and whether a text is UTF-8, is for
-    /// a [`Decoder`](super::Decoder) to say.
+    /// a [`Decoder`](crate::websocket::Decoder) to say.
     #[must_use]
     pub fn fault(&self) -> Option<Violation> {
         match self.header {
