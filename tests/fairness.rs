@@ -80,8 +80,8 @@ fn a_turn_takes_in_the_less_the_more_members_it_is_to_be_written_to() {
     (0..TALKERS).for_each(|member| room.say(member, &long));
     let before = room.bytes(MEMBERS - 1);
     room.turn();
-    let written = (room.bytes(MEMBERS - 1) - before) as usize * MEMBERS;
-    assert!(written > 0 && written < 512 << 20, "{written} bytes written in one turn");
+    let read = (0..TALKERS).filter(|&member| room.has_been_read(member)).count();
+    assert!(read > 0 && read * 50_000 * MEMBERS < 512 << 20, "{read} long messages taken in by one turn");
     room.come_to_rest();
     assert!(room.bytes(MEMBERS - 1) - before > (TALKERS * 50_000) as u64, "everything is heard in the end");
 }
@@ -109,4 +109,37 @@ fn a_turn_does_not_empty_all_queues_and_the_next_one_begins_with_the_others() {
         assert!(served(&room) >= (first * turn).min(MEMBERS - 1), "turn {turn}");
     }
     assert_eq!(served(&room), MEMBERS - 1);
+}
+
+/// All of it in one turn held up the other rooms for seconds.
+#[test]
+fn a_long_message_to_thousands_is_written_in_several_turns_and_each_member_has_it_once() {
+    const MEMBERS: usize = 5_000;
+    const MESSAGE_BYTES: usize = 60_000;
+    /// What fan-out writes in a turn, and what leaves the queues in one.
+    const TURN_BYTES: u64 = 2 * 64 * 1024 * 1024;
+
+    let mut room = Room::new(Room::limits(), MEMBERS);
+    room.join(MEMBERS);
+    room.come_to_rest();
+    let before: Vec<u64> = (0..MEMBERS).map(|member| room.bytes(member)).collect();
+    let all = |room: &Room| (0..MEMBERS).map(|member| room.bytes(member)).sum::<u64>();
+    room.say(0, &messages(1, MESSAGE_BYTES));
+    let mut written = all(&room);
+    let mut turns = 0;
+    loop {
+        room.turn();
+        let in_this_turn = all(&room) - written;
+        if in_this_turn == 0 {
+            break;
+        }
+        assert!(in_this_turn <= TURN_BYTES, "{in_this_turn} bytes in one turn");
+        written += in_this_turn;
+        turns += 1;
+        assert!(turns < 10);
+    }
+    assert!(turns >= 2, "so much is too much for one turn");
+    let heard: Vec<u64> = (0..MEMBERS).map(|member| room.bytes(member) - before[member]).collect();
+    assert!(heard[0] > MESSAGE_BYTES as u64 && heard[0] < 2 * MESSAGE_BYTES as u64);
+    assert!(heard.iter().all(|bytes| *bytes == heard[0]), "each member has the message, and has it once");
 }

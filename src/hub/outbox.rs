@@ -13,7 +13,7 @@
 //! - What belongs to the connection alone and to no room (a Ping, a Pong, a Close, the answer to an HTTP request, an echo),
 //!   the [`Connection`](crate::connection::Connection) queues by itself; `connection.rs` has no other way out.
 //!
-//! Whatever was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in [`drain_to`], and what is sent is
+//! Whatever was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in `drain_to`, and what is sent is
 //! drawn into the log from here.
 
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use super::Socket;
 use super::peers::{NOT_IN, PeerId, Peers, Sent, Slot};
-use super::stream::{Stream, TurnChunk, append_event};
+use super::stream::{Stream, TurnChunk, WRITE_CALL_BYTES, append_event};
 use super::trace;
 use crate::chat::visit::Verbosity;
 use crate::chat::{Event, RoomName};
@@ -31,9 +31,6 @@ use crate::connection::{State, Written};
 use crate::limits::Limits;
 use crate::limits::fixed::FLUSH_BYTES_PER_TURN;
 use crate::moment::Moment;
-
-/// What a flush counts besides its bytes: a call of the system takes about as long as copying so many.
-const FLUSH_CALL_BYTES: usize = 4 * 1024;
 
 /// See the module.
 pub(super) struct Outbox {
@@ -175,6 +172,41 @@ impl Outbox {
         }
     }
 
+    /// Queues a room's turn for the members to whom this turn does not write any more. The next turns flush it, and serve
+    /// other rooms in between.
+    pub(super) fn queue_room<S: Socket>(
+        &mut self,
+        peers: &mut Peers<S>,
+        members: impl Iterator<Item = PeerId>,
+        stream: &mut Stream,
+        now: Moment,
+        too_slow: &mut Vec<PeerId>,
+    ) {
+        for id in members {
+            let Some(slot) = peers.lend(id) else { continue };
+            let chunk = stream.chunk(slot.connection.verbosity());
+            let part = slot.place as usize..chunk.len();
+            if part.is_empty() {
+                slot.place = if slot.place == NOT_IN { NOT_IN } else { 0 };
+                continue;
+            }
+            slot.place = 0;
+            // Who owes something already may owe too much: that is the same question as in a turn that writes.
+            let sent = if !slot.connection.may_be_sent_to() {
+                Sent::AsFarAsPossible
+            } else if slot.connection.queue.is_empty() {
+                slot.connection.queue.push_shared(chunk.share(), part);
+                Sent::SomethingChanged
+            } else {
+                self.send_behind(slot, chunk, part.start, now)
+            };
+            peers.delivered(id, &sent);
+            if matches!(sent, Sent::OwesTooMuch) {
+                too_slow.push(id);
+            }
+        }
+    }
+
     /// Draws what a room hears into the log, if that is asked for.
     pub(super) fn trace_room(&self, room: &RoomName, members: usize, stream: &Stream) {
         if self.is_traced {
@@ -204,7 +236,7 @@ impl Outbox {
             if slot.connection.state() == State::Ended {
                 continue;
             }
-            flushed_bytes += self.flush_one(slot, now) + FLUSH_CALL_BYTES;
+            flushed_bytes += self.flush_one(slot, now) + WRITE_CALL_BYTES;
             if slot.connection.queue.len() <= self.limits.piece_bytes()
                 && let Some(catch_up) = slot.catch_up()
                 && std::mem::take(&mut catch_up.is_reading)
@@ -249,17 +281,7 @@ impl Outbox {
             return Sent::AsFarAsPossible;
         }
         if !slot.connection.queue.is_empty() {
-            // What was queued in this turn comes with this part and is no debt: such a member is not asked.
-            if part.start == 0 {
-                match self.drain_to(self.limits.max_queue_bytes, slot, now) {
-                    Sent::AsFarAsPossible => {}
-                    hindered => return hindered,
-                }
-            }
-            if !slot.connection.queue.is_empty() {
-                slot.connection.queue.push_shared(chunk.share(), part);
-                return Sent::AsFarAsPossible;
-            }
+            return self.send_behind(slot, chunk, part.start, now);
         }
         match slot.socket.write(&chunk.bytes()[part.clone()]) {
             Ok(count) if count == part.len() => {
@@ -285,6 +307,24 @@ impl Outbox {
                 Sent::SomethingChanged
             }
         }
+    }
+
+    /// Queues a finished chunk from that byte on, behind what is owed already.
+    #[cold]
+    #[inline(never)]
+    fn send_behind<S: Socket>(&mut self, slot: &mut Slot<S>, chunk: &mut TurnChunk, start: usize, now: Moment) -> Sent {
+        let owed = slot.connection.queue.len();
+        // What was queued in this turn comes with this part and is no debt: such a member is not asked.
+        if start == 0 {
+            match self.drain_to(self.limits.max_queue_bytes, slot, now) {
+                Sent::AsFarAsPossible => {}
+                hindered => return hindered,
+            }
+        }
+        // One that owes less may be read again.
+        let has_drained = slot.connection.queue.len() < owed;
+        slot.connection.queue.push_shared(chunk.share(), start..chunk.len());
+        if has_drained { Sent::SomethingChanged } else { Sent::AsFarAsPossible }
     }
 
     /// Sees to it that no more than `most_bytes` wait for a member, before something is added to it.

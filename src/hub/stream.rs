@@ -11,6 +11,9 @@ use crate::chat::{Event, RoomName};
 use crate::websocket::frame;
 use crate::write_queue::LateBytes;
 
+/// What a write counts besides its bytes: a call of the system takes about as long as copying so many.
+pub(super) const WRITE_CALL_BYTES: usize = 4 * 1024;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
@@ -81,6 +84,16 @@ impl Stream {
             Verbosity::Everything => &mut self.everything,
             Verbosity::MessagesOnly => &mut self.messages_only,
         }
+    }
+
+    /// So many members can be written to for so many bytes.
+    pub(super) fn writes_within(&self, bytes: usize) -> usize {
+        bytes / self.written_bytes(1)
+    }
+
+    /// What it counts to write it to so many members: as if each heard the longer of both, and the calls.
+    pub(super) fn written_bytes(&self, members: usize) -> usize {
+        members * (self.everything.len().max(self.messages_only.len()) + WRITE_CALL_BYTES)
     }
 
     /// The frames that such a member hears in this turn.

@@ -3,6 +3,7 @@
 use super::peers::PeerId;
 use super::{Hub, Socket};
 use crate::close_reason::CloseReason;
+use crate::limits::fixed::FAN_OUT_BYTES_PER_TURN;
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
@@ -12,7 +13,7 @@ impl<S: Socket> Hub<S> {
         self.outbox.flush(peers, now, |id| page_requests.has_read(id));
     }
 
-    /// Sends each room's turn to all its members.
+    /// Sends each room's turn to all its members. Those for whom this turn may not write any more have it queued.
     fn fan_out(&mut self, now: Moment) {
         let dirty = self.rooms.take_dirty();
         // All of them before the first is sent: a member that moves has a part of one room's turn queued, and is sent that of
@@ -23,12 +24,23 @@ impl<S: Socket> Hub<S> {
             }
         }
         let mut too_slow = Vec::new();
+        let mut left_bytes = FAN_OUT_BYTES_PER_TURN;
         for key in &dirty {
             let Some(state) = self.rooms.get_mut(*key) else { continue };
             if !state.stream.is_empty() {
-                self.outbox.trace_room(state.room.name(), state.room.online(), &state.stream);
-                let members = state.room.audience().filter_map(PeerId::of);
-                self.outbox.send_room(&mut self.peers, members, &mut state.stream, now, &mut too_slow);
+                let online = state.room.online();
+                self.outbox.trace_room(state.room.name(), online, &state.stream);
+                let mut members = state.room.audience().filter_map(PeerId::of);
+                let writes = state.stream.writes_within(left_bytes).min(online);
+                left_bytes -= state.stream.written_bytes(writes);
+                // Nearly always all of them. It is a loop of its own: to count members would cost each delivery.
+                if writes == online {
+                    self.outbox.send_room(&mut self.peers, members, &mut state.stream, now, &mut too_slow);
+                    continue;
+                }
+                let at_once = members.by_ref().take(writes);
+                self.outbox.send_room(&mut self.peers, at_once, &mut state.stream, now, &mut too_slow);
+                self.outbox.queue_room(&mut self.peers, members, &mut state.stream, now, &mut too_slow);
             }
         }
         self.rooms.clear(dirty);
