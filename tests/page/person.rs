@@ -65,10 +65,13 @@ pub(crate) fn look(tab: &mut Tab, where_to: Looking) {
 
 /// Scrolls, and waits for the end of it: browsers scroll smoothly, so a position means little until it has come to rest.
 pub(crate) fn scroll_and_settle(tab: &mut Tab, scroll: impl FnOnce(&mut Tab)) {
-    tab.drawn(); // the end of an earlier scroll is told with the frame, and must not be taken for the end of this one
+    tab.drawn();
+    // On a busy machine the end of an earlier scroll may be told only now. It leaves the view where it is.
     tab.evaluate(
-        "window.rested = false;
-         document.querySelector('#view').addEventListener('scrollend', () => { window.rested = true; }, { once: true })",
+        "{ const view = document.querySelector('#view');
+           const from = view.scrollTop;
+           window.rested = false;
+           view.onscrollend = () => { window.rested ||= view.scrollTop !== from; }; }",
     );
     scroll(tab);
     tab.wait_for("window.rested");
