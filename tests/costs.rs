@@ -154,7 +154,7 @@ fn items() -> Vec<Item> {
         frames("`/help`", FrameAndBytes, 2_000, &[text("/help")]),
         frames(WHO, FrameAndBytes, 1_000, &[text("/who")]),
         frames("`/msg` of one letter", FrameAndBytes, 2_000, &[text("/msg Bea x")]),
-        frames("`/msg` to 30 × U+FDFA, who is not there", Frame, 500, &[text(&format!("/msg {} x", dear(30)))]),
+        frames("`/msg` to the absent name 30 × U+FDFA", Frame, 500, &[text(&format!("/msg {} x", dear(30)))]),
         frames("`/history` of the newest", FrameAndBytes, 200, &[text("/history 2000")]),
         frames("`/history` of older ones", FrameAndBytes, 200, &[text("/history 500")]),
         frames("`/nick`", Change, 500, &[text("/nick Ann"), text("/nick Zoe")]),

@@ -77,7 +77,7 @@ impl Server {
             for event in &events {
                 match event.token() {
                     SOC => self.accept(),
-                    // Pressure 6: late news of one that is gone; the next with its number reads. -> src/hub/peers/slot.rs
+                    // Pressure 6: late news of a closed connection; the next one with its number reads. -> src/hub/peers/slot.rs
                     Token(v) => self.receive(v),
                 }
             }
@@ -133,7 +133,7 @@ impl Server {
     }
 
     /// `hands`: answers the handshake (section 4.2), once all of it is here.
-    // Pressure 11: any page of any site may connect, from the browser of whoever looks at it. -> src/door/origin.rs
+    // Pressure 11: a page of any site may connect, from the browser of a person who opens it. -> src/door/origin.rs
     fn hands(&mut self, v: usize) {
         let Some(socket) = self.socs.get_mut(v).filter(|socket| !socket.hand) else { return };
         let Some(end) = socket.buff.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return };

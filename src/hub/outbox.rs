@@ -143,8 +143,8 @@ impl Outbox {
 
     // ---- Beat four ------------------------------------------------------------------------------------------------
 
-    /// Sends a room's turn to its members: at once where nothing is owed, behind what is owed elsewhere. Those who owe
-    /// too much are added to `too_slow`.
+    /// Sends a room's turn to its members: at once if their queue is empty, else behind what waits in it. Members for whom
+    /// too much waits are added to `too_slow`.
     // Apart from the rest of the turn, so that what else a turn does takes no registers from this loop.
     #[inline(never)]
     pub(super) fn send_room<S: Socket>(
@@ -191,7 +191,7 @@ impl Outbox {
                 continue;
             }
             slot.place = 0;
-            // Who owes something already may owe too much: that is the same question as in a turn that writes.
+            // If something waits for it already, it may be too much: the same question as in a turn that writes.
             let sent = if !slot.connection.may_be_sent_to() {
                 Sent::AsFarAsPossible
             } else if slot.connection.queue.is_empty() {
@@ -268,7 +268,7 @@ impl Outbox {
         bytes
     }
 
-    /// Sends a part of a finished chunk: with one write if nothing is owed, else by queueing a reference.
+    /// Sends a part of a finished chunk: with one write if the queue is empty, else by queueing a reference.
     #[inline(always)]
     fn send_part<S: Socket>(
         &mut self,
@@ -309,7 +309,7 @@ impl Outbox {
         }
     }
 
-    /// Queues a finished chunk from that byte on, behind what is owed already.
+    /// Queues a finished chunk from that byte on, behind what waits already.
     #[cold]
     #[inline(never)]
     fn send_behind<S: Socket>(&mut self, slot: &mut Slot<S>, chunk: &mut TurnChunk, start: usize, now: Moment) -> Sent {

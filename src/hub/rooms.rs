@@ -25,7 +25,7 @@ pub(super) struct Rooms {
     empty: Vec<RoomKey>,
     /// Rooms that have something to hear this turn, each at most once (`RoomState::is_dirty`).
     dirty: Vec<RoomKey>,
-    /// Large rooms in which a count is owed, perhaps: each at most once (`RoomState::is_counting`).
+    /// Large rooms that may have a count to tell: each at most once (`RoomState::is_counting`).
     counting: Vec<RoomKey>,
     /// Rooms whose share is spent and where somebody stands in line, each once; the one that was served last is last.
     lines: VecDeque<RoomKey>,
