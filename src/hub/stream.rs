@@ -88,11 +88,11 @@ impl Stream {
 
     /// So many members can be written to for so many bytes.
     pub(super) fn writes_within(&self, bytes: usize) -> usize {
-        bytes / self.written_bytes(1)
+        bytes / self.write_cost(1)
     }
 
-    /// What it counts to write it to so many members: as if each heard the longer of both, and the calls.
-    pub(super) fn written_bytes(&self, members: usize) -> usize {
+    /// What it costs in bytes to write it to so many members: as if each heard the longer of both, and the calls.
+    pub(super) fn write_cost(&self, members: usize) -> usize {
         members * (self.everything.len().max(self.messages_only.len()) + WRITE_CALL_BYTES)
     }
 

@@ -32,7 +32,7 @@ impl<S: Socket> Hub<S> {
                 self.outbox.trace_room(state.room.name(), online, &state.stream);
                 let mut members = state.room.audience().filter_map(PeerId::of);
                 let writes = state.stream.writes_within(left_bytes).min(online);
-                left_bytes -= state.stream.written_bytes(writes);
+                left_bytes -= state.stream.write_cost(writes);
                 // Nearly always all of them. It is a loop of its own: to count members would cost each delivery.
                 if writes == online {
                     self.outbox.send_room(&mut self.peers, members, &mut state.stream, now, &mut too_slow);

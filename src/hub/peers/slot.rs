@@ -1,6 +1,7 @@
 //! What the hub keeps of one connection: its socket, its life, its place in a room.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 
 use super::super::Socket;
 use super::super::member_life::{Membership, Stay};
@@ -160,6 +161,18 @@ impl<S: Socket> Slot<S> {
         if self.is_hung_up {
             self.connection.hung_up(limits, now);
         }
+    }
+
+    /// What it has not had of a chunk of that length, if there is such a part. Its place is the beginning of the next one.
+    #[inline(always)]
+    pub(in crate::hub) fn take_part(&mut self, chunk_len: usize) -> Option<Range<usize>> {
+        let part = self.place as usize..chunk_len;
+        if part.is_empty() {
+            self.place = if self.place == NOT_IN { NOT_IN } else { 0 };
+            return None;
+        }
+        self.place = 0;
+        Some(part)
     }
 
     /// It stands in a line.
