@@ -130,8 +130,7 @@ fn a_hostile_server_cannot_make_the_page_run_anything_through_any_field() {
     let daemon = Daemon::start(&[]);
     let impostor = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", impostor.address));
-    let mut socket = Impostor::open(impostor.visitor());
+    let (mut tab, mut socket) = impostor.visited_by(&mut browser);
     tab.wait_for("document.body.dataset.state === 'open'");
     let watch = Watch::begin(&mut tab);
 
@@ -214,8 +213,7 @@ fn what_makes_no_sense_is_passed_over_and_the_page_goes_on() {
     let daemon = Daemon::start(&[]);
     let impostor = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", impostor.address));
-    let mut socket = Impostor::open(impostor.visitor());
+    let (mut tab, mut socket) = impostor.visited_by(&mut browser);
     tell(&mut socket, &welcome("Tourist 1"));
 
     for odd in [

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
+use crate::browser::{Browser, Tab};
 use crate::support::{Daemon, PATIENCE};
 
 /// A server that gives out the daemon's own page, with its headers, but speaks WebSocket as a test tells it to.
@@ -60,6 +61,12 @@ impl Impostor {
     /// Waits for a page that asks for a WebSocket. It gets no answer yet.
     pub(crate) fn visitor(&self) -> TcpStream {
         self.visitors.recv_timeout(PATIENCE).expect("the page asks for a WebSocket")
+    }
+
+    /// Opens the page, and answers its handshake.
+    pub(crate) fn visited_by(&self, browser: &mut Browser) -> (Tab, WebSocket<TcpStream>) {
+        let tab = browser.open(&format!("http://{}/", self.address));
+        (tab, Impostor::open(self.visitor()))
     }
 
     /// Answers the handshake.

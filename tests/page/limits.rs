@@ -53,8 +53,7 @@ fn a_count_without_names_makes_the_page_ask_who_is_here_though_the_welcome_has_n
     let daemon = Daemon::start(&[]);
     let server = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", server.address));
-    let mut socket = Impostor::open(server.visitor());
+    let (mut tab, mut socket) = server.visited_by(&mut browser);
     let mut arrival = welcome("Tourist 1");
     arrival["users"] = json!(["Tourist 1", "Ann"]);
     arrival["online"] = json!(2);
@@ -79,8 +78,7 @@ fn a_list_that_was_cut_is_not_taken_for_all_who_are_here() {
     let daemon = Daemon::start(&[]);
     let server = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", server.address));
-    let mut socket = Impostor::open(server.visitor());
+    let (mut tab, mut socket) = server.visited_by(&mut browser);
     let mut arrival = welcome("Tourist 1");
     arrival["limits"] = json!({ "message_bytes": 65536, "presence_members": 500 });
     arrival["users"] = (1..=100).map(|number| format!("Tourist {number}")).collect();
@@ -123,8 +121,7 @@ fn a_draft_that_is_too_long_for_the_daemon_one_comes_back_to_is_told_at_once() {
     let daemon = Daemon::start(&[]);
     let server = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", server.address));
-    let mut socket = Impostor::open(server.visitor());
+    let (mut tab, mut socket) = server.visited_by(&mut browser);
     tab.type_text("eleven long");
     let mut arrival = welcome("Tourist 1");
     arrival["limits"] = json!({ "message_bytes": 10, "presence_members": 100 });

@@ -101,8 +101,7 @@ fn a_message_that_could_not_be_kept_goes_back_to_its_writer_and_older_ones_that_
     let daemon = Daemon::start(&[]);
     let impostor = Impostor::start(&daemon);
     let mut browser = Browser::start();
-    let mut tab = browser.open(&format!("http://{}/", impostor.address));
-    let mut socket = Impostor::open(impostor.visitor());
+    let (mut tab, mut socket) = impostor.visited_by(&mut browser);
     let unavailable =
         json!({ "type": "error", "name": "roomd", "code": "history-unavailable", "mess": "It cannot be kept." });
     let mut in_use = welcome("Tourist 1");
