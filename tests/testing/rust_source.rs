@@ -60,10 +60,13 @@ pub fn sources() -> Vec<RustSource> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            // A file or folder of that name is a module under `#[cfg(test)]`.
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
-                // A file of that name is a module under `#[cfg(test)]`.
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let parts = path.strip_prefix(&src).unwrap().iter().map(|part| part.to_string_lossy());
                 let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 sources.push(RustSource::new(&parts.collect::<Vec<_>>().join("/"), &text));
