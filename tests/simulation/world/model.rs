@@ -89,8 +89,20 @@ impl Model<'_> {
         self.check_slice(client, visit, before, place + 1..=end, false);
         let first = behind.first().and_then(|first| list.place(first.id, end)).unwrap_or(end + 1);
         self.check_slice(client, visit, behind, first..=end, has_all);
-        let may_be_gone = !self.is_late || self.is_forgetful || visit.page.as_ref().is_some_and(|page| page.is_none());
-        assert!(may_be_gone, "client {who}: a reset for no reason: {visit:?}");
+        self.check_reset_amid(client, visit, before.last().map_or(since, |message| message.id));
+    }
+
+    /// A reset in the middle of a long past, of which it has heard all up to `reached`. A room that keeps its newest messages
+    /// alone lets go of older ones while the client reads: what it let go of is gone at the end of the visit as well.
+    fn check_reset_amid(&self, client: &Client, visit: &Visit, reached: u64) {
+        let end = visit.went.unwrap_or(self.list(visit).messages.len());
+        let place = self.list(visit).place(reached, end).expect("an id of this room");
+        let may_be_gone = if self.is_late {
+            self.is_forgetful || visit.page.as_ref().is_some_and(|page| page.is_none())
+        } else {
+            end - place > self.kept_at(visit, end)
+        };
+        assert!(may_be_gone, "client {}: a reset for no reason: {visit:?}", client.number);
     }
 
     /// It cannot know when it changes rooms; so all that it hears is the slices of all its visits, one behind another.
@@ -126,7 +138,10 @@ impl Model<'_> {
         }
         assert!(rest.is_empty(), "client {}: it hears of rooms where it is not", client.number);
         if let (true, Some(visit)) = (*is_reset, visits.first()) {
-            self.check_reset(client, visit, since.expect("a reset for no reason"));
+            match before.last() {
+                Some(reached) => self.check_reset_amid(client, visit, reached.id),
+                None => self.check_reset(client, visit, since.expect("a reset for no reason")),
+            }
         }
     }
 
@@ -199,10 +214,15 @@ impl Model<'_> {
 
     /// How many messages the room knew of itself when this visitor came.
     fn kept(&self, visit: &Visit) -> usize {
+        self.kept_at(visit, visit.seated)
+    }
+
+    /// How many messages the room knew of itself when the newest was the one at that place.
+    fn kept_at(&self, visit: &Visit, newest: usize) -> usize {
         let kept = self.limits.kept;
         let mut bytes = 0;
-        let fitting = (0..kept.messages.min(visit.seated - visit.unknown)).take_while(|nth| {
-            bytes += self.frame_bytes(visit, visit.seated - nth);
+        let fitting = (0..kept.messages.min(newest - visit.unknown)).take_while(|nth| {
+            bytes += self.frame_bytes(visit, newest - nth);
             *nth == 0 || bytes <= kept.bytes
         });
         fitting.count()
