@@ -178,6 +178,12 @@ pub struct Flags {
         help_heading = "Limits")]
     pub(crate) room_byte_rate: u32,
 
+    /// Bytes a second of what newcomers missed that all of them together are sent; those who want more wait in line, and
+    /// each has a piece of it in turn
+    #[arg(long, env = "ROOMD_PAST_BYTE_RATE", value_name = "BYTES", default_value_t = Limits::PAST_BYTE_RATE.per_second, value_parser = count_u32,
+        help_heading = "Limits")]
+    pub(crate) past_byte_rate: u32,
+
     /// New names and rooms one client may take at once; more are refused, and the client is told to slow down
     #[arg(long, env = "ROOMD_CHANGE_BURST", value_name = "COUNT", default_value_t = Limits::CHANGE_RATE.burst, value_parser = count_u32,
         help_heading = "Limits")]

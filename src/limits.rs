@@ -7,7 +7,7 @@ pub mod fixed;
 
 use std::time::Duration;
 
-use crate::rate_limit::{ByteRate, Rate};
+use crate::rate_limit::{ByteRate, Cost, Rate};
 use crate::websocket::MessageLimits;
 
 /// How much of its past a room keeps in memory. The oldest messages go first, whichever of the two is passed.
@@ -51,6 +51,8 @@ pub struct Limits {
     pub byte_rate: Option<ByteRate>,
     /// How many bytes a second everything that is said in one room may come to. `None` is as many as its members say.
     pub room_byte_rate: Option<ByteRate>,
+    /// How many bytes a second of their past all newcomers together are sent. `None` is as many as they ask for.
+    pub past_byte_rate: Option<ByteRate>,
     /// How fast one connection may change its name or its room; `None` is as fast as it can.
     pub change_rate: Option<Rate>,
     /// Rooms at once, with somebody in them or something said that only the daemon's memory keeps.
@@ -77,6 +79,10 @@ impl Limits {
     /// What fits through 1 Mbit/s, which is a bad phone line, beside the headers of TCP.
     pub const ROOM_BYTE_RATE: ByteRate = ByteRate { per_second: 100 * 1024 };
 
+    /// A third of a CPU core, by the table in docs/operating.md: what a thousand newcomers a second take who each missed
+    /// 32 KiB, which is some 200 messages.
+    pub const PAST_BYTE_RATE: ByteRate = ByteRate { per_second: 32 * 1024 * 1024 };
+
     /// How fast one connection may change its name or its room.
     pub const CHANGE_RATE: Rate = Rate { burst: 5, per_second: 1 };
 
@@ -96,6 +102,7 @@ impl Limits {
         rate: Some(Limits::RATE),
         byte_rate: Some(Limits::BYTE_RATE),
         room_byte_rate: Some(Limits::ROOM_BYTE_RATE),
+        past_byte_rate: Some(Limits::PAST_BYTE_RATE),
         change_rate: Some(Limits::CHANGE_RATE),
         max_rooms: 1_024,
         kept: fixed::IN_MEMORY,
@@ -119,6 +126,12 @@ impl Limits {
     #[must_use]
     pub fn piece_bytes(&self) -> usize {
         (self.past_bytes() / 8).min(64 * 1024)
+    }
+
+    /// What of [`Limits::past_byte_rate`] may be sent at once, after a rest: an eighth of a second's worth.
+    #[must_use]
+    pub fn past_burst(&self) -> Option<Cost> {
+        self.past_byte_rate.map(|rate| rate.bytes(rate.per_second as usize / 8))
     }
 
     /// Bytes that may be said in a room at once, after a rest: with the past, with the longest message and with what a

@@ -74,6 +74,7 @@ fn limits(flags: &Flags, past: &Past) -> Limits {
         rate: unless_unlimited(Rate { burst: flags.rate_burst, per_second: flags.rate }),
         byte_rate: bytes_unless_unlimited(flags.byte_rate),
         room_byte_rate: bytes_unless_unlimited(flags.room_byte_rate),
+        past_byte_rate: bytes_unless_unlimited(flags.past_byte_rate),
         change_rate: unless_unlimited(Rate { burst: flags.change_burst, per_second: flags.change_rate }),
         max_rooms: flags.max_rooms,
         kept: past.kept,

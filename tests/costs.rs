@@ -67,6 +67,8 @@ enum Counted {
     FrameAndBytes,
     /// As a change of name or room.
     Change,
+    /// As a connection, and by the bytes of what was missed, which are one rate for all.
+    Past,
     /// As a connection.
     Connection,
 }
@@ -127,6 +129,10 @@ fn connection(name: &'static str, bytes: &[u8], until: Until) -> Item {
     Item { name, counted: Counted::Connection, sent: Sent::Connection { bytes: bytes.to_vec(), until }, count: 200 }
 }
 
+fn newcomer(name: &'static str, bytes: &[u8]) -> Item {
+    Item { counted: Counted::Past, ..connection(name, bytes, Until::Last) }
+}
+
 /// The first is what the others are compared with.
 fn items() -> Vec<Item> {
     use Counted::{Change, Frame, FrameAndBytes};
@@ -170,10 +176,9 @@ fn items() -> Vec<Item> {
             &joined(&format!("/r/quiet?quiet=1&name={}", "%EF%B7%BA".repeat(32)), b""),
             Until::Head,
         ),
-        connection(
+        newcomer(
             "a handshake with `since`, 1,900 messages ago",
             &joined(&format!("{ROOM}?since=100"), &text(PING_LAST)),
-            Until::Last,
         ),
         connection(
             "a handshake and bad UTF-8",
@@ -234,10 +239,10 @@ fn nothing_costs_much_more_than_the_smallest_message_unless_a_limit_counts_it() 
     }
     let dear: Vec<String> = rows
         .iter()
-        .filter(|row| row.counted == Counted::Frame && row.times(&rows[0]) > MOST_TIMES)
+        .filter(|row| matches!(row.counted, Counted::Frame | Counted::Connection) && row.times(&rows[0]) > MOST_TIMES)
         .map(|row| format!("{}: {:.0} times", row.name, row.times(&rows[0])))
         .collect();
-    assert!(dear.is_empty(), "no limit but that of frames counts what costs much more for each byte: {dear:?}");
+    assert!(dear.is_empty(), "no limit but that of frames or of connections counts what costs much more for each byte: {dear:?}");
 }
 
 /// A daemon with a history in a file, and three in a room with a past.
@@ -393,6 +398,7 @@ impl Row {
                 Some(frames.min(bytes / self.answer_bytes.max(1.0)))
             }
             Counted::Change => Some(f64::from(limits.change_rate.unwrap().per_second)),
+            Counted::Past => Some(f64::from(limits.past_byte_rate.unwrap().per_second) / self.answer_bytes),
             Counted::Connection => None,
         }
     }

@@ -15,6 +15,7 @@ use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
 use roomd::moment::{Moment, Now};
+use roomd::rate_limit::ByteRate;
 
 /// 1 Mbit/s, of which the headers of TCP and IP take their part: what a page is sent at least, on a bad phone line.
 const LINE_BYTES_PER_SECOND: usize = 1_000_000 / 8 * 1_460 / 1_500;
@@ -377,10 +378,62 @@ fn a_long_answer_to_a_short_question_counts_as_what_it_is() {
     assert!(at_once < 110_000 && per_second < 36_000, "{at_once} bytes at once, and {per_second} a second");
 }
 
+/// A handshake of 160 bytes that asked for a long past cost 68 times the shortest message, and nothing counted it.
+#[test]
+fn newcomers_who_missed_much_are_sent_it_piece_by_piece_in_turn_and_hold_up_nobody_who_missed_nothing() {
+    const NEWCOMERS: usize = 10;
+    const SAID: usize = 100;
+    const RATE: usize = 100_000;
+    let limits = Limits {
+        past_byte_rate: Some(ByteRate { per_second: RATE as u32 }),
+        max_queue_bytes: 160_000,
+        replay_messages: 1,
+        rate: None,
+        room_byte_rate: None,
+        ..Limits::default()
+    };
+    let piece = limits.piece_bytes();
+    let mut world = World::new(limits);
+    let talker = world.connect("/?quiet=1");
+    for _ in 0..SAID {
+        world.say(talker, &"x".repeat(1_000));
+    }
+    world.turn();
+    let all = world.arrived_bytes(talker);
+    let newcomers: Vec<usize> = (0..NEWCOMERS).map(|_| world.connect("/?since=0")).collect();
+    let other = world.connect("/");
+    assert_eq!(world.times_arrived(other, r#""type":"message""#), 1, "it has missed nothing, and waits for nobody");
+
+    let mut arrived = vec![0; NEWCOMERS];
+    for second in 1..=20 {
+        world.pass(1);
+        for (bytes, newcomer) in arrived.iter_mut().zip(&newcomers) {
+            *bytes += world.arrived_bytes(*newcomer);
+        }
+        let in_all: usize = arrived.iter().sum();
+        // Beside the pieces there are the greetings, and who came after each.
+        let most = RATE / 8 + second * RATE + piece + NEWCOMERS * 8_000;
+        assert!(in_all <= most, "second {second}: {in_all} bytes, and {most} may be sent");
+        if second == 2 {
+            let least = arrived.iter().min().unwrap();
+            assert!(*least > piece / 2, "each has had a piece before the first has had all: {arrived:?}");
+            assert!(arrived.iter().all(|bytes| *bytes < all), "{arrived:?}");
+        }
+    }
+    assert!(arrived.iter().all(|bytes| *bytes >= all), "everybody has everything in the end: {arrived:?}");
+    world.assert_nobody_was_closed();
+}
+
 #[test]
 fn without_a_rate_limit_nobody_waits() {
-    let unlimited =
-        Limits { rate: None, byte_rate: None, room_byte_rate: None, change_rate: None, ..Limits::default() };
+    let unlimited = Limits {
+        rate: None,
+        byte_rate: None,
+        room_byte_rate: None,
+        past_byte_rate: None,
+        change_rate: None,
+        ..Limits::default()
+    };
     let mut world = World::new(unlimited);
     let talker = world.connect("/?quiet=1");
     for _ in 0..200 {

@@ -48,7 +48,7 @@ impl<S: Socket> Hub<S> {
         for room in self.rooms.forget_surplus(&self.limits) {
             self.forget(room);
         }
-        self.ask_for_pages();
+        self.ask_for_pages(now.moment);
         self.rooms.tell_counts(now.moment);
         // A member that is leaving says nothing more, and is not throttled.
         let is_behind = self.log.is_behind();

@@ -81,7 +81,7 @@ impl<S: Socket> Hub<S> {
         let told_bytes = self.rooms.tell(room, &effect, now);
         let Some(id) = id else { return };
         match (effect, &wish) {
-            (Effect::Joined(seat), _) => self.join_committed(id, room, seat),
+            (Effect::Joined(seat), _) => self.join_committed(id, room, seat, now),
             (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, told_bytes, now),
             (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), now),
             // Its name was refused, and it has left before it could join under another one.
@@ -92,7 +92,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// A newcomer is in the room. It is sent the welcome, and catches up with what it missed.
-    fn join_committed(&mut self, id: PeerId, room: RoomKey, seat: Seat) {
+    fn join_committed(&mut self, id: PeerId, room: RoomKey, seat: Seat, now: Moment) {
         let verbosity = match (self.peers.touch(id), self.departed.get_mut(&id)) {
             (Some(slot), _) => {
                 slot.stay.join_committed(seat);
@@ -107,7 +107,7 @@ impl<S: Socket> Hub<S> {
         if let Some(state) = self.rooms.get_mut(room) {
             state.stream.add_member(verbosity);
         }
-        self.begin_to_catch_up(id);
+        self.begin_to_catch_up(id, now);
     }
 
     /// A name that somebody wanted is another member's, so the room is as before.

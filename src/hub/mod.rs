@@ -211,7 +211,7 @@ impl<S: Socket> Hub<S> {
     pub fn deadline(&self) -> Moment {
         // While the log is behind no member is read, whatever is left of a share.
         let next_in_line = if self.log.is_behind() { Moment::NEVER } else { self.rooms.lines_deadline(&self.limits) };
-        self.peers.deadline().min(self.rooms.deadline()).min(next_in_line)
+        self.peers.deadline().min(self.rooms.deadline()).min(next_in_line).min(self.page_requests.deadline())
     }
 
     /// Says goodbye to everybody: 1001 to members, once they have had what was said before; nothing to those who have not

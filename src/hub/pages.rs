@@ -11,6 +11,12 @@
 //! rest of this turn like everybody else. So a slow reader costs two pieces of memory, and is not too slow for what others
 //! say. It is in the room all the while, but says nothing and is told nothing else until it has caught up.
 //!
+//! # The rate of all pasts
+//! A handshake of 180 bytes can ask for everything that a room has kept, and a client that has had it can come again. So
+//! what newcomers missed is counted against one rate for the daemon, `--past-byte-rate`. While that is spent, newcomers with
+//! a `since` stand in line and each is sent one piece in turn. A newcomer without a `since` is sent the newest messages,
+//! which are ready, and waits for nobody.
+//!
 //! [`Connection::page_queued`]: crate::connection::Connection::page_queued
 
 use std::collections::VecDeque;
@@ -29,6 +35,8 @@ use crate::chat::{Event, UserList};
 use crate::history::{Page, PageSize, RoomIds, RoomKey, Stored, Wanted};
 use crate::limits::Limits;
 use crate::limits::fixed::{PAGE_MESSAGES, PAGES_AT_ONCE, PIECES_PER_TURN};
+use crate::moment::Moment;
+use crate::rate_limit::TokenBucket;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,8 +45,13 @@ pub(super) struct PageRequests {
     waiting: VecDeque<(PeerId, Wanted)>,
     /// The rooms of the pages that the history is looking for.
     under_way: Vec<RoomKey>,
-    /// Newcomers who have read most of the last piece, each once. Some may have left since.
+    /// Newcomers who wait for a piece of what they missed, each once: the first, or the next since they have read most of
+    /// the last. Some may have left since.
     readers: VecDeque<PeerId>,
+    /// The bytes of all pieces.
+    bucket: TokenBucket,
+    /// The bucket is empty: no piece is sent until then.
+    spent_until: Option<Moment>,
 }
 
 impl PageRequests {
@@ -52,9 +65,35 @@ impl PageRequests {
         self.readers.push_back(id);
     }
 
-    /// Somebody can have more of a long past.
+    /// A piece can be sent to somebody.
     pub(super) fn has_work(&self) -> bool {
-        !self.readers.is_empty()
+        !self.readers.is_empty() && self.spent_until.is_none()
+    }
+
+    /// When the bucket is not empty any more, if somebody waits for that.
+    pub(super) fn deadline(&self) -> Moment {
+        match self.spent_until {
+            Some(until) if !self.readers.is_empty() => until,
+            _ => Moment::NEVER,
+        }
+    }
+
+    /// Counts what a newcomer is sent of what it missed, or the history is asked for.
+    fn charge(&mut self, past: &Past, limits: &Limits, now: Moment) {
+        let Some(rate) = limits.past_byte_rate else { return };
+        let bytes = match past {
+            Past::Missed(frames) | Past::Piece { frames, .. } => frames.len(),
+            // How long it will be is not known yet: as much as is asked for.
+            Past::Older => limits.piece_bytes(),
+            Past::Newest | Past::Afresh(_) => 0,
+        };
+        self.bucket.take(rate.bytes(bytes), now);
+    }
+
+    /// Looks whether the bucket is empty.
+    fn is_spent(&mut self, limits: &Limits, now: Moment) -> bool {
+        self.spent_until = limits.past_burst().and_then(|burst| self.bucket.empty_until(burst, now));
+        self.spent_until.is_some()
     }
 
     /// A page of that room has come back.
@@ -66,16 +105,32 @@ impl PageRequests {
 }
 
 impl<S: Socket> Hub<S> {
-    /// A newcomer is in the room: it is sent the welcome and what it missed.
-    pub(super) fn begin_to_catch_up(&mut self, id: PeerId) {
+    /// A newcomer is in the room: it is sent the welcome and what it missed, as soon as it is its turn.
+    pub(super) fn begin_to_catch_up(&mut self, id: PeerId, now: Moment) {
         // It may have left while it joined.
-        let Some((room, since, _)) = self.newcomer(id) else { return };
+        let Some((_, since, _)) = self.newcomer(id) else { return };
+        let requests = &mut self.page_requests;
+        if since.is_some() && (!requests.readers.is_empty() || requests.is_spent(&self.limits, now)) {
+            requests.readers.push_back(id);
+        } else {
+            self.send_piece(id, now);
+        }
+    }
+
+    /// Sends a newcomer the first piece of what it missed, or the next.
+    fn send_piece(&mut self, id: PeerId, now: Moment) {
+        let Some((room, since, catch_up)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
-        let (past, after) = match since.map(|since| state.find(since, self.log.epoch())) {
+        let after = match (catch_up, since) {
+            (Some(CatchUp { reached, .. }), _) => Some(Ok(reached)),
+            (None, since) => since.map(|since| state.find(since, self.log.epoch())),
+        };
+        let (past, after) = match after {
             None => (Past::Newest, 0),
             Some(Ok(after)) => (state.missed(after, self.log.archive(), &self.limits), after),
             Some(Err(reason)) => (Past::Afresh(reason), 0),
         };
+        self.page_requests.charge(&past, &self.limits, now);
         self.bring(id, after, past);
     }
 
@@ -107,14 +162,14 @@ impl<S: Socket> Hub<S> {
         self.bring(id, after, past);
     }
 
-    /// Those who have read most of the last piece are sent the next.
-    fn send_next_pieces(&mut self) {
+    /// Those who wait for a piece are sent it, one after the other.
+    fn send_next_pieces(&mut self, now: Moment) {
         for _ in 0..PIECES_PER_TURN {
+            if self.page_requests.is_spent(&self.limits, now) {
+                return;
+            }
             let Some(id) = self.page_requests.readers.pop_front() else { return };
-            let Some((room, _, Some(CatchUp { reached, .. }))) = self.newcomer(id) else { continue };
-            let Some(state) = self.rooms.get(room) else { continue };
-            let past = state.missed(reached, self.log.archive(), &self.limits);
-            self.bring(id, reached, past);
+            self.send_piece(id, now);
         }
     }
 
@@ -179,8 +234,8 @@ impl<S: Socket> Hub<S> {
 
     /// At the end of a turn: asks the history for the next pages. Only then, or one turn could go on for as long as the
     /// history finds something.
-    pub(super) fn ask_for_pages(&mut self) {
-        self.send_next_pieces();
+    pub(super) fn ask_for_pages(&mut self, now: Moment) {
+        self.send_next_pieces(now);
         // Those who have left must not pile up, however fast others come, ask and leave.
         if self.page_requests.waiting.len() > 2 * self.peers.len() {
             let peers = &self.peers;

@@ -98,6 +98,8 @@ impl World {
             // So little that one message of the longest is more than a second's worth, and that lines form.
             byte_rate: choices.one_in(2).then_some(ByteRate { per_second: 4_000 }),
             room_byte_rate: choices.one_in(2).then_some(ByteRate { per_second: 6_000 }),
+            // So little that newcomers wait for what they missed.
+            past_byte_rate: Some(ByteRate { per_second: 50_000 }),
             change_rate: choices.one_in(2).then_some(Rate { burst: 3, per_second: 1 }),
             max_rooms: *choices.choose(&[1, 2, 3, 8]),
             kept: ScrollbackLimit {
