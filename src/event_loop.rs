@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::available_memory::AvailableMemory;
 use crate::clock::Clock;
-use crate::history::sqlite::errors::OpenError;
+use crate::history::sqlite::errors::DatabaseError;
 use crate::hub::{Gauge, Hub, PeerId, Readiness};
 use crate::limits::Limits;
 use crate::limits::fixed::{
@@ -49,7 +49,7 @@ pub enum FatalError {
     TooLittleMemory,
     /// The history cannot be used.
     #[error("{0}")]
-    History(OpenError),
+    History(DatabaseError),
     /// The system denies something the loop cannot do without.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),

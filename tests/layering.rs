@@ -83,7 +83,7 @@ const MODULES: &[(&str, &[&str])] = &[
         &[
             "available_memory",
             "clock",
-            "history::sqlite::errors::OpenError",
+            "history::sqlite::errors::DatabaseError",
             "hub",
             "limits",
             "listener",
@@ -198,7 +198,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "write_queue.rs",
             "history/driver.rs",
             "history/log.rs",
-            "history/sqlite/check.rs",
             "history/sqlite/database/opening.rs",
             "history/sqlite/errors.rs",
             "history/sqlite/end_mark.rs",
@@ -238,12 +237,8 @@ const MOST_LINES_OF_A_FUNCTION: usize = 50;
 /// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
 /// longer needed.
 const LONG_FILES: &[(&str, usize)] = &[("flags.rs", 422)];
-const LONG_FUNCTIONS: &[(&str, usize)] = &[
-    ("chat/event.rs Event::write_json", 58),
-    ("history/sqlite/check.rs Checker::check_room", 63),
-    ("history/sqlite/trimming.rs delete_of_each", 58),
-    ("websocket/frame.rs FrameHeader::parse_from", 54),
-];
+const LONG_FUNCTIONS: &[(&str, usize)] =
+    &[("chat/event.rs Event::write_json", 58), ("websocket/frame.rs FrameHeader::parse_from", 54)];
 
 /// So many files of a folder may name each other in a circle: two halves of one idea. In a larger circle none can be
 /// understood before the others.

@@ -142,7 +142,7 @@ impl Thread {
         let (requests, asked) = mpsc::channel();
         let (sender, replies) = mpsc::channel();
         let (say_closed, closed) = mpsc::channel();
-        thread::Builder::new().name("history".into()).spawn(move || {
+        let started = thread::Builder::new().name("history".into()).spawn(move || {
             // The store is dropped in there, and so closed. A panic would be a fault of roomd: the log learns of it as the
             // answers end.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -151,7 +151,8 @@ impl Thread {
             drop(sender);
             wake();
             let _ = say_closed.send(());
-        })?;
+        });
+        started.map_err(|error| io::Error::new(error.kind(), format!("cannot start its thread: {error}")))?;
         Ok(Thread { requests: Some(requests), replies, closed, has_archive, epoch })
     }
 }

@@ -6,7 +6,7 @@ use super::History;
 use super::driver::Wake;
 use super::log::{InMemoryLog, LogOptions};
 use super::sqlite::database::Durability;
-use super::sqlite::errors::OpenError;
+use super::sqlite::errors::DatabaseError;
 use super::sqlite::store::open_log;
 
 /// Where what is said is kept, besides in the rooms' scrollbacks.
@@ -29,8 +29,8 @@ impl HistoryPlan {
     /// Opens it. It calls `wake`, from whichever thread it works on, when it has something to give.
     ///
     /// # Errors
-    /// [`OpenError`]
-    pub fn open<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, OpenError> {
+    /// [`DatabaseError`]
+    pub fn open<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, DatabaseError> {
         match self {
             HistoryPlan::InMemory => Ok(Box::new(InMemoryLog::new())),
             HistoryPlan::InFile { path, durability, options } => {

@@ -2,46 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
-use thiserror::Error;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
 
+use super::errors::{self, Cause, DatabaseError, Doing};
 use super::rows::RoomRow;
 use super::schema::{self, Origin};
-use super::{database, errors, log_end};
+use super::{database, log_end};
 use crate::history::ids;
 use crate::limits::fixed::{MAX_IDS_SEARCHED, MAX_PAGE_FAULTS};
 
 const STRAYS: &str = "SELECT count(*) FROM message WHERE room = ?1 AND (id < ?2 OR id >= ?3)";
-
-/// Why a file cannot be checked. Nothing is known of its contents then.
-#[derive(Debug, Error)]
-pub enum CannotCheck {
-    /// There is nothing at that path.
-    #[error("cannot check {}: there is no such file", .0.display())]
-    NoFile(Box<Path>),
-    /// A directory, a pipe, a device.
-    #[error("cannot check {}: it is no file", .0.display())]
-    NotAFile(Box<Path>),
-    /// The file may not be read.
-    #[error("cannot check {}: permission denied; run this as the user of the daemon", .0.display())]
-    NoPermission(Box<Path>),
-    /// A daemon has it open.
-    #[error("cannot check {}: a daemon has it open; stop that one first, or check a copy of the file", .0.display())]
-    InUse(Box<Path>),
-    /// Another program's database.
-    #[error("cannot check {}: it is the database of another program", .0.display())]
-    Foreign(Box<Path>),
-    /// Of a later version.
-    #[error("cannot check {}: a later roomd has written it (version {}); use that one", .0.display(), .1)]
-    Newer(Box<Path>, i64),
-    /// Whatever else the system says.
-    #[error("cannot check {}: {}", .0.display(), .1)]
-    System(Box<Path>, Box<str>),
-}
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,42 +29,34 @@ pub struct Report {
 /// Checks the file at `path`: its pages, the checksum of each row, and that no id is missing.
 ///
 /// # Errors
-/// [`CannotCheck`]
-pub fn check(path: &Path) -> Result<Report, CannotCheck> {
-    let path = std::path::absolute(path).map_err(|error| CannotCheck::from_io(path, &error))?;
-    let metadata = fs::metadata(&path).map_err(|error| CannotCheck::from_io(&path, &error))?;
+/// [`DatabaseError`]. Nothing is known of the contents then.
+pub fn check(path: &Path) -> Result<Report, DatabaseError> {
+    let path = std::path::absolute(path).map_err(|error| DatabaseError::from_io(path, Doing::Checking, error))?;
+    let metadata = fs::metadata(&path).map_err(|error| DatabaseError::from_io(&path, Doing::Checking, error))?;
     if !metadata.is_file() {
-        return Err(CannotCheck::NotAFile(path.into()));
+        return Err(DatabaseError::new(&path, Doing::Checking, Cause::NotAFile));
     }
-    let mut checker = Checker { report: Report { text: String::new(), faults: 0 } };
     let lost_batches = log_end::lost_batches(&path);
-    let checked = open(&path).and_then(|connection| {
-        let version = match schema::origin(&connection, schema::MIGRATIONS)? {
-            Origin::New => 0,
-            Origin::Ours(version) => version,
-            Origin::Newer(version) => return Ok(Err(CannotCheck::Newer(path.clone().into(), version))),
-            Origin::Foreign => return Ok(Err(CannotCheck::Foreign(path.clone().into()))),
-        };
-        if !schema::has_tables(&connection, schema::MIGRATIONS.get(..version).unwrap_or_default())? {
-            checker.fault(
-                "the tables are not those that roomd makes: the daemon does not start, and nothing else is checked",
-            );
-            return Ok(Ok(()));
-        }
-        if lost_batches > 0 {
-            checker.fault(&format!(
-                "the write-ahead log is damaged, and what was said last is lost: {lost_batches} batches of messages"
-            ));
-        }
-        checker.check(&connection, version).map(Ok)
+    let mut checker = Checker { report: Report { text: String::new(), faults: 0 } };
+    let opened = open(&path).and_then(|connection| {
+        let origin = schema::origin(&connection, schema::MIGRATIONS)?;
+        Ok((connection, origin))
     });
+    let checked = match opened {
+        Ok((_, Origin::Newer(version))) => {
+            return Err(DatabaseError::new(&path, Doing::Checking, Cause::Newer(version)));
+        }
+        Ok((_, Origin::Foreign)) => return Err(DatabaseError::new(&path, Doing::Checking, Cause::Foreign)),
+        Ok((connection, Origin::New)) => checker.check(&connection, 0, lost_batches),
+        Ok((connection, Origin::Ours(version))) => checker.check(&connection, version, lost_batches),
+        Err(error) => Err(error),
+    };
     match checked {
-        Ok(Ok(())) => {}
-        Ok(Err(cannot)) => return Err(cannot),
+        Ok(()) => {}
         Err(error) if errors::is_damage(&error) => {
             checker.fault(&format!("it is damaged, or no database at all: {error}"));
         }
-        Err(error) => return Err(CannotCheck::from_sqlite(&path, &error)),
+        Err(error) => return Err(DatabaseError::from_sqlite(&path, Doing::Checking, error)),
     }
     let Report { text, faults } = checker.report;
     let verdict = match faults {
@@ -128,7 +94,18 @@ impl Checker {
         let _ = writeln!(self.report.text, "{sentence}");
     }
 
-    fn check(&mut self, connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    fn check(&mut self, connection: &Connection, version: usize, lost_batches: u64) -> rusqlite::Result<()> {
+        if !schema::has_tables(connection, schema::MIGRATIONS.get(..version).unwrap_or_default())? {
+            self.fault(
+                "the tables are not those that roomd makes: the daemon does not start, and nothing else is checked",
+            );
+            return Ok(());
+        }
+        if lost_batches > 0 {
+            self.fault(&format!(
+                "the write-ahead log is damaged, and what was said last is lost: {lost_batches} batches of messages"
+            ));
+        }
         if version == 0 {
             self.line("an empty file: nothing was ever said");
             return Ok(());
@@ -201,7 +178,7 @@ impl Checker {
         }
     }
 
-    /// Gives the number of messages that can be read.
+    /// Checks the messages of a room. Returns the number of those that can be read.
     fn check_room(
         &mut self,
         connection: &Connection,
@@ -209,47 +186,10 @@ impl Checker {
         room: &RoomRow,
         name: &str,
     ) -> rusqlite::Result<u64> {
-        let checksum = if version == 1 { "NULL" } else { "checksum" };
-        let columns = format!("SELECT id, unix_ms, kind, name, text, {checksum} FROM message WHERE room = ?1 AND id");
-        let mut from = connection.prepare(&format!("{columns} >= ?2 ORDER BY id"))?;
-        let mut one = connection.prepare(&format!("{columns} = ?2"))?;
         let ids = room.ids(connection)?;
-        let mut damaged: Vec<(u64, u64)> = Vec::new();
-        let (mut good, mut searched) = (0, 0);
-        let mut is_damaged = |first: u64, last: u64| match damaged.last_mut() {
-            Some((_, end)) if *end + 1 == first => *end = last,
-            _ => damaged.push((first, last)),
-        };
+        let mut scan = RoomScan::new(connection, version, room)?;
         for run in room.runs(connection, ids.clone())? {
-            let mut next = run.start;
-            while next < run.end && searched < MAX_IDS_SEARCHED {
-                let mut rows = from.query((room.id, next))?;
-                while let Some(row) = readable(rows.next())?.flatten() {
-                    let Some(id) = id_of(row).filter(|id| (next..run.end).contains(id)) else { break };
-                    if id > next {
-                        is_damaged(next, id - 1);
-                    }
-                    next = id + 1;
-                    if room.message(row).is_some() {
-                        good += 1;
-                    } else {
-                        is_damaged(id, id);
-                    }
-                }
-                // Where it cannot go on: on to the next id that has a row.
-                while next < run.end && searched < MAX_IDS_SEARCHED {
-                    searched += 1;
-                    let found = one.query_row((room.id, next), |row| Ok(id_of(row))).optional();
-                    if readable(found)?.flatten().flatten() == Some(next) {
-                        break;
-                    }
-                    is_damaged(next, next);
-                    next += 1;
-                }
-            }
-            if next < run.end {
-                is_damaged(next, run.end - 1);
-            }
+            scan.scan(run)?;
         }
         let strays = readable(connection.query_row(STRAYS, (room.id, ids.start, ids.end), |row| row.get::<_, u64>(0)))?;
         if let Some(strays @ 1..) = strays {
@@ -258,12 +198,12 @@ impl Checker {
                  said there"
             ));
         }
-        if !damaged.is_empty() {
-            let count = damaged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
+        if !scan.damaged.is_empty() {
+            let count = scan.damaged.iter().map(|(first, last)| last - first + 1).sum::<u64>();
             self.report.faults = self.report.faults.saturating_add(count);
-            self.line(&format!("room {name:?}: {} damaged", ids::of_runs(&damaged)));
+            self.line(&format!("room {name:?}: {} damaged", ids::of_runs(&scan.damaged)));
         }
-        Ok(good)
+        Ok(scan.good)
     }
 
     /// Messages whose room is not in the table.
@@ -280,6 +220,86 @@ impl Checker {
     }
 }
 
+/// Looks for the row of each id of a room.
+struct RoomScan<'a> {
+    room: &'a RoomRow,
+    /// Reads the rows from an id on.
+    from: Statement<'a>,
+    /// Reads the row of one id.
+    one: Statement<'a>,
+    /// The first and the last id of each run of ids without a good row.
+    damaged: Vec<(u64, u64)>,
+    /// Good rows.
+    good: u64,
+    /// Ids that were looked for one by one.
+    searched: u64,
+}
+
+impl<'a> RoomScan<'a> {
+    fn new(connection: &'a Connection, version: usize, room: &'a RoomRow) -> rusqlite::Result<RoomScan<'a>> {
+        let checksum = if version == 1 { "NULL" } else { "checksum" };
+        let columns = format!("SELECT id, unix_ms, kind, name, text, {checksum} FROM message WHERE room = ?1 AND id");
+        let from = connection.prepare(&format!("{columns} >= ?2 ORDER BY id"))?;
+        let one = connection.prepare(&format!("{columns} = ?2"))?;
+        Ok(RoomScan { room, from, one, damaged: Vec::new(), good: 0, searched: 0 })
+    }
+
+    /// Looks for each id of `run`.
+    fn scan(&mut self, run: Range<u64>) -> rusqlite::Result<()> {
+        let mut next = run.start;
+        while next < run.end && self.searched < MAX_IDS_SEARCHED {
+            next = self.read_rows(next..run.end)?;
+            next = self.skip_missing(next..run.end)?;
+        }
+        if next < run.end {
+            add_run(&mut self.damaged, next, run.end - 1);
+        }
+        Ok(())
+    }
+
+    /// Reads rows for as long as they can be read. Returns the first id that was not looked at.
+    fn read_rows(&mut self, ids: Range<u64>) -> rusqlite::Result<u64> {
+        let RoomScan { room, from, damaged, good, .. } = self;
+        let mut next = ids.start;
+        let mut rows = from.query((room.id, next))?;
+        while let Some(row) = readable(rows.next())?.flatten() {
+            let Some(id) = id_of(row).filter(|id| (next..ids.end).contains(id)) else { break };
+            if id > next {
+                add_run(damaged, next, id - 1);
+            }
+            next = id + 1;
+            match room.message(row) {
+                Some(_) => *good += 1,
+                None => add_run(damaged, id, id),
+            }
+        }
+        Ok(next)
+    }
+
+    /// Looks for each id by itself, behind a place that cannot be read. Returns the next id that has a row.
+    fn skip_missing(&mut self, ids: Range<u64>) -> rusqlite::Result<u64> {
+        let mut next = ids.start;
+        while next < ids.end && self.searched < MAX_IDS_SEARCHED {
+            self.searched += 1;
+            let found = self.one.query_row((self.room.id, next), |row| Ok(id_of(row))).optional();
+            if readable(found)?.flatten().flatten() == Some(next) {
+                break;
+            }
+            add_run(&mut self.damaged, next, next);
+            next += 1;
+        }
+        Ok(next)
+    }
+}
+
+/// Adds a run of ids behind the others, or to the last of them.
+fn add_run(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
+    match runs.last_mut() {
+        Some((_, end)) if *end + 1 == first => *end = last,
+        _ => runs.push((first, last)),
+    }
+}
+
 fn id_of(row: &Row<'_>) -> Option<u64> {
     row.get(0).ok()
 }
@@ -290,25 +310,5 @@ fn readable<T>(found: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
         Ok(found) => Ok(Some(found)),
         Err(error) if errors::is_damage(&error) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-impl CannotCheck {
-    fn from_io(path: &Path, error: &io::Error) -> CannotCheck {
-        match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => CannotCheck::NoFile(path.into()),
-            ErrorKind::PermissionDenied => CannotCheck::NoPermission(path.into()),
-            _ => CannotCheck::System(path.into(), error.to_string().into()),
-        }
-    }
-
-    fn from_sqlite(path: &Path, error: &rusqlite::Error) -> CannotCheck {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CannotCheck::InUse(path.into()),
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-                CannotCheck::NoPermission(path.into())
-            }
-            _ => CannotCheck::System(path.into(), error.to_string().into()),
-        }
     }
 }

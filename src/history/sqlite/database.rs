@@ -17,8 +17,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::end_mark::{Doing, EndMark};
-use super::errors::{self, Lost, ReadError, WriteError};
+use super::end_mark::{EndMark, Phase};
+use super::errors::{self, Cause, DatabaseError, Doing, Lost};
 use super::file_watch::{FileWatch, Log};
 use super::lineage::Lineage;
 use super::log_end::LogEnd;
@@ -99,13 +99,13 @@ impl Database {
     /// Writes all of `batch`, or nothing; puts the id of each at the end of `ids`, in the same order.
     ///
     /// # Errors
-    /// [`WriteError`]. Then `ids` is as it was, and the next batch is given those ids.
-    pub fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), WriteError> {
+    /// [`DatabaseError`]. Then `ids` is as it was, and the next batch is given those ids.
+    pub fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), DatabaseError> {
         let before = ids.len();
         let written = self.is_in_place().and_then(|()| self.save_lineage()).and_then(|()| {
             rows::insert(&mut self.connection, batch, ids, self.lineage).map_err(|error| {
                 ids.truncate(before);
-                self.not_written(&error)
+                self.not_written(error)
             })
         });
         self.left();
@@ -117,14 +117,14 @@ impl Database {
     /// anything can. To be called every few seconds: nobody may be told that something is kept when it is not.
     ///
     /// # Errors
-    /// [`WriteError`]: so would be the next batch.
-    pub fn look(&mut self) -> Result<(), WriteError> {
+    /// [`DatabaseError`]: so would be the next batch.
+    pub fn look(&mut self) -> Result<(), DatabaseError> {
         self.is_in_place()?;
         if self.has_failed {
             // The same number again: what is tried is whether the disk takes it.
             let tried =
                 tourists::reserved(&self.connection).and_then(|number| tourists::reserve(&self.connection, number));
-            tried.map_err(|error| self.not_written(&error))?;
+            tried.map_err(|error| self.not_written(error))?;
             self.left();
             self.has_failed = false;
         }
@@ -134,9 +134,9 @@ impl Database {
     /// Where the ids of the room stand, though all its messages may be gone.
     ///
     /// # Errors
-    /// [`ReadError`]
-    pub fn ids(&mut self, room: &str) -> Result<RoomIds, ReadError> {
-        let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
+    /// [`DatabaseError`]
+    pub fn ids(&mut self, room: &str) -> Result<RoomIds, DatabaseError> {
+        let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(error))?;
         Ok(room.map_or(RoomIds::default(), |room| room.ids_in(self.lineage)))
     }
 
@@ -144,20 +144,20 @@ impl Database {
     /// if there is one and `size` allows any, however long. What is damaged is there, as such.
     ///
     /// # Errors
-    /// [`ReadError`]
-    pub fn read_before(&mut self, room: &str, before: Option<u64>, size: PageSize) -> Result<Page, ReadError> {
+    /// [`DatabaseError`]
+    pub fn read_before(&mut self, room: &str, before: Option<u64>, size: PageSize) -> Result<Page, DatabaseError> {
         self.read(room, Order::Falling, 0..before.unwrap_or(u64::MAX), size)
     }
 
     /// The oldest of the messages with ids above `since`, with the limits of [`Database::read_before`].
     ///
     /// # Errors
-    /// [`ReadError`]
-    pub fn read_after(&mut self, room: &str, since: u64, size: PageSize) -> Result<Page, ReadError> {
+    /// [`DatabaseError`]
+    pub fn read_after(&mut self, room: &str, since: u64, size: PageSize) -> Result<Page, DatabaseError> {
         self.read(room, Order::Rising, since.saturating_add(1)..u64::MAX, size)
     }
 
-    fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, ReadError> {
+    fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, DatabaseError> {
         let connection = &self.connection;
         let page = RoomRow::find(connection, room).and_then(|row| {
             let Some(row) = row else { return Ok(Page::default()) };
@@ -166,15 +166,15 @@ impl Database {
             let range = ids.start.max(wanted.start)..ids.end.min(wanted.end);
             row.read(connection, room, (range, order), size).map(|page| Page { is_cut, ..page })
         });
-        page.map_err(|error| self.not_read(&error))
+        page.map_err(|error| self.not_read(error))
     }
 
     /// Deletes some of what is to go, in one transaction, and not so much that it would hold up an append for long. The
     /// ids of what is deleted are not given again, and the file does not shrink: its pages are used again.
     ///
     /// # Errors
-    /// [`WriteError`]. Then nothing is deleted.
-    pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, WriteError> {
+    /// [`DatabaseError`]. Then nothing is deleted.
+    pub fn trim(&mut self, cut: Cut) -> Result<Trimmed, DatabaseError> {
         self.is_in_place()?;
         let trimmed = trimming::delete(&mut self.connection, &mut self.trimmed, cut);
         // Rooms may have been forgotten, and what is new begins above them.
@@ -184,71 +184,71 @@ impl Database {
             self.lineage = lineage;
         }
         self.left();
-        trimmed.map_err(|error| self.not_written(&error))
+        trimmed.map_err(|error| self.not_written(error))
     }
 
     /// The highest number that a tourist may have been given.
     ///
     /// # Errors
-    /// [`ReadError`]
-    pub fn tourists(&mut self) -> Result<u64, ReadError> {
-        tourists::reserved(&self.connection).map_err(|error| self.not_read(&error))
+    /// [`DatabaseError`]
+    pub fn tourists(&mut self) -> Result<u64, DatabaseError> {
+        tourists::reserved(&self.connection).map_err(|error| self.not_read(error))
     }
 
     /// Reserves numbers of tourists: none up to `number` is given after a restart.
     ///
     /// # Errors
-    /// [`WriteError`]
-    pub fn reserve_tourists(&mut self, number: u64) -> Result<(), WriteError> {
+    /// [`DatabaseError`]
+    pub fn reserve_tourists(&mut self, number: u64) -> Result<(), DatabaseError> {
         self.is_in_place()?;
         let reserved = tourists::reserve(&self.connection, number);
         self.left();
-        reserved.map_err(|error| self.not_written(&error))
+        reserved.map_err(|error| self.not_written(error))
     }
 
     /// The look at the clock that the last daemon has left.
     ///
     /// # Errors
-    /// [`ReadError`]
-    pub fn kept_look(&mut self) -> Result<Option<Look>, ReadError> {
-        trimming::kept_look(&self.connection).map_err(|error| self.not_read(&error))
+    /// [`DatabaseError`]
+    pub fn kept_look(&mut self) -> Result<Option<Look>, DatabaseError> {
+        trimming::kept_look(&self.connection).map_err(|error| self.not_read(error))
     }
 
     /// Leaves a look at the clock for the next daemon.
     ///
     /// # Errors
-    /// [`WriteError`]
-    pub fn keep_look(&mut self, look: Look) -> Result<(), WriteError> {
+    /// [`DatabaseError`]
+    pub fn keep_look(&mut self, look: Look) -> Result<(), DatabaseError> {
         self.is_in_place()?;
         let kept = trimming::keep_look(&mut self.connection, look);
         self.left();
-        kept.map_err(|error| self.not_written(&error))
+        kept.map_err(|error| self.not_written(error))
     }
 
     /// Whether what is written now is in the file at the path. A write-ahead log that somebody has deleted is made anew:
     /// what was in it is still open here.
-    fn is_in_place(&mut self) -> Result<(), WriteError> {
+    fn is_in_place(&mut self) -> Result<(), DatabaseError> {
         match self.watch.look() {
             Ok(Log::InPlace) => return Ok(()),
             Ok(Log::Gone) => {}
             Err(lost) => {
                 // The file that is open shall have all that was said. And the log must not be taken for one of the file that
                 // lies there now: the next to open that would write our pages into it.
-                if !matches!(lost, Lost::Cut(_)) {
+                if lost != Lost::Cut {
                     self.fold_log();
                 }
-                return Err(lost.into());
+                return Err(DatabaseError::new(&self.path, Doing::Writing, Cause::Lost(lost)));
             }
         }
         // Leaving the mode folds the log into the file and closes it; coming back makes a new one.
         let renewed = set_journal(&self.connection, "DELETE").and_then(|()| set_journal(&self.connection, "WAL"));
         self.watch.renewed();
-        renewed.map_err(|error| self.not_written(&error))
+        renewed.map_err(|error| self.not_written(error))
     }
 
     /// A file that is not as the last daemon has left it begins anew. That is on the disk, and in the file itself, before
     /// anything is said: so the next daemon knows of it, whatever becomes of the write-ahead log.
-    fn save_lineage(&mut self) -> Result<(), WriteError> {
+    fn save_lineage(&mut self) -> Result<(), DatabaseError> {
         if self.in_file != InFile::NotYet {
             return Ok(());
         }
@@ -260,7 +260,7 @@ impl Database {
         self.in_file = match saved {
             Ok(()) => InFile::Yes,
             Err(error) if errors::is_damage(&error) => InFile::Never,
-            Err(error) => return Err(self.not_written(&error)),
+            Err(error) => return Err(self.not_written(error)),
         };
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Database {
     fn left(&mut self) {
         self.watch.left();
         let pages = self.log_pages();
-        self.note(Doing::Logging, pages);
+        self.note(Phase::Logging, pages);
         if pages.logged >= FOLD_AT_PAGES && pages.folded < pages.logged {
             self.fold();
         }
@@ -278,16 +278,16 @@ impl Database {
     /// Copies what is in the write-ahead log to the file. The next batch overwrites the log. SQLite does not do it by itself:
     /// while it is done, the mark has to say so.
     fn fold(&mut self) {
-        self.note(Doing::Folding, self.log_pages());
+        self.note(Phase::Folding, self.log_pages());
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         self.watch.left();
-        self.note(Doing::Logging, self.log_pages());
+        self.note(Phase::Logging, self.log_pages());
     }
 
-    fn note(&mut self, doing: Doing, pages: LogPages) {
+    fn note(&mut self, phase: Phase, pages: LogPages) {
         if self.in_file == InFile::Yes {
             let log = self.log_end(pages);
-            self.mark.note(doing, log);
+            self.mark.note(phase, log);
         }
     }
 
@@ -310,17 +310,17 @@ impl Database {
         self.watch.folded();
     }
 
-    fn not_written(&mut self, error: &rusqlite::Error) -> WriteError {
-        let cannot = WriteError::from_sqlite(&self.path, error);
-        if matches!(cannot, WriteError::Full(_)) {
+    fn not_written(&mut self, error: rusqlite::Error) -> DatabaseError {
+        let cannot = DatabaseError::from_sqlite(&self.path, Doing::Writing, error);
+        if cannot.cause() == Cause::Full {
             // The write-ahead log may be what fills the disk, and could not grow to where it is folded by itself.
             self.fold_log();
         }
         cannot
     }
 
-    fn not_read(&self, error: &rusqlite::Error) -> ReadError {
-        ReadError::from_sqlite(&self.path, error)
+    fn not_read(&self, error: rusqlite::Error) -> DatabaseError {
+        DatabaseError::from_sqlite(&self.path, Doing::Reading, error)
     }
 }
 
@@ -328,10 +328,10 @@ impl Drop for Database {
     /// SQLite folds the log into the file and deletes the log, by its name: that may be another file's by now.
     fn drop(&mut self) {
         let lost = self.watch.look();
-        if matches!(lost, Err(Lost::Replaced(_))) {
+        if matches!(lost, Err(Lost::Replaced)) {
             self.fold_log();
         }
-        if matches!(lost, Err(Lost::Replaced(_) | Lost::Cut(_))) {
+        if matches!(lost, Err(Lost::Replaced | Lost::Cut)) {
             // If it cannot be set, there is nothing else that could be done.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }

@@ -39,7 +39,7 @@ pub(super) struct EndMark {
 
 /// What a daemon was doing when it wrote its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Phase {
     /// It writes to the log only.
     Logging,
     /// It folds the log into the file, whose time changes meanwhile.
@@ -48,14 +48,14 @@ pub(super) enum Doing {
     Ended,
 }
 
-impl Doing {
-    const ALL: [Doing; 3] = [Doing::Logging, Doing::Folding, Doing::Ended];
+impl Phase {
+    const ALL: [Phase; 3] = [Phase::Logging, Phase::Folding, Phase::Ended];
 
     fn word(self) -> &'static str {
         match self {
-            Doing::Logging => "logging",
-            Doing::Folding => "folding",
-            Doing::Ended => "ended",
+            Phase::Logging => "logging",
+            Phase::Folding => "folding",
+            Phase::Ended => "ended",
         }
     }
 }
@@ -63,7 +63,7 @@ impl Doing {
 /// What stands in a mark, in one line of words.
 #[derive(Debug, PartialEq, Eq)]
 struct Note {
-    doing: Doing,
+    phase: Phase,
     file: Seen,
     /// What of the log is not in the file yet, if anything.
     log: Option<LogEnd>,
@@ -105,9 +105,9 @@ impl EndMark {
     }
 
     /// Notes how things are. `log` is what of the log is not in the file.
-    pub(super) fn note(&mut self, doing: Doing, log: Option<LogEnd>) {
+    pub(super) fn note(&mut self, phase: Phase, log: Option<LogEnd>) {
         let Some(file) = Seen::at(&self.path).ok().filter(|file| file.inode == self.inode) else { return };
-        let note = Note { doing, file, log, boot: self.boot.clone() };
+        let note = Note { phase, file, log, boot: self.boot.clone() };
         if let Some(mark) = &self.mark {
             // If it cannot be written, the one before stands: the log reaches further than that.
             let _ = mark.write_all_at(&note.to_bytes(), 0);
@@ -125,7 +125,7 @@ impl Drop for EndMark {
         if self.is_in_order {
             // The time of the last change is on the disk as well, once that is waited for.
             let _ = File::open(&self.path).and_then(|file| wait_for_disk(&file));
-            self.note(Doing::Ended, None);
+            self.note(Phase::Ended, None);
             if let Some(mark) = &self.mark {
                 let _ = wait_for_disk(mark);
             }
@@ -136,15 +136,15 @@ impl Drop for EndMark {
 fn is_as_left(path: &Path) -> Option<bool> {
     let note = Note::from_bytes(&fs::read(mark_path(path)).ok()?)?;
     let file = Seen::at(path).ok()?;
-    if note.doing == Doing::Ended {
+    if note.phase == Phase::Ended {
         let has_log = fs::metadata(log_path(path)).is_ok_and(|log| log.len() > 0);
         return Some(file == note.file && !has_log);
     }
     let boot = fs::read_to_string(BOOT).ok()?;
     let is_same_run = note.boot.as_deref() == Some(boot.trim());
-    let is_same_file = file.inode == note.file.inode && (file == note.file || note.doing == Doing::Folding);
+    let is_same_file = file.inode == note.file.inode && (file == note.file || note.phase == Phase::Folding);
     let has_all = match note.log {
-        None => note.doing == Doing::Logging,
+        None => note.phase == Phase::Logging,
         Some(log) => LogEnd::of(path).is_some_and(|found| found.reaches(log)),
     };
     Some(is_same_run && is_same_file && has_all)
@@ -171,10 +171,10 @@ impl Seen {
 
 impl Note {
     fn to_bytes(&self) -> Vec<u8> {
-        let Note { doing, file: Seen { inode, changed: (seconds, nanos) }, log, boot } = self;
+        let Note { phase, file: Seen { inode, changed: (seconds, nanos) }, log, boot } = self;
         let log = log.map_or_else(|| "- - - -".to_owned(), |log| log.to_string());
         let boot = boot.as_deref().unwrap_or("-");
-        let mut line = format!("roomd 1 {} {inode} {seconds} {nanos} {log} {boot} .", doing.word()).into_bytes();
+        let mut line = format!("roomd 1 {} {inode} {seconds} {nanos} {log} {boot} .", phase.word()).into_bytes();
         line.resize(MARK_BYTES - 1, b' ');
         line.push(b'\n');
         line
@@ -183,9 +183,9 @@ impl Note {
     /// None if it is not just what a daemon writes.
     fn from_bytes(bytes: &[u8]) -> Option<Note> {
         let words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split_ascii_whitespace().collect();
-        let ["roomd", "1", doing, inode, seconds, nanos, log @ .., boot, "."] = &words[..] else { return None };
+        let ["roomd", "1", phase, inode, seconds, nanos, log @ .., boot, "."] = &words[..] else { return None };
         let note = Note {
-            doing: Doing::ALL.into_iter().find(|known| known.word() == *doing)?,
+            phase: Phase::ALL.into_iter().find(|known| known.word() == *phase)?,
             file: Seen { inode: inode.parse().ok()?, changed: (seconds.parse().ok()?, nanos.parse().ok()?) },
             log: if *log == ["-"; 4] { None } else { Some(LogEnd::from_words(log)?) },
             boot: Some((*boot).to_owned()).filter(|boot| boot != "-"),
@@ -203,9 +203,9 @@ mod tests {
         let file = Seen { inode: u64::MAX, changed: (1_795_366_850, 999_999_999) };
         let log = LogEnd { inode: 7, salts: [u32::MAX, 0], frames: 1 << 40 };
         let boot = Some("5e2f1c1e-9d0b-4a63-8f0e-1c6f3e8a7b21".to_owned());
-        for doing in Doing::ALL {
+        for phase in Phase::ALL {
             for (log, boot) in [(Some(log), boot.clone()), (None, boot.clone()), (None, None)] {
-                let note = Note { doing, file, log, boot };
+                let note = Note { phase, file, log, boot };
                 let bytes = note.to_bytes();
                 assert_eq!(Note::from_bytes(&bytes), Some(note));
                 for len in 0..bytes.len() {

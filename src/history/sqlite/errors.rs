@@ -1,136 +1,170 @@
-//! Why a history cannot be opened, written or read: each in one sentence, with what to do about it.
+//! Why something could not be done with the file of a history: one sentence, with what to do about it.
 
-use std::io::ErrorKind;
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rusqlite::ffi;
 use thiserror::Error;
 
-/// Why a history cannot be opened.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum OpenError {
-    /// The directory of the file does not exist.
-    #[error("cannot open the history {}: there is no such directory; make it first", .0.display())]
-    NoDirectory(Box<Path>),
-    /// The file or its directory may not be used by this user.
-    #[error(
-        "cannot open the history {}: permission denied; the file and its directory must be writable for the user of the \
-         daemon", .0.display()
-    )]
-    NoPermission(Box<Path>),
-    /// The file, or all of its file system, can only be read.
-    #[error("cannot open the history {}: it can only be read; make it and its file system writable", .0.display())]
-    ReadOnly(Box<Path>),
+/// What could not be done, with which file, and why.
+#[derive(Debug, Error)]
+#[error("{}", sentence(.path, *.doing, *.cause, .source.as_deref()))]
+pub struct DatabaseError {
+    path: Box<Path>,
+    doing: Doing,
+    cause: Cause,
+    /// What SQLite or the system has said. None where roomd itself has found the cause.
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What was to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// The daemon starts.
+    Opening,
+    /// Messages are read.
+    Reading,
+    /// Something is written, or deleted.
+    Writing,
+    /// `roomd check`
+    Checking,
+}
+
+/// Why it could not be done, as far as the operator can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no such file, or no directory for a new one.
+    NotFound,
     /// A directory, a device or the like.
-    #[error("cannot open the history {}: it is not a file; name one with --history", .0.display())]
-    NotAFile(Box<Path>),
+    NotAFile,
+    /// This user may not use the file or its directory.
+    NoPermission,
+    /// The file, or all of its file system, can only be read.
+    ReadOnly,
     /// Another process has it open.
-    #[error(
-        "cannot open the history {}: another process has it open; stop that one, or name another file with --history",
-        .0.display()
-    )]
-    InUse(Box<Path>),
+    InUse,
     /// Not a database, or a damaged one.
-    #[error(
-        "cannot open the history {}: it is damaged or no database at all; restore it from a backup, or move it away",
-        .0.display()
-    )]
-    Corrupt(Box<Path>),
+    Damaged,
     /// Another program's database.
-    #[error(
-        "cannot open the history {}: it is the database of another program; name another file with --history",
-        .0.display()
-    )]
-    Foreign(Box<Path>),
-    /// Written by a later roomd: the file, and its version.
-    #[error(
-        "cannot open the history {}: a later roomd has written it (version {}); use that one, or name another file",
-        .0.display(), .1
-    )]
-    Newer(Box<Path>, i64),
-    /// No room on the disk.
-    #[error(
-        "cannot open the history {}: the disk is full, or the file as large as it may be (ulimit -f); make room", .0.display()
-    )]
-    Full(Box<Path>),
-    /// Whatever else the system says.
-    #[error("cannot open the history {}: {}", .0.display(), .1)]
-    System(Box<Path>, Box<str>),
+    Foreign,
+    /// A later roomd has written it, in this version.
+    Newer(i64),
+    /// There is no room on the disk.
+    Full,
+    /// The file was lost while it was open.
+    Lost(Lost),
+    /// Anything else that SQLite or the system says.
+    System,
 }
 
-/// Why nothing was written, or deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WriteError {
-    /// No room on the disk.
-    #[error(
-        "cannot write to the history {}: the disk is full, or the file as large as it may be (ulimit -f); make room",
-        .0.display()
-    )]
-    Full(Box<Path>),
-    /// The file can only be read by now.
-    #[error(
-        "cannot write to the history {}: it can only be read by now; make its file system writable again", .0.display()
-    )]
-    ReadOnly(Box<Path>),
-    /// The file is damaged.
-    #[error(
-        "cannot write to the history {}: it is damaged; stop the daemon, run `roomd check` on it, and restore it from a \
-         backup", .0.display()
-    )]
-    Corrupt(Box<Path>),
-    /// The file does not lie any more where it was opened, or is not whole.
-    #[error(transparent)]
-    Lost(#[from] Lost),
-    /// Whatever else the system says.
-    #[error("cannot write to the history {}: {}", .0.display(), .1)]
-    System(Box<Path>, Box<str>),
-}
-
-/// What has become of the file while it was open. What would be written to it now would be gone with the daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// What happened to the file while it was open. Anything written to it from then on would be gone with the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
     /// Nothing lies at its path.
-    #[error(
-        "the history {} is gone: it was deleted or moved. Nothing that is said can be kept. Put the same file back, or \
-         restart the daemon for a new one", .0.display()
-    )]
-    Gone(Box<Path>),
+    Gone,
     /// Another file lies at its path.
-    #[error(
-        "another file lies where the history {} was. Nothing that is said can be kept. Put the same file back, or \
-         restart the daemon to use the one that is there", .0.display()
-    )]
-    Replaced(Box<Path>),
-    /// Somebody has cut it.
-    #[error(
-        "the history {} was cut by another program. Nothing that is said can be kept. CliExit the daemon and restore it from \
-         a backup", .0.display()
-    )]
-    Cut(Box<Path>),
+    Replaced,
+    /// Another program has cut it.
+    Cut,
 }
 
-/// Why nothing was read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ReadError {
-    /// What says which messages a room has is damaged.
-    #[error(
-        "cannot read the history {}: it is damaged; stop the daemon, run `roomd check` on it, and restore it from a backup",
-        .0.display()
-    )]
-    Corrupt(Box<Path>),
-    /// Whatever else the system says.
-    #[error("cannot read the history {}: {}", .0.display(), .1)]
-    System(Box<Path>, Box<str>),
+impl DatabaseError {
+    /// Roomd itself has found the cause.
+    pub(super) fn new(path: &Path, doing: Doing, cause: Cause) -> DatabaseError {
+        DatabaseError { path: path.into(), doing, cause, source: None }
+    }
+
+    pub(super) fn from_io(path: &Path, doing: Doing, error: io::Error) -> DatabaseError {
+        let cause = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Cause::NotFound,
+            ErrorKind::PermissionDenied => Cause::NoPermission,
+            ErrorKind::ReadOnlyFilesystem => Cause::ReadOnly,
+            ErrorKind::IsADirectory => Cause::NotAFile,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Cause::Full,
+            _ => Cause::System,
+        };
+        DatabaseError { path: path.into(), doing, cause, source: Some(error.into()) }
+    }
+
+    pub(super) fn from_sqlite(path: &Path, doing: Doing, error: rusqlite::Error) -> DatabaseError {
+        let cause = match Cause::of(&error) {
+            // The file was open already: only SQLite's own words help.
+            Cause::InUse | Cause::NoPermission if matches!(doing, Doing::Reading | Doing::Writing) => Cause::System,
+            cause => cause,
+        };
+        DatabaseError { path: path.into(), doing, cause, source: Some(error.into()) }
+    }
+
+    /// Why it could not be done.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
 }
 
-/// What is behind an error of SQLite, as far as it makes a difference.
-enum Cause {
-    Full,
-    ReadOnly,
-    Corrupt,
-    InUse,
-    NoPermission,
-    System(Box<str>),
+/// With the words that docs/operating.md explains.
+fn sentence(path: &Path, doing: Doing, cause: Cause, source: Option<&(dyn Error + Send + Sync)>) -> String {
+    let path = path.display();
+    let what = match doing {
+        Doing::Opening => format!("cannot open the history {path}"),
+        Doing::Reading => format!("cannot read the history {path}"),
+        Doing::Writing => format!("cannot write to the history {path}"),
+        Doing::Checking => format!("cannot check {path}"),
+    };
+    let is_check = doing == Doing::Checking;
+    let why = match cause {
+        Cause::Lost(lost) => return lost.sentence(&path),
+        Cause::Newer(version) if is_check => {
+            return format!("{what}: a later roomd has written it (version {version}); use that one");
+        }
+        Cause::Newer(version) => {
+            return format!(
+                "{what}: a later roomd has written it (version {version}); use that one, or name another file"
+            );
+        }
+        Cause::System => return source.map_or_else(|| what.clone(), |source| format!("{what}: {source}")),
+        Cause::NotFound if is_check => "there is no such file",
+        Cause::NotFound => "there is no such directory; make it first",
+        Cause::NotAFile if is_check => "it is no file",
+        Cause::NotAFile => "it is not a file; name one with --history",
+        Cause::NoPermission | Cause::ReadOnly if is_check => "permission denied; run this as the user of the daemon",
+        Cause::NoPermission => {
+            "permission denied; the file and its directory must be writable for the user of the daemon"
+        }
+        Cause::ReadOnly if doing == Doing::Opening => "it can only be read; make it and its file system writable",
+        Cause::ReadOnly => "it can only be read by now; make its file system writable again",
+        Cause::InUse if is_check => "a daemon has it open; stop that one first, or check a copy of the file",
+        Cause::InUse => "another process has it open; stop that one, or name another file with --history",
+        Cause::Damaged if doing == Doing::Opening => {
+            "it is damaged or no database at all; restore it from a backup, or move it away"
+        }
+        Cause::Damaged => "it is damaged; stop the daemon, run `roomd check` on it, and restore it from a backup",
+        Cause::Foreign if is_check => "it is the database of another program",
+        Cause::Foreign => "it is the database of another program; name another file with --history",
+        Cause::Full => "the disk is full, or the file as large as it may be (ulimit -f); make room",
+    };
+    format!("{what}: {why}")
+}
+
+impl Lost {
+    fn sentence(self, path: &dyn Display) -> String {
+        match self {
+            Lost::Gone => format!(
+                "the history {path} is gone: it was deleted or moved. Nothing that is said can be kept. Put the same file \
+                 back, or restart the daemon for a new one"
+            ),
+            Lost::Replaced => format!(
+                "another file lies where the history {path} was. Nothing that is said can be kept. Put the same file back, \
+                 or restart the daemon to use the one that is there"
+            ),
+            Lost::Cut => format!(
+                "the history {path} was cut by another program. Nothing that is said can be kept. Stop the daemon and \
+                 restore it from a backup"
+            ),
+        }
+    }
 }
 
 impl Cause {
@@ -138,27 +172,27 @@ impl Cause {
         use rusqlite::Error;
         use rusqlite::ErrorCode as Code;
         match error {
-            // The value of a column is not what we write.
+            // A column has a value that roomd does not write.
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)
             | Error::InvalidColumnType(..)
-            | Error::Utf8Error(..) => Cause::Corrupt,
+            | Error::Utf8Error(..) => Cause::Damaged,
             Error::SqliteFailure(failure, _) => match failure.code {
                 Code::DiskFull => Cause::Full,
                 Code::SystemIoFailure if is_write(failure.extended_code) && is_size_limited() => Cause::Full,
                 Code::ReadOnly => Cause::ReadOnly,
-                // An id that is there already, or past all numbers: `last_id` is wrong.
-                Code::DatabaseCorrupt | Code::NotADatabase | Code::ConstraintViolation => Cause::Corrupt,
+                // The id is there already, or past all numbers: `last_id` is wrong.
+                Code::DatabaseCorrupt | Code::NotADatabase | Code::ConstraintViolation => Cause::Damaged,
                 Code::DatabaseBusy | Code::DatabaseLocked => Cause::InUse,
                 Code::CannotOpen | Code::PermissionDenied => Cause::NoPermission,
-                _ => Cause::System(error.to_string().into()),
+                _ => Cause::System,
             },
-            _ => Cause::System(error.to_string().into()),
+            _ => Cause::System,
         }
     }
 }
 
-/// To SQLite, a file that may not grow (`ulimit -f`) is an error of the disk like any other.
+/// SQLite reports a file that may not grow (`ulimit -f`) as a general error of the disk.
 fn is_write(extended_code: std::ffi::c_int) -> bool {
     matches!(extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE)
 }
@@ -167,61 +201,29 @@ fn is_size_limited() -> bool {
     rlimit::getrlimit(rlimit::Resource::FSIZE).is_ok_and(|(most, _)| most != rlimit::INFINITY)
 }
 
-/// Whether an error is about what stands in the file, and will be met again by every reader of that place.
+/// Whether an error is about the contents of the file. Every later read of that place fails the same way.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(Cause::of(error), Cause::Corrupt)
+    Cause::of(error) == Cause::Damaged
 }
 
-/// What stands in a row is not what we have written there.
+/// A row has something that roomd has not written.
 pub(super) fn damage(what: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what.to_owned()))
 }
 
-impl OpenError {
-    pub(super) fn from_io(path: &Path, error: &std::io::Error) -> OpenError {
-        let path = path.into();
-        match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => OpenError::NoDirectory(path),
-            ErrorKind::PermissionDenied => OpenError::NoPermission(path),
-            ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path),
-            ErrorKind::IsADirectory => OpenError::NotAFile(path),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => OpenError::Full(path),
-            _ => OpenError::System(path, error.to_string().into()),
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> OpenError {
-        let path = path.into();
-        match Cause::of(error) {
-            Cause::Full => OpenError::Full(path),
-            Cause::ReadOnly => OpenError::ReadOnly(path),
-            Cause::Corrupt => OpenError::Corrupt(path),
-            Cause::InUse => OpenError::InUse(path),
-            Cause::NoPermission => OpenError::NoPermission(path),
-            Cause::System(words) => OpenError::System(path, words),
-        }
-    }
-}
-
-impl WriteError {
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> WriteError {
-        let path = path.into();
-        match Cause::of(error) {
-            Cause::Full => WriteError::Full(path),
-            Cause::ReadOnly => WriteError::ReadOnly(path),
-            Cause::Corrupt => WriteError::Corrupt(path),
-            Cause::System(words) => WriteError::System(path, words),
-            // Neither happens to a file that is open and ours.
-            Cause::InUse | Cause::NoPermission => WriteError::System(path, error.to_string().into()),
-        }
-    }
-}
-
-impl ReadError {
-    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> ReadError {
-        match Cause::of(error) {
-            Cause::Corrupt => ReadError::Corrupt(path.into()),
-            _ => ReadError::System(path.into(), error.to_string().into()),
-        }
+    #[test]
+    fn an_error_says_what_was_to_be_done_with_which_file_and_has_the_error_of_the_system_as_its_source() {
+        let path = Path::new("/h.db");
+        let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+        let error = DatabaseError::from_sqlite(path, Doing::Writing, full());
+        assert!(error.to_string().starts_with("cannot write to the history /h.db: the disk is full, "), "{error}");
+        assert_eq!(error.source().unwrap().downcast_ref(), Some(&full()));
+        let error = DatabaseError::from_io(path, Doing::Checking, io::Error::from(ErrorKind::NotFound));
+        assert_eq!(error.to_string(), "cannot check /h.db: there is no such file");
+        assert!(error.source().is_some());
     }
 }

@@ -55,10 +55,10 @@ impl FileWatch {
     pub(super) fn look(&mut self) -> Result<Log, Lost> {
         if let Some(left) = self.file {
             match Seen::at(&self.path) {
-                Ok(seen) if !seen.is_same_file(left) => return Err(Lost::Replaced(self.path.clone())),
+                Ok(seen) if !seen.is_same_file(left) => return Err(Lost::Replaced),
                 Ok(seen) => self.is_cut |= seen.len < left.len,
                 // Whatever the reason, nobody can reach it by that path, the next daemon among them.
-                Err(_) => return Err(Lost::Gone(self.path.clone())),
+                Err(_) => return Err(Lost::Gone),
             }
         }
         let mut log = Log::InPlace;
@@ -68,7 +68,7 @@ impl FileWatch {
                 Ok(_) | Err(_) => log = Log::Gone,
             }
         }
-        if self.is_cut { Err(Lost::Cut(self.path.clone())) } else { Ok(log) }
+        if self.is_cut { Err(Lost::Cut) } else { Ok(log) }
     }
 
     /// Notes how we leave the files, after whatever may have changed their length.

@@ -5,7 +5,7 @@ use std::path::Path;
 use ::log::{info, warn};
 
 use super::database::{Database, Durability};
-use super::errors::{OpenError, ReadError, WriteError};
+use super::errors::{Cause, DatabaseError, Doing};
 use crate::chat::RoomName;
 use crate::chat::position::Epoch;
 use crate::history::batch::Batch;
@@ -19,24 +19,25 @@ use crate::limits::fixed::TOURISTS_RESERVED;
 /// Opens the file, or makes it, and starts the thread that owns it.
 ///
 /// # Errors
-/// [`OpenError`]
+/// [`DatabaseError`]
 pub fn open_log<M>(
     path: &Path,
     durability: Durability,
     options: LogOptions,
     wake: Wake,
-) -> Result<Log<M, Thread>, OpenError> {
+) -> Result<Log<M, Thread>, DatabaseError> {
     let mut database = Database::open(path, durability)?;
     let path: Box<Path> = database.path().into();
-    let given = database.tourists().map_err(|_| OpenError::Corrupt(path.clone()))?;
-    let look = database.kept_look().map_err(|_| OpenError::Corrupt(path.clone()))?;
+    let damaged = |_| DatabaseError::new(&path, Doing::Opening, Cause::Damaged);
+    let given = database.tourists().map_err(damaged)?;
+    let look = database.kept_look().map_err(damaged)?;
     let reserved = given.saturating_add(TOURISTS_RESERVED);
     // A disk that is full just now is no reason not to begin; the thread tries again.
     let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
     let (lost_batches, is_continued) = (database.lost_batches(), database.is_continued());
     let inherited = Inherited { tourists: given, reserved, look };
     let mut log = Log::threaded(database, options, inherited, wake)
-        .map_err(|error| OpenError::System(path.clone(), format!("cannot start its thread: {error}").into()))?;
+        .map_err(|error| DatabaseError::from_io(&path, Doing::Opening, error))?;
     info!("the history is in {}", path.display());
     if !is_continued {
         info!("it is not as a daemon has left it: who comes back from before is told to start afresh");
@@ -97,22 +98,11 @@ impl Store for Database {
     }
 }
 
-impl From<ReadError> for StoreError {
-    fn from(error: ReadError) -> StoreError {
-        match error {
-            ReadError::Corrupt(_) => StoreError::Damaged(error.into()),
-            ReadError::System(..) => StoreError::Unavailable(error.into()),
-        }
-    }
-}
-
-impl From<WriteError> for StoreError {
-    fn from(error: WriteError) -> StoreError {
-        match error {
-            WriteError::Corrupt(_) => StoreError::Damaged(error.into()),
-            WriteError::Full(_) | WriteError::ReadOnly(_) | WriteError::Lost(_) | WriteError::System(..) => {
-                StoreError::Unavailable(error.into())
-            }
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> StoreError {
+        match error.cause() {
+            Cause::Damaged => StoreError::Damaged(error.into()),
+            _ => StoreError::Unavailable(error.into()),
         }
     }
 }

@@ -63,63 +63,109 @@ pub(super) fn delete(connection: &mut Connection, progress: &mut Progress, cut: 
     trimmed
 }
 
+/// Goes through some rooms, and deletes what is beyond the limits of each.
 fn delete_of_each(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
     if cut.beyond_messages.is_none() && cut.said_before_unix_ms.is_none() {
         return Ok(Trimmed::default());
     }
-    // It begins to write with the first deletion; mostly there is none.
+    // SQLite takes the write lock at the first deletion; mostly there is none.
     let transaction = connection.transaction()?;
-    let rooms: Vec<Listed> = {
-        let mut statement = transaction.prepare_cached(ROOMS)?;
-        let rows = statement.query_map((progress.through, TRIM_ROOMS), |row| {
-            let good = row.get::<_, Box<str>>(5).and_then(|name| Ok((RoomRow::checked(row, &name)?, name))).ok();
-            Ok(Listed { id: row.get(0)?, good })
-        })?;
-        rows.collect::<rusqlite::Result<_>>()?
+    let rooms = rooms_behind(&transaction, progress.through)?;
+    let mut part = Part {
+        trimmed: Trimmed { more: rooms.len() == TRIM_ROOMS, ..Trimmed::default() },
+        through: progress.through,
+        counted: progress.counted,
+        damaged: Vec::new(),
+        is_full: false,
     };
-    let mut trimmed = Trimmed { more: rooms.len() == TRIM_ROOMS, ..Trimmed::default() };
-    let (mut through, mut counted) = (progress.through, progress.counted);
-    let mut found = Vec::new();
-    for Listed { id, good } in rooms {
-        let allowed = TRIM_MESSAGES.saturating_sub(trimmed.messages);
-        let is_known = progress.damaged.contains(&id);
-        let done =
-            good.filter(|_| !is_known).map(|(room, name)| delete_of_room(&transaction, room, &name, allowed, cut));
-        match done {
-            Some(Ok(Deleted { messages, is_cut })) => {
-                if messages > 0 {
-                    trimmed.messages += messages;
-                    trimmed.rooms += u64::from(counted != id);
-                    counted = id;
-                }
-                if is_cut {
-                    trimmed.more = true;
-                    break;
-                }
-            }
-            // What is damaged cannot be deleted; the other rooms can.
-            Some(Err(error)) if errors::is_damage(&error) => {
-                trimmed.damaged_rooms += 1;
-                found.push(id);
-            }
-            None => trimmed.damaged_rooms += 1,
-            Some(Err(error)) => return Err(error),
+    for room in rooms {
+        part.delete_of(&transaction, room, cut, &progress.damaged)?;
+        if part.is_full {
+            break;
         }
-        through = id;
     }
-    if let Err(error) = transaction.commit() {
-        // SQLite may not commit a part in which it has met damage. It is done again, without those rooms.
-        if !errors::is_damage(&error) || found.is_empty() {
-            return Err(error);
+    match transaction.commit() {
+        Ok(()) => {
+            progress.take(&part);
+            Ok(part.trimmed)
         }
-        progress.damaged.append(&mut found);
-        return Ok(Trimmed { more: true, ..Trimmed::default() });
+        // SQLite does not commit a transaction that has met damage. The same part is deleted again without those rooms.
+        Err(error) if errors::is_damage(&error) && !part.damaged.is_empty() => {
+            progress.damaged.append(&mut part.damaged);
+            Ok(Trimmed { more: true, ..Trimmed::default() })
+        }
+        Err(error) => Err(error),
     }
-    if !trimmed.more {
-        progress.damaged.clear();
+}
+
+/// The next rooms in the table.
+fn rooms_behind(connection: &Connection, through: i64) -> rusqlite::Result<Vec<Listed>> {
+    let mut statement = connection.prepare_cached(ROOMS)?;
+    let rows = statement.query_map((through, TRIM_ROOMS), |row| {
+        let good = row.get::<_, Box<str>>(5).and_then(|name| Ok((RoomRow::checked(row, &name)?, name))).ok();
+        Ok(Listed { id: row.get(0)?, good })
+    })?;
+    rows.collect()
+}
+
+/// What one transaction deletes.
+struct Part {
+    trimmed: Trimmed,
+    /// As in [`Progress`], once the transaction is committed.
+    through: i64,
+    counted: i64,
+    /// Rooms that were found to be damaged.
+    damaged: Vec<i64>,
+    /// As much is deleted as may be at once.
+    is_full: bool,
+}
+
+impl Part {
+    /// Deletes what is beyond the limits of a room. A damaged room stays as it is, and the others go on.
+    fn delete_of(
+        &mut self,
+        connection: &Connection,
+        Listed { id, good }: Listed,
+        cut: Cut,
+        known_damaged: &[i64],
+    ) -> rusqlite::Result<()> {
+        let allowed = TRIM_MESSAGES.saturating_sub(self.trimmed.messages);
+        match good.filter(|_| !known_damaged.contains(&id)) {
+            None => self.trimmed.damaged_rooms += 1,
+            Some((room, name)) => match delete_of_room(connection, room, &name, allowed, cut) {
+                Ok(Deleted { messages, is_cut }) => {
+                    if messages > 0 {
+                        self.trimmed.messages += messages;
+                        self.trimmed.rooms += u64::from(self.counted != id);
+                        self.counted = id;
+                    }
+                    if is_cut {
+                        (self.trimmed.more, self.is_full) = (true, true);
+                        return Ok(());
+                    }
+                }
+                Err(error) if errors::is_damage(&error) => {
+                    self.trimmed.damaged_rooms += 1;
+                    self.damaged.push(id);
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        self.through = id;
+        Ok(())
     }
-    (progress.through, progress.counted) = if trimmed.more { (through, counted) } else { (0, 0) };
-    Ok(trimmed)
+}
+
+impl Progress {
+    /// A part is committed: the next one begins behind it, or, if it was the last, with the first room.
+    fn take(&mut self, part: &Part) {
+        if part.trimmed.more {
+            (self.through, self.counted) = (part.through, part.counted);
+        } else {
+            (self.through, self.counted) = (0, 0);
+            self.damaged.clear();
+        }
+    }
 }
 
 /// A room in the table.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::end_mark::{EndMark, mark_path};
-use super::super::errors::{OpenError, WriteError};
+use super::super::errors::{Cause, DatabaseError, Doing};
 use super::super::file_watch::FileWatch;
 use super::super::lineage::{self, Lineage};
 use super::super::log_end;
@@ -23,20 +23,20 @@ impl Database {
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
     ///
     /// # Errors
-    /// [`OpenError`]. A file that is not a history is left as it is.
-    pub fn open(path: &Path, durability: Durability) -> Result<Database, OpenError> {
+    /// [`DatabaseError`]. A file that is not a history is left as it is.
+    pub fn open(path: &Path, durability: Durability) -> Result<Database, DatabaseError> {
         Database::open_at(path, durability, None)
     }
 
     /// The same at another time than it is: microseconds since 1970.
-    pub(super) fn open_at(path: &Path, durability: Durability, now_us: Option<u64>) -> Result<Database, OpenError> {
+    pub(super) fn open_at(path: &Path, durability: Durability, now_us: Option<u64>) -> Result<Database, DatabaseError> {
         // A name like `:memory:` or `file:x?mode=ro` would mean something to SQLite; with a `/` in front it does not.
-        let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
+        let path = std::path::absolute(path).map_err(|error| DatabaseError::from_io(path, Doing::Opening, error))?;
         make_file(&path)?;
         // Used by one thread at a time, as the compiler sees to.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
-        let connection = connection.map_err(|error| OpenError::from_sqlite(&path, &error))?;
+        let connection = connection.map_err(|error| DatabaseError::from_sqlite(&path, Doing::Opening, error))?;
         Database::set_up(connection, &path, durability, now_us)
     }
 
@@ -45,28 +45,29 @@ impl Database {
         path: &Path,
         durability: Durability,
         now_us: Option<u64>,
-    ) -> Result<Database, OpenError> {
-        let cannot = |error| OpenError::from_sqlite(path, &error);
+    ) -> Result<Database, DatabaseError> {
+        let cannot = |error| DatabaseError::from_sqlite(path, Doing::Opening, error);
+        let found = |cause| DatabaseError::new(path, Doing::Opening, cause);
         // SQLite opens for reading what cannot be written, and says nothing.
         if connection.is_readonly(c"main").map_err(cannot)? {
-            return Err(OpenError::ReadOnly(path.into()));
+            return Err(found(Cause::ReadOnly));
         }
         lock(&connection).map_err(cannot)?;
         let behind = match schema::origin(&connection, schema::MIGRATIONS).map_err(cannot)? {
             Origin::New => 0,
             Origin::Ours(behind) => behind,
-            Origin::Newer(version) => return Err(OpenError::Newer(path.into(), version)),
-            Origin::Foreign => return Err(OpenError::Foreign(path.into())),
+            Origin::Newer(version) => return Err(found(Cause::Newer(version))),
+            Origin::Foreign => return Err(found(Cause::Foreign)),
         };
         // The first look has read the log into memory, and nothing has been written yet.
         let lost_batches = log_end::lost_batches(path);
         let is_as_left = lost_batches == 0 && EndMark::is_as_left(path);
-        let mark = EndMark::take(path).map_err(|error| OpenError::from_io(&mark_path(path), &error))?;
+        let mark = take_mark(path)?;
         // Only now: this writes.
         configure(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
         if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
-            return Err(OpenError::Corrupt(path.into()));
+            return Err(found(Cause::Damaged));
         }
         let (lineage, in_file) = lineage(&connection, is_as_left, now_us).map_err(cannot)?;
         let mut database = Database {
@@ -83,8 +84,8 @@ impl Database {
         };
         // A disk that is full just now is no reason not to begin.
         match database.save_lineage() {
-            Ok(()) | Err(WriteError::Full(_)) => {}
-            Err(error) => return Err(OpenError::System(path.into(), error.to_string().into())),
+            Err(error) if error.cause() != Cause::Full => return Err(error),
+            Ok(()) | Err(_) => {}
         }
         database.left();
         Ok(database)
@@ -93,24 +94,29 @@ impl Database {
 
 /// Makes the file, if there is none, for its owner alone to read: SQLite would make it for everybody. It gives the
 /// write-ahead log the permissions of the file.
-fn make_file(path: &Path) -> Result<(), OpenError> {
+fn make_file(path: &Path) -> Result<(), DatabaseError> {
+    let cannot = |error| DatabaseError::from_io(path, Doing::Opening, error);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             // Not by opening it: to close it again would drop the lock of a database in this process.
             match fs::metadata(path) {
                 Ok(metadata) if metadata.is_file() => Ok(()),
-                Ok(_) => Err(OpenError::NotAFile(path.into())),
+                Ok(_) => Err(DatabaseError::new(path, Doing::Opening, Cause::NotAFile)),
                 // A link to a file that is not there yet: it is made where the link leads, as SQLite would do.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-                    made.map(drop).map_err(|error| OpenError::from_io(path, &error))
+                    made.map(drop).map_err(cannot)
                 }
-                Err(error) => Err(OpenError::from_io(path, &error)),
+                Err(error) => Err(cannot(error)),
             }
         }
-        Err(error) => Err(OpenError::from_io(path, &error)),
+        Err(error) => Err(cannot(error)),
     }
+}
+
+fn take_mark(path: &Path) -> Result<EndMark, DatabaseError> {
+    EndMark::take(path).map_err(|error| DatabaseError::from_io(&mark_path(path), Doing::Opening, error))
 }
 
 /// Where the log comes from. One that cannot be shown to be as it was left begins anew, which is not in the file yet.

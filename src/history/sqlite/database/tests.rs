@@ -21,7 +21,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::super::errors::OpenError;
 use super::super::{log_end, schema};
 use super::*;
 use crate::chat::{Kind, Name, RoomName};
@@ -67,9 +66,9 @@ impl Folder {
 }
 
 impl Database {
-    fn last_id(&mut self, room: &str) -> Result<u64, ReadError> {
+    fn last_id(&mut self, room: &str) -> Result<u64, DatabaseError> {
         // As it is in the file, though the room goes on elsewhere.
-        let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(&error))?;
+        let room = RoomRow::find(&self.connection, room).map_err(|error| self.not_read(error))?;
         Ok(room.map_or(0, |room| room.last_id))
     }
 }
@@ -103,9 +102,9 @@ fn batch(messages: &[Said<'_>]) -> Batch {
     batch
 }
 
-fn try_append(database: &mut Database, messages: &[Said<'_>]) -> Result<Vec<u64>, WriteError> {
+fn try_append(database: &mut Database, messages: &[Said<'_>]) -> Result<Vec<u64>, Cause> {
     let mut ids = Vec::new();
-    let result = database.append(&batch(messages), &mut ids);
+    let result = database.append(&batch(messages), &mut ids).map_err(|error| error.cause());
     assert!(result.is_ok() || ids.is_empty(), "no id without its message");
     result.map(|()| ids)
 }
