@@ -1,4 +1,4 @@
-//! Who calls the store: a thread of its own, for a store that may block, or the log itself.
+//! A driver calls the store: on a thread of its own if the store may block, or else in place.
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -12,7 +12,7 @@ use super::worker::{Replies, Reply, Request, Worker};
 use crate::chat::position::Epoch;
 use crate::limits::fixed::FILE_LOOK_EVERY;
 
-/// A function that the thread calls whenever [`super::History::next`] has something more.
+/// The thread calls this function whenever [`super::History::next`] has something more.
 pub type Wake = Box<dyn Fn() + Send>;
 
 /// The way from a log to its store and back.
@@ -38,7 +38,7 @@ pub trait Driver {
     /// [`Ended`]
     fn next_reply(&mut self) -> Result<Option<Reply>, Ended>;
 
-    /// Nothing more will be asked. Waits for the store to finish and to be closed, for as long as `within`.
+    /// No more requests. Waits up to `within` for the store to finish and to be closed.
     fn close(&mut self, within: Duration) -> Closing;
 }
 
@@ -51,7 +51,7 @@ pub enum Answers {
     Later,
 }
 
-/// Nobody serves the store any more: its thread has panicked, or the log is closed.
+/// The store is not served any more: its thread has panicked, or the log is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended;
 
@@ -60,18 +60,18 @@ pub struct Ended;
 pub enum Closing {
     /// It has finished.
     Finished,
-    /// It was still at work when the time was over.
+    /// It was still at work when the time was up.
     TooLate,
 }
 
-/// The log itself calls a store that does not block.
+/// Calls a store that does not block, on the thread of the log.
 #[derive(Debug)]
 pub struct InPlace<S> {
     worker: Worker<S, VecDeque<Reply>>,
 }
 
 impl<S: Store> InPlace<S> {
-    /// In front of that store.
+    /// A driver of that store.
     pub fn new(store: S) -> InPlace<S> {
         InPlace { worker: Worker::new(store, PageSize { messages: 0, bytes: 0 }, VecDeque::new()) }
     }
@@ -111,7 +111,7 @@ pub struct Thread {
     /// None once nothing more will be asked.
     requests: Option<Sender<Request>>,
     replies: Receiver<Reply>,
-    /// The thread says here that the store is closed.
+    /// The thread sends here once the store is closed.
     closed: Receiver<()>,
     has_archive: bool,
     epoch: Epoch,
@@ -125,7 +125,7 @@ struct ToLoop<'a> {
 
 impl Replies for ToLoop<'_> {
     fn reply(&mut self, reply: Reply) {
-        // If the log is gone, the next request is the end.
+        // If the log is gone, `serve` ends with the next request.
         let _ = self.sender.send(reply);
         (self.wake)();
     }
@@ -143,8 +143,8 @@ impl Thread {
         let (sender, replies) = mpsc::channel();
         let (say_closed, closed) = mpsc::channel();
         let started = thread::Builder::new().name("history".into()).spawn(move || {
-            // The store is dropped in there, and so closed. A panic would be a fault of roomd: the log learns of it as the
-            // answers end.
+            // The store is dropped in there, and so closed. A panic is a bug of roomd. The log notices it because the answers
+            // end.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| {
                 serve(Worker::new(store, newest, ToLoop { sender: &sender, wake: &wake }), &asked, retry);
             }));
@@ -157,7 +157,7 @@ impl Thread {
     }
 }
 
-/// Does what is asked until nobody can ask any more.
+/// Serves requests until the log is gone.
 fn serve<S: Store>(mut worker: Worker<S, ToLoop<'_>>, requests: &Receiver<Request>, retry: Duration) {
     loop {
         let request = if worker.has_work() {
@@ -176,7 +176,7 @@ fn serve<S: Store>(mut worker: Worker<S, ToLoop<'_>>, requests: &Receiver<Reques
                 Ok(request) => Some(request),
             }
         };
-        // All that has been asked, to see whether a batch is among it.
+        // Takes all requests, because a batch among them comes first.
         for request in request.into_iter().chain(requests.try_iter()) {
             worker.take(request);
         }

@@ -1,7 +1,7 @@
-//! What is kept, and what is to be deleted.
+//! Retention: what is kept, and what is deleted.
 //!
-//! What is deleted does not come back, so one reading of the wall clock deletes nothing: it may be wrong for a moment, or
-//! for an hour, when a machine starts or somebody mistypes a date. See [`Looks`].
+//! A deletion cannot be undone, so no single reading of the wall clock decides it. The clock may be wrong for an hour, when
+//! a machine starts or somebody mistypes a date. See [`Looks`].
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -10,35 +10,35 @@ use std::time::Duration;
 use crate::limits::fixed::LOOKS_APART;
 use crate::moment::{Moment, Now};
 
-/// How much is kept. What is beyond either goes.
+/// How much is kept. What is beyond any of these limits is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Messages of a room; the oldest go.
+    /// Messages of a room. The oldest are deleted.
     pub messages: Option<NonZeroU64>,
-    /// Age of a message. A room's messages go in the order of their ids, so one from an hour when the clock was ahead
-    /// holds up those behind it until it is old enough itself.
+    /// Age of a message. Messages are deleted in the order of their ids, so a message with a time in the future keeps the
+    /// later ones of its room until it is old enough itself.
     pub max_age: Option<Duration>,
     /// Bytes of the file that are in use; see `surplus`.
     pub bytes: Option<NonZeroU64>,
-    /// Rooms with messages; those silent longest go.
+    /// Rooms with messages. The rooms that have been silent longest are deleted.
     pub rooms: Option<NonZeroU64>,
 }
 
-/// What is to go now.
+/// What is to be deleted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// What is beyond so many messages of a room.
+    /// Messages beyond this number in a room.
     pub beyond_messages: Option<NonZeroU64>,
-    /// What was said before: milliseconds since 1970, UTC.
+    /// Messages from before this time: milliseconds since 1970, UTC.
     pub said_before_unix_ms: Option<u64>,
-    /// What is beyond so many bytes of the file.
+    /// Bytes of the file beyond this number.
     pub beyond_bytes: Option<NonZeroU64>,
-    /// What was said in rooms beyond so many.
+    /// Rooms beyond this number.
     pub beyond_rooms: Option<NonZeroU64>,
 }
 
 impl Cut {
-    /// All stays.
+    /// Nothing is deleted.
     pub const NOTHING: Cut =
         Cut { beyond_messages: None, said_before_unix_ms: None, beyond_bytes: None, beyond_rooms: None };
 }
@@ -48,38 +48,38 @@ impl Cut {
 pub struct Trimmed {
     /// Messages that were deleted.
     pub messages: u64,
-    /// Rooms that they were in, each counted once until all rooms have been gone through.
+    /// Rooms of those messages. Each counts once in one pass through all rooms.
     pub rooms: u64,
-    /// Rooms that were left as they are, for they are damaged.
+    /// Damaged rooms, of which nothing was deleted.
     pub damaged_rooms: u64,
-    /// Whether there is more to do: call again. False once all rooms have been gone through.
+    /// There is more to do: call again. False once the pass through all rooms has ended.
     pub more: bool,
 }
 
-/// The looks at the wall clock that still count.
+/// The readings of the wall clock ("looks") that still count.
 ///
-/// What is deleted for its age was old at two looks, with two hours of the daemon's own time in between, and the earlier
-/// one decides. A look counts as long as the wall clock is not behind it: when it is, the clock was ahead then or is
-/// behind now, and nobody can say which. A clock that goes forward spoils no earlier look, so what
-/// was old before is deleted also on a machine that sleeps, or while the clock is ahead.
+/// A message is deleted for its age only if it was too old at two looks, two hours of the daemon's own time apart. The
+/// earlier look decides. A look is dropped when the wall clock falls behind it: then the clock was ahead at that look, or
+/// is behind now, and nothing shows which. A clock that jumps forward spoils no earlier look, so old messages are deleted
+/// also on a machine that sleeps, or while the clock is ahead.
 ///
-/// The daemon's own time counts no pause and no time between two daemons. But a start does not begin anew, or a daemon
-/// that is restarted every hour would never delete anything: the earliest look goes on with the next daemon, as a
-/// [`Look`] in the file.
+/// The daemon's own time (the monotonic clock) counts no sleep of the machine and no time between two daemons. A daemon that
+/// is restarted every hour must delete old messages, too, so the earliest look is kept in the file as a [`Look`], and
+/// the next daemon goes on with it.
 #[derive(Debug, Default)]
 pub struct Looks {
-    /// One a minute: about 120. Neither of the two clocks goes back from one to the next.
+    /// One a minute, so about 120. Both clocks rise from one look to the next.
     looks: VecDeque<Look>,
-    /// What the daemons before this one have watched since the look that was taken over.
+    /// For how long earlier daemons have watched the clock since the look that this daemon goes on with.
     before: Duration,
 }
 
-/// The wall clock at some time, and the time for which it was watched: up to then, or, of a look in the file, since then.
+/// One reading of the wall clock, and for how long the clock was watched: up to the reading, or, in the file, since then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     /// Milliseconds since 1970, UTC.
     pub unix_ms: u64,
-    /// Without pauses.
+    /// By the monotonic clock.
     pub watched: Duration,
 }
 
@@ -87,13 +87,13 @@ impl Looks {
     /// Goes on where an earlier daemon was.
     #[must_use]
     pub fn resume(Look { unix_ms, watched }: Look) -> Looks {
-        // More than enough is not needed, and what is in a file may be anything.
+        // The number in the file may be anything; more than this changes nothing.
         let before = watched.min(LOOKS_APART);
         Looks { looks: VecDeque::from([Look { unix_ms, watched: Duration::ZERO }]), before }
     }
 
-    /// Looks once more. Gives the time of the earlier of two looks that are far enough apart, if there are two: what was
-    /// old then is old.
+    /// Adds a look. Returns the time of the earlier of two looks that are far enough apart, if there are two. A message that
+    /// was too old at that time may be deleted.
     pub fn look(&mut self, now: Now) -> Option<u64> {
         let watched = self.before + now.moment.since(Moment::START);
         while self.looks.back().is_some_and(|last| last.unix_ms > now.unix_ms) {
@@ -107,8 +107,8 @@ impl Looks {
         self.looks.front().filter(|look| is_apart(look)).map(|look| look.unix_ms)
     }
 
-    /// The earliest look that is still to become old enough, for the next daemon to go on with. What was old at one that is
-    /// old enough by now has been deleted.
+    /// The earliest look that is not yet far enough in the past, for the next daemon to go on with. Earlier looks have had
+    /// their effect.
     #[must_use]
     pub fn earliest(&self) -> Option<Look> {
         let latest = self.looks.back()?.watched;
@@ -127,7 +127,7 @@ impl Retention {
         self == Retention::ALL
     }
 
-    /// What is to go, if it was surely so late. None if that is nothing.
+    /// What is to be deleted, given the time that is certain to have been reached. None if that is nothing.
     #[must_use]
     pub fn cut(self, sure_unix_ms: Option<u64>) -> Option<Cut> {
         let age_ms = self.max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));

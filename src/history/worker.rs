@@ -1,7 +1,7 @@
-//! Does what a log asks of a store, in an order that is fair: a batch of messages comes before anything is read.
+//! The worker serves the requests of a log, in a fair order: batches of messages come before anything is read.
 //!
-//! The answers come in the order in which things are done. So a page has its place among the batches: it has what was
-//! answered before it, and nothing that is answered after it.
+//! Replies come in the order in which the worker does things. So a page has its place among the batches: it has all
+//! messages that were replied to before it, and none that is replied to after it.
 
 use std::collections::VecDeque;
 
@@ -12,10 +12,10 @@ use super::{Page, PageSize, RoomKey, Wanted};
 use crate::chat::RoomName;
 use crate::limits::fixed::{OPENING_TRIES, OPENINGS_AT_ONCE};
 
-/// What the log asks.
+/// A request of the log.
 #[derive(Debug)]
 pub enum Request {
-    /// A room comes into use. It is opened when its turn comes.
+    /// A room comes into use, and is queued to be opened.
     Open(Opening),
     /// The log has taken a room that was opened at a later try: the next such room may be opened.
     TookReopened,
@@ -29,7 +29,7 @@ pub enum Request {
         room: RoomName,
         /// Which messages.
         wanted: Wanted,
-        /// How much of them.
+        /// At most so much.
         size: PageSize,
     },
     /// What is to be deleted.
@@ -44,19 +44,19 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Opening {
     pub(super) room: RoomKey,
-    /// Of this use of the room: a late answer for an earlier use is dropped.
+    /// Names this use of the room. A late reply for an earlier use is dropped.
     pub(super) serial: u64,
     pub(super) name: RoomName,
-    /// How often it could not be read.
+    /// Failed attempts to read it.
     pub(super) tries: u32,
 }
 
-/// What the worker answers.
+/// A reply of the worker.
 #[derive(Debug)]
 pub enum Reply {
     /// The room is open. If it could not be read, it has no past.
     Opened(Opening, Option<OpenedRoom>),
-    /// The room could not be read, and is tried again. Said once for each opening; `Opened` follows.
+    /// The room could not be read, and is tried again. One reply for each opening; `Opened` follows.
     CannotOpenYet(StoreError),
     /// The batch has been kept, or not.
     Appended(Batch, Result<(), StoreError>),
@@ -66,11 +66,11 @@ pub enum Reply {
     Trimmed(Result<Trimmed, StoreError>),
     /// The number up to which numbers of tourists are reserved; none if it could not be written.
     Reserved(Option<u64>),
-    /// Whether something can be written. Said only when that has changed while nothing was asked.
+    /// Whether something can be written. Sent only when a probe finds that it has changed.
     Probed(Result<(), StoreError>),
 }
 
-/// Where answers go.
+/// Takes replies.
 pub(super) trait Replies {
     fn reply(&mut self, reply: Reply);
 }
@@ -86,15 +86,15 @@ impl Replies for VecDeque<Reply> {
 pub(super) struct Worker<S, R> {
     pub(super) store: S,
     newest: PageSize,
-    /// Rooms that are to be opened. Behind: those that could not be read so far.
+    /// Rooms to be opened: first the new ones, then those that could not be read so far.
     pub(super) unopened: VecDeque<Opening>,
     /// Rooms that were opened at a later try and have not been taken yet.
     reopened: usize,
     appends: VecDeque<Batch>,
     reads: VecDeque<PageRequest>,
-    /// A trim that is not done, and what it has done so far.
+    /// The trim under way, and what it has done so far.
     trimming: Option<(Cut, Trimmed)>,
-    /// What the last probe or the last batch has found.
+    /// As the last probe or batch has found.
     is_writable: bool,
     pub(super) replies: R,
 }
@@ -121,7 +121,7 @@ impl<S: Store, R: Replies> Worker<S, R> {
         }
     }
 
-    /// Takes a request. What cannot take long is done at once; the rest waits for [`Worker::work`].
+    /// Takes a request. Short ones are done at once; the others wait for [`Worker::work`].
     pub(super) fn take(&mut self, request: Request) {
         match request {
             Request::Open(opening) => self.unopened.push_front(opening),
@@ -144,8 +144,8 @@ impl<S: Store, R: Replies> Worker<S, R> {
         self.trimming.is_some() || !self.reads.is_empty() || !self.appends.is_empty()
     }
 
-    /// Writes all batches, then reads one page, opens the rooms, and deletes one slice. So much is what a batch that
-    /// comes meanwhile waits for at most.
+    /// Writes all batches, then reads one page, opens the rooms, and deletes one slice. A batch that comes meanwhile waits
+    /// for no more than that.
     pub(super) fn work(&mut self) {
         while let Some(batch) = self.appends.pop_front() {
             self.append(batch);
@@ -158,7 +158,7 @@ impl<S: Store, R: Replies> Worker<S, R> {
         self.trim();
     }
 
-    /// Nothing was asked for a while: can anything be written?
+    /// After a while without a request: tests whether anything can be written.
     pub(super) fn probe(&mut self) {
         let found = self.store.probe();
         if std::mem::replace(&mut self.is_writable, found.is_ok()) != found.is_ok() {
@@ -174,7 +174,7 @@ impl<S: Store, R: Replies> Worker<S, R> {
         self.replies.reply(Reply::Appended(batch, kept));
     }
 
-    /// Opens rooms up to the first that cannot be read; that one goes to the end of the line.
+    /// Opens rooms up to the first that cannot be read. That room goes to the end of the queue.
     fn open_rooms(&mut self) {
         while let Some(mut opening) = self.unopened.pop_front() {
             if opening.tries > 0 && self.reopened >= OPENINGS_AT_ONCE {

@@ -1,4 +1,4 @@
-//! `roomd check FILE`: everything that is wrong with a history, without changing it.
+//! `roomd check FILE`: finds all damage in a history, and changes nothing.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -90,7 +90,7 @@ impl Checker {
     }
 
     fn line(&mut self, sentence: &str) {
-        // A string takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.report.text, "{sentence}");
     }
 
@@ -131,7 +131,7 @@ impl Checker {
                 Ok(Some(row)) => {
                     let found: String = row.get(0)?;
                     for line in found.lines().filter(|line| *line != "ok") {
-                        // The names in it are those of the file, which may be anybody's.
+                        // The file may come from anybody, and its names stand in this text.
                         self.fault(&format!("pages: {}", line.escape_debug()));
                     }
                 }
@@ -145,7 +145,7 @@ impl Checker {
         }
     }
 
-    /// Those whose own rows are good.
+    /// The rooms whose rows are good.
     fn rooms(&mut self, connection: &Connection, version: usize) -> rusqlite::Result<Vec<(RoomRow, Box<str>)>> {
         let sql = match version {
             1 => "SELECT id, last_id, NULL, last_id, NULL, name, 0, 0 FROM room ORDER BY id",
@@ -160,7 +160,7 @@ impl Checker {
                 Ok(Some(row)) => {
                     match row.get::<_, Box<str>>(5).and_then(|name| Ok((RoomRow::checked(row, &name)?, name))) {
                         Ok(room) => good.push(room),
-                        // In a file of an older roomd a room without messages has none that lack a checksum.
+                        // Version 1 has no checksums, so `checked` takes a room without messages for damaged.
                         Err(_) if version == 1 && row.get(1) == Ok(0) => {}
                         Err(_) => {
                             let name = row.get::<_, Box<str>>(5).unwrap_or_default();
@@ -304,7 +304,7 @@ fn id_of(row: &Row<'_>) -> Option<u64> {
     row.get(0).ok()
 }
 
-/// None where damage is in the way.
+/// None if the place in the file is damaged.
 fn readable<T>(found: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),

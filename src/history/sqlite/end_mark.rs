@@ -1,16 +1,16 @@
-//! Whether the file is as the last daemon has left it. A file that has lost its end looks like one that never had it, so
-//! the answer lies beside it: `FILE-end` says where the log ended.
+//! The mark `FILE-end` shows whether the file is as the last daemon has left it. The file alone cannot: one that has lost
+//! its end looks like one that never had it.
 //!
-//! - A daemon that ends in order folds everything into the file and notes which file that is, and when it was changed
-//!   last. The system sets that time (`ctime`), and nobody else can. So a copy of the file, or an older one that was put in
-//!   its place, is not the one that was noted.
-//! - A daemon that works notes after each batch how far the write-ahead log has come, and during which run of the system
-//!   that is. After a `kill -9` the log must reach at least as far, for the system still has all that was written. After a
-//!   loss of power another run has begun, and nothing is certain.
+//! - At an orderly end the daemon checkpoints everything into the file, and writes to the mark which file that is and when
+//!   it was changed last (`ctime`). Only the system can set that time. So neither a copy nor an older file in its place
+//!   fits the mark.
+//! - At work the daemon writes to the mark, after each batch, how far the write-ahead log has come and the id of this boot
+//!   of the system. After a `kill -9` the log must reach at least as far, because the system still has all that was
+//!   written. After a loss of power the boot is another one, and nothing is certain.
 //!
-//! Whatever is missing, or does not fit: the file is not taken for the one that was left. The cost of a wrong no are some
-//! resets; the cost of a wrong yes would be messages that somebody never sees. A daemon takes the mark before it
-//! writes anything, so an old one cannot be found beside what it has written.
+//! If anything of the mark is missing or does not fit, the file counts as changed. A wrong no costs some clients a reset. A
+//! wrong yes would cost them messages that they never see. A daemon takes the mark away before it writes, so an old
+//! mark never stands beside newer messages.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -19,19 +19,19 @@ use std::path::{Path, PathBuf};
 
 use super::log_end::{LogEnd, log_path};
 
-/// A mark takes as much, always: it is overwritten in place, with one call.
+/// The size of a mark. It is fixed, so that one call overwrites the last mark in place.
 const MARK_BYTES: usize = 256;
 
-/// The run of the system: a random number that Linux makes when it starts.
+/// The id of this boot: a random number that Linux makes when it starts.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
-/// See the module. Dropped behind the connection, for only then nothing is written any more.
+/// See the module. It is dropped after the connection, when nothing is written any more.
 #[derive(Debug)]
 pub(super) struct EndMark {
     path: Box<Path>,
-    /// The file that is open: another may lie at the path by now.
+    /// Of the file that is open. Another file may lie at the path by now.
     inode: u64,
-    /// None if it cannot be written: then the next daemon begins a new epoch.
+    /// None if it cannot be written. Then the next daemon begins a new epoch.
     mark: Option<File>,
     boot: Option<String>,
     is_in_order: bool,
@@ -40,11 +40,11 @@ pub(super) struct EndMark {
 /// What a daemon was doing when it wrote its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It writes to the log only.
+    /// It writes to the write-ahead log only.
     Logging,
-    /// It folds the log into the file, whose time changes meanwhile.
+    /// It checkpoints the log into the file, which changes the time of the file.
     Folding,
-    /// Nothing more.
+    /// It has ended in order.
     Ended,
 }
 
@@ -60,17 +60,17 @@ impl Phase {
     }
 }
 
-/// What stands in a mark, in one line of words.
+/// The content of a mark, written as one line of words.
 #[derive(Debug, PartialEq, Eq)]
 struct Note {
     phase: Phase,
     file: Seen,
-    /// What of the log is not in the file yet, if anything.
+    /// The end of the log, if some of it is not in the file yet.
     log: Option<LogEnd>,
     boot: Option<String>,
 }
 
-/// A file, and when it was changed last.
+/// A file, and the time of its last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     inode: u64,
@@ -78,15 +78,16 @@ struct Seen {
 }
 
 impl EndMark {
-    /// Whether the database at `path` is as the last daemon has left it. To be asked before anything is written.
+    /// Whether the database at `path` is as the last daemon has left it. Must be called before anything is written.
     pub(super) fn is_as_left(path: &Path) -> bool {
         is_as_left(path).unwrap_or(false)
     }
 
-    /// Takes the mark away from the last daemon, for good: also a loss of power in the next moment finds none.
+    /// Removes the mark of the last daemon. It is gone from the disk when this returns, so a loss of power does not bring
+    /// it back.
     ///
     /// # Errors
-    /// It can be neither overwritten nor removed, so it would speak for what this daemon writes.
+    /// If it can be neither overwritten nor removed: it would be wrong once this daemon writes.
     pub(super) fn take(path: &Path) -> io::Result<EndMark> {
         let mark_path = mark_path(path);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&mark_path);
@@ -104,17 +105,17 @@ impl EndMark {
         Ok(EndMark { path: path.into(), inode: Seen::at(path)?.inode, mark, boot, is_in_order: false })
     }
 
-    /// Notes how things are. `log` is what of the log is not in the file.
+    /// Writes the mark. `log` is the end of the log, if some of it is not in the file.
     pub(super) fn note(&mut self, phase: Phase, log: Option<LogEnd>) {
         let Some(file) = Seen::at(&self.path).ok().filter(|file| file.inode == self.inode) else { return };
         let note = Note { phase, file, log, boot: self.boot.clone() };
         if let Some(mark) = &self.mark {
-            // If it cannot be written, the one before stands: the log reaches further than that.
+            // If this fails, the last mark stands, and the log reaches further than it says.
             let _ = mark.write_all_at(&note.to_bytes(), 0);
         }
     }
 
-    /// The connection is about to be closed, and everything is in the file.
+    /// Everything is in the file, and the connection is about to be closed.
     pub(super) fn ends_in_order(&mut self) {
         self.is_in_order = true;
     }
@@ -123,7 +124,7 @@ impl EndMark {
 impl Drop for EndMark {
     fn drop(&mut self) {
         if self.is_in_order {
-            // The time of the last change is on the disk as well, once that is waited for.
+            // This also brings the time of the last change to the disk.
             let _ = File::open(&self.path).and_then(|file| wait_for_disk(&file));
             self.note(Phase::Ended, None);
             if let Some(mark) = &self.mark {
@@ -150,7 +151,8 @@ fn is_as_left(path: &Path) -> Option<bool> {
     Some(is_same_run && is_same_file && has_all)
 }
 
-/// Until what was written is on it. No test of the library can tell, and there a file is opened a thousand times.
+/// Waits until everything written is on the disk. Tests of the library cannot see the difference and open a thousand files,
+/// so they do not wait.
 fn wait_for_disk(file: &File) -> io::Result<()> {
     if cfg!(test) { Ok(()) } else { file.sync_all() }
 }
@@ -180,7 +182,7 @@ impl Note {
         line
     }
 
-    /// None if it is not just what a daemon writes.
+    /// None if it is not exactly what a daemon writes.
     fn from_bytes(bytes: &[u8]) -> Option<Note> {
         let words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split_ascii_whitespace().collect();
         let ["roomd", "1", phase, inode, seconds, nanos, log @ .., boot, "."] = &words[..] else { return None };

@@ -1,8 +1,8 @@
-//! Whether the write-ahead log is read to its end.
+//! Reads the write-ahead log to find its end, and commits that SQLite will not read.
 //!
-//! SQLite reads it up to the first page whose checksum is wrong, and takes the rest for what a crash has left unfinished.
-//! Mostly it is. But when a bit has changed in the middle, all that was written behind it is gone, and without a word. The
-//! two can be told apart: what was committed says so in its last page.
+//! SQLite reads the log up to the first page with a wrong checksum, and takes the rest for a write that a crash has cut
+//! off. Mostly it is one. But after a flipped bit in the middle, all later commits are lost, and SQLite does not say so.
+//! The two cases can be told apart: the last page of a transaction says that it was committed.
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 
-/// The first number of a log; one more where checksums are of numbers with the highest byte first.
+/// The first number of a log. One more if its checksums read numbers with the highest byte first.
 const MAGIC: u32 = 0x377F_0682;
 
 /// The write-ahead log of the database at `path`.
@@ -30,14 +30,14 @@ pub(super) fn log_path(path: &Path) -> PathBuf {
 pub(super) struct LogEnd {
     /// Which file it is.
     pub(super) inode: u64,
-    /// Which round through it: other numbers in each.
+    /// Random numbers of this round through the log. Each round has others.
     pub(super) salts: [u32; 2],
     /// Pages up to the end of the last transaction.
     pub(super) frames: u64,
 }
 
 impl LogEnd {
-    /// How far that of the database at `path` can be read. None if there is none.
+    /// Reads the log of the database at `path` to its end. None if there is no log.
     pub(super) fn of(path: &Path) -> Option<LogEnd> {
         let log = File::open(log_path(path)).ok()?;
         let inode = log.metadata().ok()?.ino();
@@ -45,7 +45,7 @@ impl LogEnd {
         Some(LogEnd { inode, salts: salts?, frames })
     }
 
-    /// How far it has come, when the number of pages is known.
+    /// The end of the log when the number of its pages is known: only the header is read.
     pub(super) fn at(path: &Path, frames: u64) -> Option<LogEnd> {
         let mut log = File::open(log_path(path)).ok()?;
         let mut header = [0; HEADER_BYTES];
@@ -54,7 +54,7 @@ impl LogEnd {
         Some(LogEnd { inode: log.metadata().ok()?.ino(), salts: [salt_0, salt_1], frames })
     }
 
-    /// It has all that is in the other.
+    /// Whether this log has everything that the other end had.
     pub(super) fn reaches(self, other: LogEnd) -> bool {
         (self.inode, self.salts) == (other.inode, other.salts) && self.frames >= other.frames
     }
@@ -73,21 +73,21 @@ impl fmt::Display for LogEnd {
     }
 }
 
-/// Transactions in the log of the database at `path` that were committed and that SQLite will not read, for they lie
-/// behind a damaged page. Each is a batch of messages. To be asked before the database is opened, which may overwrite them.
+/// The number of committed transactions that SQLite will not read, because they lie behind a damaged page. Each is a batch
+/// of messages. Must be called before the database is opened, which may overwrite them.
 pub(super) fn lost_batches(path: &Path) -> u64 {
-    // A log that cannot be read is not for us to tell of: SQLite cannot read it either.
+    // If the log cannot be read, SQLite reports it when it opens the database.
     File::open(log_path(path)).and_then(|log| scan(BufReader::new(log))).map_or(0, |scan| scan.lost)
 }
 
-/// What a log is found to hold.
+/// What was found in a log.
 #[derive(Default)]
 struct Scan {
     /// None if there is no header.
     salts: Option<[u32; 2]>,
     /// Pages up to the end of the last transaction that can be read.
     frames: u64,
-    /// Transactions behind that which were committed.
+    /// Committed transactions behind that end.
     lost: u64,
 }
 
@@ -103,14 +103,14 @@ fn scan(mut log: impl Read) -> io::Result<Scan> {
     let mut is_whole = magic & !1 == MAGIC && sum.numbers == (sum_0, sum_1);
     let page_bytes = if page_bytes.is_power_of_two() && page_bytes <= 1 << 16 { page_bytes as usize } else { 4_096 };
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
-    // Where the header itself is damaged, the first page tells of which round it is.
+    // If the header is damaged, the salts of the first page stand in for it.
     let mut salts = is_whole.then_some([salt_0, salt_1]);
     found.salts = salts;
     let mut count = 0;
     while fill(&mut log, &mut frame)? {
         count += 1;
         let [_page, pages_after_commit, frame_salt_0, frame_salt_1, sum_0, sum_1] = numbers(&frame);
-        // Those of an earlier round through the file have other salts; a hole has none.
+        // Pages of an earlier round have other salts; a hole has zeros.
         let frame_salts = [frame_salt_0, frame_salt_1];
         salts = salts.or(Some(frame_salts).filter(|salts| *salts != [0; 2]));
         let is_of_this_round = salts == Some(frame_salts);
@@ -126,7 +126,7 @@ fn scan(mut log: impl Read) -> io::Result<Scan> {
     Ok(found)
 }
 
-/// False when there is not so much.
+/// Reads as many bytes. False if the log ends before.
 fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -135,7 +135,7 @@ fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// The first numbers of `bytes`, which has as many.
+/// The first numbers of `bytes`.
 fn numbers<const COUNT: usize>(bytes: &[u8]) -> [u32; COUNT] {
     let mut numbers = [0; COUNT];
     for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<4>().0) {

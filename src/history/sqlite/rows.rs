@@ -1,9 +1,9 @@
 //! The rows of the file: how they are written, and how they are read though some of them may be damaged.
 //!
-//! SQLite notices a page that is not well formed. It does not notice a bit that has changed in a text, nor a page that
-//! hides some rows. So each row has a checksum over all that is in it, and a room knows which ids there must be: all from
-//! `oldest` to `last_id`. An id without a good row is damaged, and is given as such; so damage costs just what it has
-//! hit, and no id is ever missing in silence.
+//! SQLite notices a page that is not well formed. It does not notice a flipped bit in a text, nor a lost page of rows. So
+//! each row has a checksum over its columns, and the row of a room says which ids must have a row: all from `oldest` to
+//! `last_id`. An id without a good row is read as a damaged message. So damage costs the messages that it has hit and no
+//! others, and a reader always sees that something is missing.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -33,7 +33,7 @@ const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RoomRow {
     pub(super) id: i64,
-    /// The newest id that was ever given; 0 before the first message.
+    /// The highest id that was ever given; 0 before the first message.
     pub(super) last_id: u64,
     /// The lowest id that was not deleted. None in a room of an older roomd that has not been trimmed since.
     pub(super) oldest: Option<u64>,
@@ -45,7 +45,7 @@ pub(super) struct RoomRow {
     pub(super) first: u64,
 }
 
-/// In which order messages are wanted.
+/// In which order messages are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// The oldest of them first.
@@ -55,7 +55,7 @@ pub(super) enum Order {
 }
 
 impl RoomRow {
-    /// The room of that name. An error says that its row is damaged.
+    /// The room of that name. If its row is damaged, that is an error.
     pub(super) fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<RoomRow>> {
         let mut statement = connection.prepare_cached(ROOM)?;
         let mut rows = statement.query([name])?;
@@ -70,13 +70,13 @@ impl RoomRow {
         Ok(RoomRow::begin(id, lineage.base()))
     }
 
-    /// Out of the columns `id, last_id, oldest, unchecked, checksum, name, base, first`.
+    /// Reads the columns `id, last_id, oldest, unchecked, checksum, name, base, first`.
     pub(super) fn checked(row: &Row<'_>, name: &str) -> rusqlite::Result<RoomRow> {
         let (id, last_id, oldest, unchecked) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let room = RoomRow { id, last_id, oldest, unchecked, base: row.get(6)?, first: row.get(7)? };
         let is_good = match row.get::<_, Option<i64>>(4)? {
             Some(checksum) => checksum == room.checksum(name),
-            // It has never been written by a roomd that knows checksums.
+            // Its last writer was a roomd without checksums.
             None => room.unchecked > 0,
         };
         let oldest = room.oldest.unwrap_or(1);
@@ -98,19 +98,19 @@ impl RoomRow {
         let oldest = self.oldest.map_or(-1, clamped);
         let numbers = [self.id, clamped(self.last_id), oldest, clamped(self.unchecked)];
         match (self.base, self.first) {
-            // As before there were bases.
+            // The same checksum as in version 2, which had no bases.
             (0, 0) => checksum(&numbers, &[name]),
             (base, first) => checksum(&numbers, &[name, &format!("{base} {first}")]),
         }
     }
 
-    /// The ids that there must be.
+    /// The ids that must have a row, apart from gaps: see [`RoomRow::runs`].
     pub(super) fn ids(&self, connection: &Connection) -> rusqlite::Result<Range<u64>> {
         let oldest = match self.oldest {
             Some(oldest) => oldest,
             None => match connection.prepare_cached(OLDEST)?.query_row([self.id], |row| row.get::<_, Option<u64>>(0)) {
                 Ok(oldest) => oldest.unwrap_or(self.last_id + 1),
-                // Perhaps some were deleted; that cannot be known any more.
+                // Some may have been deleted. The row that would say so is damaged.
                 Err(error) if errors::is_damage(&error) => 1,
                 Err(error) => return Err(error),
             },
@@ -118,10 +118,10 @@ impl RoomRow {
         Ok(oldest..self.last_id + 1)
     }
 
-    /// The messages of the room of that name with ids in `range`, all of which there must be: as many as fit in `size`, but
-    /// one if there is one and `size` allows any, however long. In a page they rise, whatever the `order` in which they were wanted.
+    /// Reads the messages with ids in `range`, which must all have a row: as many as fit in `size`, but at least one if
+    /// `size` allows any, however long it is. The ids of a page rise, in either `order`.
     ///
-    /// An error is one of the system. Damage is none: what it has hit is in the page, as such.
+    /// Damage is no error: a damaged message stands in the page as such.
     pub(super) fn read(
         &self,
         connection: &Connection,
@@ -147,8 +147,8 @@ impl RoomRow {
                 break;
             }
             let message = scan.message(connection, id)?;
-            // What it is written as and not what was said: a letter is an event of a hundred bytes, and a control
-            // character six.
+            // The limit is for the events that are sent: one letter is an event of a hundred bytes, and a control
+            // character takes six.
             event.clear();
             message.as_message().write_json(name, &mut event);
             bytes = bytes.saturating_add(event.len());
@@ -168,7 +168,7 @@ impl RoomRow {
         Ok(page)
     }
 
-    /// The time of the nearest good message before the page, or else behind it; 0 if there is none nearby.
+    /// The time of the nearest good message before the page, or else after it; 0 if there is none nearby.
     fn time_beside(&self, connection: &Connection, page: &[Stored]) -> rusqlite::Result<u64> {
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(0) };
         let ids = self.ids(connection)?;
@@ -184,7 +184,7 @@ impl RoomRow {
         Ok(0)
     }
 
-    /// The message of a row. None if there is something in it that was not written there.
+    /// The message of a row. None if the row is damaged.
     pub(super) fn message(&self, row: &Row<'_>) -> Option<Stored> {
         let (id, unix_ms, number): (i64, i64, i64) = (row.get(0).ok()?, row.get(1).ok()?, row.get(2).ok()?);
         let (name, text): (Box<str>, Box<str>) = (row.get(3).ok()?, row.get(4).ok()?);
@@ -198,8 +198,8 @@ impl RoomRow {
     }
 }
 
-/// Rows in the order in which they are wanted, for as long as each is the one that comes next. When one is missing or a
-/// page cannot be read, those that are still wanted are looked for one by one.
+/// Reads rows in order, with one statement, for as long as each id follows the last. Once an id is missing or a page cannot
+/// be read, the rest are looked up one by one.
 struct Scan<'a> {
     room: &'a RoomRow,
     rows: Option<Rows<'a>>,
@@ -230,8 +230,8 @@ impl Scan<'_> {
     }
 }
 
-/// When a damaged message was said is not known. It is given the time of one beside it, so that a client that sorts or
-/// dates messages puts it where it was. Says whether there is one.
+/// The time of a damaged message is lost. It gets the time of its neighbour, so that a client that sorts or dates messages
+/// puts it where it was. Returns whether there was a good neighbour.
 fn date_damaged(messages: &mut [Stored]) -> bool {
     let is_damaged = |message: &Stored| message.kind == Kind::Damaged;
     let Some(first_good) = messages.iter().find(|message| !is_damaged(message)) else { return false };
@@ -252,11 +252,11 @@ pub(super) fn insert(
     ids: &mut Vec<u64>,
     lineage: Lineage,
 ) -> rusqlite::Result<()> {
-    // Given up when it is dropped, and so wherever an error leaves this function.
+    // It rolls back when it is dropped, so any error below undoes the whole batch.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut insert = transaction.prepare_cached(INSERT)?;
-        // Each room is read once and written once, however much is said in it.
+        // Each room is read and written once a batch.
         let find = |(_, name): &(RoomKey, RoomName)| {
             let mut room = RoomRow::find_or_make(&transaction, name.as_str(), lineage)?;
             room.go_on(&transaction, lineage)?;
@@ -283,12 +283,12 @@ pub(super) fn insert(
     transaction.commit()
 }
 
-/// How something was said, as it is in the file, and so for ever. A number that is not here is damage.
+/// The number of a kind in the file. Numbers never change; a number that is not here is damage.
 fn number_of(kind: Kind) -> i64 {
     match kind {
         Kind::Message => 0,
         Kind::Action => 1,
-        // Nobody says it. If it were written, it would be read as what it is.
+        // Never written. A row with it would be read as damaged.
         Kind::Damaged => 2,
     }
 }
@@ -297,12 +297,12 @@ fn checksum_of_message(room: i64, id: i64, unix_ms: i64, kind: i64, name: &str, 
     checksum(&[room, id, unix_ms, kind], &[name, text])
 }
 
-/// CRC-32: whatever happens within four bytes changes it, and of other damage one in four thousand million escapes. It is
-/// against decay, not against people: who can write to the file can write another checksum.
+/// CRC-32. It finds every change within four bytes, and misses one in four thousand million of other changes. It is against
+/// decay, not against people: anybody who can write to the file can write another checksum.
 pub(super) fn checksum(numbers: &[i64; 4], texts: &[&str]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     let mut head = [0; 40];
-    // The length of the first text, so that no letter can go from one to the other.
+    // The length of the first text, so that moving a letter from one text to the other changes the sum.
     let first_len = texts.first().map_or(0, |text| text.len() as i64);
     for (bytes, number) in head.as_chunks_mut::<8>().0.iter_mut().zip(numbers.iter().chain([&first_len])) {
         *bytes = number.to_le_bytes();
@@ -314,7 +314,7 @@ pub(super) fn checksum(numbers: &[i64; 4], texts: &[&str]) -> i64 {
     i64::from(hasher.finalize())
 }
 
-/// The file has 63 bits for a number; neither ids nor times come near.
+/// SQLite has 63 bits for a positive number. Ids and times stay far below.
 pub(super) fn clamped(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

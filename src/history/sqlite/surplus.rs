@@ -1,13 +1,13 @@
-//! What goes when the file holds too many bytes, or messages of too many rooms.
+//! Eviction: what is deleted when the file holds too many bytes, or messages of too many rooms.
 //!
-//! The bytes are those of the pages that are in use, which SQLite knows without counting. What goes is fair between rooms:
-//! the room that takes most loses its oldest messages, until it is no larger than the next. So one who floods a room of
-//! their own costs that room its past, and no other. What each room takes is not written down anywhere; it is estimated
-//! from the sizes of some of its messages, the oldest, which are those that go. The newest message of a room stays.
+//! The limit of bytes counts the pages in use, which SQLite knows without counting. The largest room loses its oldest
+//! messages until it is no larger than the next room. So a member who floods one room costs that room its past, and no
+//! other room. The size of a room is written nowhere. It is estimated from the sizes of its oldest messages, which are
+//! the next to be deleted. The newest message of a room always stays.
 //!
-//! Of too many rooms those go that have been silent longest, and those in which everything was too old. Of them nothing
-//! stays, but that the log knows the highest of their ids: a room that is new begins above it, and so does one of them that is
-//! used again.
+//! If there are too many rooms, the rooms that have been silent longest are evicted, rooms without messages first. The
+//! whole room is deleted. The log keeps only the highest id of all evicted rooms. A new room begins above that id, and so
+//! does an evicted room that is used again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -37,38 +37,38 @@ const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 const FORGET: &str = "DELETE FROM room WHERE id = ?1";
 const FORGET_GAPS: &str = "DELETE FROM gap WHERE room = ?1";
 
-/// How far it has come: it goes on there.
+/// How far the eviction has come. The next call goes on there.
 #[derive(Debug)]
 pub(super) enum Surplus {
     /// Rooms are being weighed.
     Weighing {
-        /// The room behind which to go on.
+        /// The last room that was weighed.
         through: i64,
         weighed: Vec<Weighed>,
     },
-    /// All have been.
+    /// All rooms are weighed, and messages are being deleted.
     Deleting {
-        /// Rooms that lose everything.
+        /// Rooms that are evicted.
         silent: Vec<i64>,
-        /// The others, each with what it takes.
+        /// The other rooms, each with its bytes.
         heaviest: BinaryHeap<(u64, i64)>,
-        /// The room from which something was deleted last.
+        /// The room of the last deletion, so that a room counts once.
         counted: i64,
     },
 }
 
-/// A room with messages.
+/// A room and its estimated size.
 #[derive(Debug)]
 pub(super) struct Weighed {
     id: i64,
-    /// About what its messages take.
+    /// Estimated bytes of its messages.
     bytes: u64,
-    /// When the newest was said.
+    /// The time of the newest message: milliseconds since 1970, UTC.
     newest_unix_ms: i64,
 }
 
 impl Surplus {
-    /// Where to begin; nothing, if there is no surplus.
+    /// Begins, if there is more in the file than may be.
     pub(super) fn begin(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<Surplus>> {
         let too_many = match cut.beyond_rooms {
             Some(most) => connection.query_row(ROOM_COUNT, [], |row| row.get::<_, u64>(0))? > most.get(),
@@ -78,7 +78,7 @@ impl Surplus {
         Ok(is_there.then(|| Surplus::Weighing { through: 0, weighed: Vec::new() }))
     }
 
-    /// Weighs some rooms, or deletes a piece of what is to go. No more is left to do once it says so.
+    /// Weighs some rooms, or deletes a piece. [`Trimmed::more`] says whether there is more to do.
     pub(super) fn delete(&mut self, connection: &mut Connection, cut: Cut) -> rusqlite::Result<Trimmed> {
         match self {
             Surplus::Weighing { through, weighed } => {
@@ -94,7 +94,7 @@ impl Surplus {
                     None => {
                         let Some(surplus) = surplus_bytes(connection, cut)? else { return Ok(Trimmed::default()) };
                         let Some((weight, id)) = heaviest.pop() else { return Ok(Trimmed::default()) };
-                        // No more than there is too much, and no further than the next room.
+                        // No more than the surplus, and only until the next room is the largest.
                         let lead = heaviest.peek().map_or(weight, |(next, _)| weight.saturating_sub(*next));
                         (id, Some(weight), surplus.min(lead.max(LEAST_SURPLUS_PIECE_BYTES)).min(SURPLUS_PIECE_BYTES))
                     }
@@ -136,7 +136,7 @@ impl Surplus {
     }
 }
 
-/// By how much there is too much in use of the file, the write-ahead log included as far as it holds new pages.
+/// Bytes in use beyond the limit. New pages that are only in the write-ahead log count, too.
 fn surplus_bytes(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<u64>> {
     let Some(most) = cut.beyond_bytes else { return Ok(None) };
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
@@ -145,7 +145,7 @@ fn surplus_bytes(connection: &Connection, cut: Cut) -> rusqlite::Result<Option<u
     Ok(in_use.checked_sub(most.get()).filter(|surplus| *surplus > 0))
 }
 
-/// Weighs the next rooms; says whether these were the last.
+/// Weighs the next rooms. Returns whether these were the last.
 fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(ROOMS)?;
     let mut rows = statement.query((*through, ROOMS_WEIGHED_AT_ONCE))?;
@@ -155,7 +155,7 @@ fn weigh(connection: &Connection, through: &mut i64, weighed: &mut Vec<Weighed>)
         *through = row.get(0)?;
         match row.get::<_, Box<str>>(5).and_then(|name| weight(connection, RoomRow::checked(row, &name)?)) {
             Ok(room) => weighed.push(room),
-            // A damaged room cannot be cut; that is told when its age is looked at.
+            // Nothing can be deleted of a damaged room. The trim by age has logged it.
             Err(error) if errors::is_damage(&error) => {}
             Err(error) => return Err(error),
         }
@@ -177,7 +177,7 @@ fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Weighed> {
     Ok(Weighed {
         id: room.id,
         bytes: (bytes / sampled.max(1)).saturating_mul(count),
-        // One that is damaged is not taken for silent; one without messages has been silent longest.
+        // A damaged message does not make its room silent. A room without messages has been silent longest.
         newest_unix_ms: said_at.optional()?.unwrap_or(if count == 0 { i64::MIN } else { i64::MAX }),
     })
 }
@@ -185,19 +185,20 @@ fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Weighed> {
 struct Piece {
     messages: u64,
     bytes: u64,
-    /// There is nothing more in the room that may go.
+    /// Nothing more of the room may be deleted.
     is_last: bool,
 }
 
-/// Deletes the oldest messages of a room until so many bytes are gone: of a room that is silent all, else all but the newest.
-fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_bytes: u64) -> rusqlite::Result<Piece> {
+/// Deletes the oldest messages of a room until `most_bytes` are gone. An evicted room loses all its messages, any other
+/// room keeps its newest.
+fn delete_piece(connection: &mut Connection, id: i64, is_evicted: bool, most_bytes: u64) -> rusqlite::Result<Piece> {
     let transaction = connection.transaction()?;
     let (mut room, name) = transaction.prepare_cached(ROOM)?.query_row([id], |row| {
         let name: Box<str> = row.get(5)?;
         Ok((RoomRow::checked(row, &name)?, name))
     })?;
     let ids = room.ids(&transaction)?;
-    let last = if is_silent { ids.end } else { ids.end.saturating_sub(1).max(ids.start) };
+    let last = if is_evicted { ids.end } else { ids.end.saturating_sub(1).max(ids.start) };
     let (mut end, mut bytes) = (ids.start, 0_u64);
     {
         let mut statement = transaction.prepare_cached(LENGTHS)?;
@@ -210,7 +211,7 @@ fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_byte
             bytes += row.get::<_, u64>(1)? + ROW_BYTES;
         }
     }
-    // What is missing at the end is damage, and goes with the rest.
+    // No row was found: the ids up to the end are damaged, and are deleted as well.
     if bytes == 0 {
         end = last;
     }
@@ -221,16 +222,16 @@ fn delete_piece(connection: &mut Connection, id: i64, is_silent: bool, most_byte
         room.has_lost(&transaction, end)?;
         room.save(&transaction, &name)?;
     }
-    if is_silent && is_last {
+    if is_evicted && is_last {
         forget(&transaction, room)?;
     }
     transaction.commit()?;
     Ok(Piece { messages, bytes, is_last })
 }
 
-/// Removes the row of a room without messages.
+/// Deletes the row of a room without messages.
 fn forget(connection: &Connection, room: RoomRow) -> rusqlite::Result<()> {
-    // If it cannot be written down which ids it had, it has to say so itself.
+    // Without a lineage the highest id can only be kept in the row of the room itself.
     let Some(lineage) = Lineage::read(connection)? else { return Ok(()) };
     let forgotten = lineage.forgotten.max(room.ids_in(lineage).last);
     Lineage { forgotten, ..lineage }.save(connection)?;

@@ -1,4 +1,4 @@
-//! How what is beyond the limits is deleted from the file, some of it at a time.
+//! Trimming: what is beyond the limits is deleted from the file, a part at a time.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ const ROOMS: &str =
 const FIRST_YOUNG: &str = "SELECT id FROM message WHERE room = ?1 AND id < ?2 AND unix_ms >= ?3 ORDER BY id LIMIT 1";
 const DELETE: &str = "DELETE FROM message WHERE room = ?1 AND id < ?2";
 
-/// The look that the last daemon has left.
+/// The look at the clock that the last daemon has kept, for this one to go on with.
 pub(super) fn kept_look(connection: &Connection) -> rusqlite::Result<Option<Look>> {
     let look = counters::read(connection, LOOK_UNIX_MS)?.zip(counters::read(connection, LOOK_WATCHED_MS)?);
     Ok(look.map(|(unix_ms, watched_ms)| Look { unix_ms, watched: Duration::from_millis(watched_ms) }))
 }
 
-/// Leaves it for the next.
+/// Keeps a look at the clock for the next daemon.
 pub(super) fn keep_look(connection: &mut Connection, Look { unix_ms, watched }: Look) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     counters::write(&transaction, LOOK_UNIX_MS, unix_ms)?;
@@ -32,21 +32,21 @@ pub(super) fn keep_look(connection: &mut Connection, Look { unix_ms, watched }: 
     transaction.commit()
 }
 
-/// How far a trim has come: it goes on there.
+/// How far a trim has come. The next call goes on there.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The room behind which to go on; 0 before the first.
+    /// The last room that is done; 0 before the first.
     through: i64,
-    /// The room from which something was deleted last, for it to be counted once.
+    /// The room of the last deletion, so that a room counts once.
     counted: i64,
-    /// Rooms whose damage did not let a deletion end, which undoes all of that part. They are left out from then on.
+    /// Damaged rooms that have made a whole part roll back. The trim leaves them out from then on.
     damaged: Vec<i64>,
-    /// Once all rooms have been gone through: what is still beyond the bytes and rooms of the whole file.
+    /// Set when all rooms are done and the file is still beyond its limits of bytes or rooms.
     surplus: Option<Surplus>,
 }
 
-/// Deletes some of what is to go, in one transaction: room by room what is beyond the limits of each, and then what is
-/// beyond those of the file.
+/// Deletes a part, in one transaction: first what is beyond the limits of each room, then what is beyond those of the
+/// file.
 pub(super) fn delete(connection: &mut Connection, progress: &mut Progress, cut: Cut) -> rusqlite::Result<Trimmed> {
     let Some(surplus) = &mut progress.surplus else {
         let mut trimmed = delete_of_each(connection, progress, cut)?;
@@ -177,11 +177,11 @@ struct Listed {
 
 struct Deleted {
     messages: u64,
-    /// Only as many as are allowed at once: there may be others behind.
+    /// It stopped at the number that is allowed at once, and there may be more to delete.
     is_cut: bool,
 }
 
-/// Looks at no more rows than are `allowed` to be deleted.
+/// Deletes what is beyond the limits of a room, and looks at no more than `allowed` rows.
 fn delete_of_room(
     connection: &Connection,
     mut room: RoomRow,
