@@ -15,7 +15,7 @@ use crate::websocket::MessageLimits;
 pub struct ScrollbackLimit {
     /// Messages; with 0 nothing is kept at all.
     pub messages: usize,
-    /// Bytes of their frames. The newest message always stays.
+    /// Bytes of their JSON. The newest message always stays.
     pub bytes: usize,
 }
 
@@ -115,6 +115,10 @@ impl Limits {
 
     /// Bytes of the past that are sent at once: half of what may wait, for a newcomer must not be too slow before it has
     /// read anything.
+    ///
+    /// The past is counted in bytes of JSON, here and wherever it is limited, so that it is the same messages whatever they
+    /// are framed in. What waits in a queue is counted with its frames; of a message they are a thirtieth at most, and the
+    /// other half has room for them.
     #[must_use]
     pub fn past_bytes(&self) -> usize {
         self.max_queue_bytes / 2

@@ -1,7 +1,10 @@
-//! The newest messages of a room, kept as the very frames in which they were sent.
+//! The newest messages of a room, each as the JSON in which it was sent.
 //!
-//! So a newcomer costs a copy of bytes that lie side by side, and a message that is kept costs no allocation of its own:
-//! it is appended to one buffer and, when its time has come, cut off at the front.
+//! The JSON is the same for all clients. What is put around it differs from one [framing](crate::framing) to the other, and
+//! is not kept.
+//!
+//! The messages lie side by side in one buffer, and their lengths beside it. So a message costs no allocation of its own: it
+//! is appended at the end and, when there are too many, cut off at the front.
 
 use std::collections::VecDeque;
 
@@ -11,10 +14,10 @@ use crate::limits::ScrollbackLimit;
 #[derive(Debug)]
 pub struct Scrollback {
     kept: ScrollbackLimit,
-    /// Frames, oldest first. Those before `start` have been cut off already.
+    /// Messages, oldest first. Those before `start` have been cut off already.
     bytes: Vec<u8>,
     start: usize,
-    /// The length of each frame that is still there.
+    /// The length of each message that is still there.
     lens: VecDeque<usize>,
 }
 
@@ -25,13 +28,13 @@ impl Scrollback {
         Scrollback { kept, bytes: Vec::new(), start: 0, lens: VecDeque::new() }
     }
 
-    /// Adds the frame of a message that everybody has been sent.
-    pub fn push(&mut self, frame: &[u8]) {
+    /// Adds a message that is sent to everybody.
+    pub fn push(&mut self, json: &[u8]) {
         if self.kept.messages == 0 {
             return;
         }
-        self.bytes.extend_from_slice(frame);
-        self.lens.push_back(frame.len());
+        self.bytes.extend_from_slice(json);
+        self.lens.push_back(json.len());
         self.cut(self.kept);
     }
 
@@ -71,13 +74,13 @@ impl Scrollback {
         self.lens.is_empty()
     }
 
-    /// Bytes of their frames.
+    /// Bytes of all messages together.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    /// Frames from the `skipped`th newest on, newest first.
+    /// The messages older than the `skipped` newest, newest first.
     pub fn newest_first(&self, skipped: usize) -> impl Iterator<Item = &[u8]> {
         let mut end = self.bytes.len() - self.lens.iter().rev().take(skipped).sum::<usize>();
         self.lens.iter().rev().skip(skipped).map(move |len| {
@@ -86,34 +89,38 @@ impl Scrollback {
         })
     }
 
-    /// Of the newest `messages` the oldest, as many whole frames as fit in `most_bytes`, and how many they are: one, if
-    /// there is one, however long.
-    #[must_use]
-    pub fn oldest_of_newest(&self, messages: usize, most_bytes: usize) -> (&[u8], usize) {
-        let newest = self.newest(messages, usize::MAX);
-        let (mut end, mut count) = (0, 0);
-        for len in self.lens.iter().skip(self.lens.len().saturating_sub(messages)) {
-            if count > 0 && end + len > most_bytes {
-                break;
-            }
-            end += len;
-            count += 1;
-        }
-        (&newest[..end], count)
+    /// The newest messages, oldest first: `most_messages` of them, or as many as fit in `most_bytes`.
+    pub fn newest(&self, most_messages: usize, most_bytes: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        let count = fitting(self.lens.iter().rev().take(most_messages), most_bytes);
+        self.range(self.lens.len() - count, count)
     }
 
-    /// The newest messages, oldest first: `most_messages` of them, or as many whole frames as fit in `most_bytes`.
-    #[must_use]
-    pub fn newest(&self, most_messages: usize, most_bytes: usize) -> &[u8] {
-        let mut start = self.bytes.len();
-        for len in self.lens.iter().rev().take(most_messages) {
-            if self.bytes.len() - start + len > most_bytes {
-                break;
-            }
-            start -= len;
-        }
-        &self.bytes[start..]
+    /// Of the newest `messages` the oldest, oldest first: as many as fit in `most_bytes`, but one, if there is one, however
+    /// long.
+    pub fn oldest_of_newest(&self, messages: usize, most_bytes: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        let first = self.lens.len().saturating_sub(messages);
+        let count = fitting(self.lens.range(first..), most_bytes).max(1).min(self.lens.len() - first);
+        self.range(first, count)
     }
+
+    /// So many messages from the `first` on, counted from the oldest.
+    fn range(&self, first: usize, count: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut start = self.bytes.len() - self.lens.range(first..).sum::<usize>();
+        self.lens.range(first..first + count).map(move |len| {
+            let message = start..start + len;
+            start = message.end;
+            &self.bytes[message]
+        })
+    }
+}
+
+/// How many of these lengths fit one after the other.
+fn fitting<'a>(lens: impl Iterator<Item = &'a usize>, most_bytes: usize) -> usize {
+    let ends = lens.scan(0, |end, len| {
+        *end += len;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= most_bytes).count()
 }
 
 #[cfg(test)]
@@ -121,45 +128,54 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn scrollback_of(kept: ScrollbackLimit, frames: &[&str]) -> Scrollback {
+    fn scrollback_of(kept: ScrollbackLimit, messages: &[&str]) -> Scrollback {
         let mut scrollback = Scrollback::new(kept);
-        for frame in frames {
-            scrollback.push(frame.as_bytes());
+        for message in messages {
+            scrollback.push(message.as_bytes());
         }
         scrollback
+    }
+
+    fn texts<'a>(messages: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
+        messages.map(|message| str::from_utf8(message).unwrap()).collect()
     }
 
     #[test]
     fn the_newest_come_oldest_first_and_whole() {
         let scrollback = scrollback_of(ScrollbackLimit { messages: 10, bytes: 100 }, &["a", "bb", "ccc"]);
-        assert_eq!(scrollback.newest(2, 100), b"bbccc");
-        assert_eq!(scrollback.newest(9, 100), b"abbccc");
-        assert_eq!(scrollback.newest(9, 4), b"ccc", "half a frame is of no use");
-        assert_eq!(scrollback.newest(0, 100), b"");
+        assert_eq!(texts(scrollback.newest(2, 100)), ["bb", "ccc"]);
+        assert_eq!(texts(scrollback.newest(9, 100)), ["a", "bb", "ccc"]);
+        assert_eq!(texts(scrollback.newest(9, 4)), ["ccc"], "half a message is of no use");
+        assert_eq!(scrollback.newest(0, 100).len(), 0);
     }
 
     #[test]
     fn a_piece_of_the_newest_begins_with_the_oldest_of_them_and_has_one_at_least() {
         let scrollback = scrollback_of(ScrollbackLimit { messages: 10, bytes: 100 }, &["a", "bb", "ccc", "d"]);
-        for (messages, most_bytes, expected) in
-            [(3, 5, ("bbccc", 2)), (3, 4, ("bb", 1)), (3, 0, ("bb", 1)), (9, 99, ("abbcccd", 4)), (0, 99, ("", 0))]
-        {
-            let (bytes, count) = scrollback.oldest_of_newest(messages, most_bytes);
-            assert_eq!((bytes, count), (expected.0.as_bytes(), expected.1), "{messages} {most_bytes}");
+        let cases: [(usize, usize, &[&str]); 5] =
+            [(3, 5, &["bb", "ccc"]), (3, 4, &["bb"]), (3, 0, &["bb"]), (9, 99, &["a", "bb", "ccc", "d"]), (0, 99, &[])];
+        for (messages, most_bytes, expected) in cases {
+            assert_eq!(texts(scrollback.oldest_of_newest(messages, most_bytes)), expected, "{messages} {most_bytes}");
         }
     }
 
     #[test]
+    fn what_is_older_than_some_comes_newest_first() {
+        let scrollback = scrollback_of(ScrollbackLimit { messages: 3, bytes: 100 }, &["a", "bb", "ccc", "d"]);
+        assert_eq!(texts(scrollback.newest_first(1)), ["ccc", "bb"]);
+        assert_eq!(scrollback.newest_first(9).count(), 0);
+    }
+
+    #[test]
     fn with_no_messages_to_be_kept_none_is() {
-        assert_eq!(scrollback_of(ScrollbackLimit { messages: 0, bytes: 100 }, &["a"]).newest(9, 100), b"");
+        let scrollback = scrollback_of(ScrollbackLimit { messages: 0, bytes: 100 }, &["a"]);
+        assert_eq!((scrollback.newest(9, 100).len(), scrollback.oldest_of_newest(9, 100).len()), (0, 0));
     }
 
     #[test]
     fn the_newest_stays_however_large_it_is() {
-        assert_eq!(
-            scrollback_of(ScrollbackLimit { messages: 9, bytes: 5 }, &["a", "long enough"]).newest(9, 100),
-            b"long enough"
-        );
+        let scrollback = scrollback_of(ScrollbackLimit { messages: 9, bytes: 5 }, &["a", "long enough"]);
+        assert_eq!(texts(scrollback.newest(9, 100)), ["long enough"]);
     }
 
     proptest! {
@@ -178,7 +194,7 @@ mod tests {
                 while kept.len() > 1 && kept.iter().map(Vec::len).sum::<usize>() > bytes {
                     kept = &kept[1..];
                 }
-                prop_assert_eq!(scrollback.newest(usize::MAX, usize::MAX), kept.concat());
+                prop_assert!(scrollback.newest(usize::MAX, usize::MAX).eq(kept));
                 prop_assert!(scrollback.bytes.len() <= 2 * (bytes.max(len) + len), "what was cut off goes, too");
             }
         }

@@ -36,6 +36,7 @@ pub use self::throttle::TooManyChanges;
 use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Site};
+use crate::framing::Framing;
 use crate::http::RequestLine;
 use crate::limits::Limits;
 use crate::limits::fixed::KEPT_OF_AN_EVICTED_BYTES;
@@ -200,6 +201,12 @@ impl Connection {
     /// An answer out of the history has been queued: nothing of this peer is read before the queue has been written out.
     pub fn page_queued(&mut self) {
         self.is_page_queued = !self.queue.is_empty();
+    }
+
+    /// How the events that it is sent are framed. Every door leads to a WebSocket so far.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        Framing::WebSocket
     }
 
     /// How much of its room's stream it is sent.

@@ -165,6 +165,7 @@ impl<S: Socket> Hub<S> {
                 None => info!("#{} moved to {} as {name}", id.serial, state.room.name()),
             }
         }
+        let framing = slot.connection.framing();
         let is_full = slot.connection.verbosity() == Verbosity::Everything;
         if catch_up.is_none() {
             self.greet(id);
@@ -177,13 +178,13 @@ impl<S: Socket> Hub<S> {
             let reached = catch_up.map_or(since, |catch_up| catch_up.reached);
             self.tell(id, |last| Event::Reset { last, since: reached, reason });
         }
-        let frames = match past {
-            Past::Missed(frames) => Some(frames),
-            _ if is_full => self.rooms.get_mut(room).map(|state| state.newest(&self.limits)),
+        let messages = match past {
+            Past::Missed(messages) => Some(messages),
+            _ if is_full => self.rooms.get_mut(room).map(|state| state.newest(framing, &self.limits)),
             _ => None,
         };
-        if let Some(frames) = frames {
-            self.send_past(id, frames);
+        if let Some(messages) = messages {
+            self.send_past(id, messages);
         }
         // Who came and went while it caught up, it has not been told.
         if catch_up.is_some() && is_full {

@@ -86,7 +86,9 @@ impl Outbox {
         }
         self.catch_up(slot, stream);
         let before = slot.connection.queue.len();
-        slot.connection.queue.append_own(|out| append_event(out, event, room));
+        slot.connection.queue.append_own(|out| {
+            append_event(out, event, room);
+        });
         slot.connection.queue.len() - before
     }
 

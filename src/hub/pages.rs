@@ -26,7 +26,6 @@ use super::member_life::Membership;
 use super::past::Past;
 use super::peers::{Arrival, CatchUp, PeerId};
 use super::rooms::RoomState;
-use super::stream::append_event;
 use super::{Hub, Socket};
 use crate::chat::event::ResetReason;
 use crate::chat::position::Position;
@@ -82,7 +81,7 @@ impl PageRequests {
     fn charge(&mut self, past: &Past, limits: &Limits, now: Moment) {
         let Some(rate) = limits.past_byte_rate else { return };
         let bytes = match past {
-            Past::Missed(frames) | Past::Piece { frames, .. } => frames.len(),
+            Past::Missed(messages) | Past::Piece { messages, .. } => messages.len(),
             // How long it will be is not known yet: as much as is asked for.
             Past::Older => limits.piece_bytes(),
             Past::Newest | Past::Afresh(_) => 0,
@@ -121,13 +120,14 @@ impl<S: Socket> Hub<S> {
     fn send_piece(&mut self, id: PeerId, now: Moment) {
         let Some((room, since, catch_up)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
+        let Some(framing) = self.peers.get(id).map(|slot| slot.connection.framing()) else { return };
         let after = match (catch_up, since) {
             (Some(CatchUp { reached, .. }), _) => Some(Ok(reached)),
             (None, since) => since.map(|since| state.find(since, self.log.epoch())),
         };
         let (past, after) = match after {
             None => (Past::Newest, 0),
-            Some(Ok(after)) => (state.missed(after, self.log.archive(), &self.limits), after),
+            Some(Ok(after)) => (state.missed(after, self.log.archive(), framing, &self.limits), after),
             Some(Err(reason)) => (Past::Afresh(reason), 0),
         };
         self.page_requests.charge(&past, &self.limits, now);
@@ -138,6 +138,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn catch_up_with(&mut self, id: PeerId, after: u64, page: Option<Page>) {
         let Some((room, ..)) = self.newcomer(id) else { return };
         let Some(state) = self.rooms.get(room) else { return };
+        let Some(framing) = self.peers.get(id).map(|slot| slot.connection.framing()) else { return };
         let past = match page {
             None => Past::Afresh(ResetReason::Unreadable),
             Some(page) => {
@@ -150,12 +151,13 @@ impl<S: Socket> Hub<S> {
                 if !follows || (is_all && reached != last && last != base) {
                     Past::Afresh(ResetReason::Gone)
                 } else {
-                    let mut frames = Vec::new();
-                    for message in &page.messages {
-                        append_event(&mut frames, Event::Message(Stored::as_message(message)), state.room.name());
+                    let room = state.room.name().as_str();
+                    let mut messages = Vec::new();
+                    for message in page.messages.iter().map(Stored::as_message) {
+                        framing.append_with(&mut messages, |out| message.write_json(room, out));
                     }
-                    let frames = Rc::from(frames);
-                    if is_all { Past::Missed(frames) } else { Past::Piece { frames, reached } }
+                    let messages = Rc::from(messages);
+                    if is_all { Past::Missed(messages) } else { Past::Piece { messages, reached } }
                 }
             }
         };
@@ -178,11 +180,11 @@ impl<S: Socket> Hub<S> {
         let Some((.., catch_up)) = self.newcomer(id) else { return };
         match past {
             Past::Older => self.page_requests.push(id, Wanted::After(after)),
-            Past::Piece { frames, reached } => {
+            Past::Piece { messages, reached } => {
                 if catch_up.is_none() {
                     self.greet(id);
                 }
-                self.send_past(id, frames);
+                self.send_past(id, messages);
                 let Some(slot) = self.peers.touch(id) else { return };
                 if let Some(Arrival::Joining(newcomer)) = slot.arrival.as_deref_mut() {
                     newcomer.catch_up = Some(CatchUp { reached, is_reading: true });
@@ -227,9 +229,9 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Queues a part of the past.
-    pub(super) fn send_past(&mut self, id: PeerId, frames: Rc<[u8]>) {
+    pub(super) fn send_past(&mut self, id: PeerId, messages: Rc<[u8]>) {
         let Some(slot) = self.peers.touch(id) else { return };
-        self.outbox.past(id, slot, frames);
+        self.outbox.past(id, slot, messages);
     }
 
     /// At the end of a turn: asks the history for the next pages. Only then, or one turn could go on for as long as the

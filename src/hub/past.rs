@@ -5,23 +5,27 @@ use std::rc::Rc;
 use super::rooms::RoomState;
 use crate::chat::event::ResetReason;
 use crate::chat::position::{Epoch, Position};
+use crate::framing::Framing;
 use crate::history::{Archive, PageSize, RoomIds};
 use crate::limits::Limits;
-use crate::websocket::frame;
 
-/// What a newcomer is sent of the past.
+/// What a newcomer is sent of the past, in its framing.
 pub(super) enum Past {
     /// The newest messages.
     Newest,
-    /// These frames, which are all that it missed, or the end of it.
+    /// These messages, which are all that it missed, or the end of it.
     Missed(Rc<[u8]>),
     /// What it missed is long. This is the next piece of it, up to the message `reached`.
-    Piece { frames: Rc<[u8]>, reached: u64 },
+    Piece { messages: Rc<[u8]>, reached: u64 },
     /// What it missed is not in the scrollback: the history is to be asked.
     Older,
     /// What it has does not join on to what it could be sent: it is to forget that, and is sent the newest.
     Afresh(ResetReason),
 }
+
+/// The newest messages of a room, in each framing: written when a newcomer comes, and valid until somebody speaks.
+#[derive(Default)]
+pub(super) struct Newest([Option<Rc<[u8]>>; Framing::ALL.len()]);
 
 /// A part of the past out of a scrollback.
 pub(super) struct Before<'a> {
@@ -51,28 +55,28 @@ impl RoomState {
     }
 
     /// What somebody is to be sent next who has everything up to the message `after`.
-    pub(super) fn missed(&self, after: u64, archive: Archive, limits: &Limits) -> Past {
+    pub(super) fn missed(&self, after: u64, archive: Archive, framing: Framing, limits: &Limits) -> Past {
         // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
         let missed = self.room.ids().last.checked_sub(after).filter(|_| after >= self.room.ids().base);
         match missed.map(usize::try_from) {
             Some(Ok(missed)) if missed <= self.scrollback.len() => {
-                let all = self.scrollback.newest(missed, usize::MAX);
-                if all.len() <= limits.past_bytes() {
-                    return Past::Missed(Rc::from(all));
+                let fitting = self.scrollback.newest(missed, limits.past_bytes());
+                if fitting.len() == missed {
+                    return Past::Missed(framed(framing, fitting));
                 }
-                let (frames, count) = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
-                Past::Piece { frames: Rc::from(frames), reached: after + count as u64 }
+                let piece = self.scrollback.oldest_of_newest(missed, limits.piece_bytes());
+                Past::Piece { reached: after + piece.len() as u64, messages: framed(framing, piece) }
             }
             _ if archive == Archive::Present => Past::Older,
             _ => Past::Afresh(ResetReason::Gone),
         }
     }
 
-    /// The newest messages as frames.
-    pub(super) fn newest(&mut self, limits: &Limits) -> Rc<[u8]> {
-        let newest = self
-            .newest
-            .get_or_insert_with(|| Rc::from(self.scrollback.newest(limits.replay_messages, limits.past_bytes())));
+    /// The newest messages, as a newcomer is sent them.
+    pub(super) fn newest(&mut self, framing: Framing, limits: &Limits) -> Rc<[u8]> {
+        let newest = self.newest.0[framing.index()].get_or_insert_with(|| {
+            framed(framing, self.scrollback.newest(limits.replay_messages, limits.past_bytes()))
+        });
         Rc::clone(newest)
     }
 
@@ -85,13 +89,21 @@ impl RoomState {
         let skipped = usize::try_from((self.room.ids().last + 1).saturating_sub(id)).unwrap_or(usize::MAX);
         let mut bytes = 0;
         let mut newest_first = Vec::new();
-        for frame in self.scrollback.newest_first(skipped) {
-            bytes += frame.len();
+        for message in self.scrollback.newest_first(skipped) {
+            bytes += message.len();
             if newest_first.len() == size.messages || (bytes > size.bytes && !newest_first.is_empty()) {
                 return Before { newest_first, more: true };
             }
-            newest_first.push(frame::payload_of_ours(frame));
+            newest_first.push(message);
         }
         Before { newest_first, more: false }
     }
+}
+
+fn framed<'a>(framing: Framing, messages: impl Iterator<Item = &'a [u8]>) -> Rc<[u8]> {
+    let mut units = Vec::new();
+    for json in messages {
+        framing.append(&mut units, json);
+    }
+    Rc::from(units)
 }

@@ -1,13 +1,13 @@
 //! The rooms that are in use: who is in each, what it hears this turn, what it heard last.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 
 use slab::Slab;
 
+use super::past::Newest;
 use super::peers::PeerId;
 use super::share::Share;
-use super::stream::{Stream, append_event};
+use super::stream::Stream;
 use crate::chat::event::ResetReason;
 use crate::chat::presence::News;
 use crate::chat::{Change, Effect, Entry, Event, Message, Presence, Room, RoomName, UserList};
@@ -45,8 +45,8 @@ pub(super) struct RoomState {
     pub(super) scrollback: Scrollback,
     /// What may be said in it.
     pub(super) share: Share,
-    /// The frames that a newcomer is sent as the past. Made when one comes, valid until somebody speaks.
-    pub(super) newest: Option<Rc<[u8]>>,
+    /// What a newcomer is sent as the past.
+    pub(super) newest: Newest,
     /// Connections that are in it, on their way in, or on their way out.
     visitors: usize,
     is_dirty: bool,
@@ -112,7 +112,7 @@ impl Rooms {
             stream: Stream::default(),
             scrollback: Scrollback::new(limits.kept),
             share: Share::default(),
-            newest: None,
+            newest: Newest::default(),
             visitors: 1,
             is_dirty: false,
             is_counting: false,
@@ -142,11 +142,11 @@ impl Rooms {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
         state.room.begin_at(ids);
         let before = state.scrollback.bytes();
-        let mut frame = Vec::new();
+        let mut json = Vec::new();
         for message in newest {
-            frame.clear();
-            append_event(&mut frame, Event::Message(message), state.room.name());
-            state.scrollback.push(&frame);
+            json.clear();
+            message.write_json(state.room.name().as_str(), &mut json);
+            state.scrollback.push(&json);
         }
         self.kept_bytes = self.kept_bytes + state.scrollback.bytes() - before;
     }
@@ -189,12 +189,12 @@ impl Rooms {
             state.begins_anew(message.id - 1);
         }
         state.room.apply(Entry::Said(message));
-        let frame = state.stream.tell_all(Event::Message(message), state.room.name());
-        state.share.charge_nobody(message.uncounted_bytes(state.room.name(), frame.len()), limits, now);
+        let json = state.stream.tell_all(Event::Message(message), state.room.name());
+        state.share.charge_nobody(message.uncounted_bytes(state.room.name(), json.len()), limits, now);
         let before = state.scrollback.bytes();
-        state.scrollback.push(frame);
+        state.scrollback.push(json);
         let after = state.scrollback.bytes();
-        state.newest = None;
+        state.newest = Newest::default();
         self.kept_bytes = self.kept_bytes + after - before;
     }
 
@@ -240,7 +240,7 @@ impl Rooms {
             if surplus > 0 {
                 let before = state.scrollback.bytes();
                 state.scrollback.cut(ScrollbackLimit { bytes: before.saturating_sub(surplus), ..limits.kept });
-                state.newest = None;
+                state.newest = Newest::default();
                 self.kept_bytes -= before - state.scrollback.bytes();
             }
         }
@@ -254,7 +254,7 @@ impl Rooms {
         self.kept_bytes = 0;
         for (_, state) in &mut self.rooms {
             state.scrollback.shorten(screen);
-            state.newest = None;
+            state.newest = Newest::default();
             self.kept_bytes += state.scrollback.bytes();
         }
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::chat::visit::Verbosity;
 use crate::chat::{Event, RoomName};
-use crate::websocket::frame;
+use crate::framing::Framing;
 use crate::write_queue::LateBytes;
 
 /// What a write counts besides its bytes: a call of the system takes about as long as copying so many.
@@ -42,25 +42,19 @@ impl Stream {
         self.messages_only.bytes = spare_buffer();
     }
 
-    /// The members who hear everything are told. Gives the frame.
+    /// The members who hear everything are told. Gives the JSON of it.
     pub(super) fn tell(&mut self, event: Event<'_>, room: &RoomName) -> &[u8] {
-        let bytes = &mut self.everything.bytes;
-        let start = bytes.len();
-        append_event(bytes, event, room);
-        &bytes[start..]
+        append_event(&mut self.everything.bytes, event, room)
     }
 
-    /// All members are told, quiet ones as well. Gives the frame.
+    /// All members are told, quiet ones as well. Gives the JSON of it.
     #[inline]
     pub(super) fn tell_all(&mut self, event: Event<'_>, room: &RoomName) -> &[u8] {
-        let bytes = &mut self.everything.bytes;
-        let start = bytes.len();
-        append_event(bytes, event, room);
-        let frame = &bytes[start..];
+        let json = append_event(&mut self.everything.bytes, event, room);
         if self.quiet_members > 0 {
-            self.messages_only.bytes.extend_from_slice(frame);
+            Framing::WebSocket.append(&mut self.messages_only.bytes, json);
         }
-        frame
+        json
     }
 
     /// A member comes to hear it.
@@ -158,7 +152,7 @@ impl TurnChunk {
     }
 }
 
-/// Writes an event as a frame.
-pub(super) fn append_event(out: &mut Vec<u8>, event: Event<'_>, room: &RoomName) {
-    frame::append_text_with(out, |out| event.write_json(room, out));
+/// Appends an event as a frame. Gives the JSON of it.
+pub(super) fn append_event<'a>(out: &'a mut Vec<u8>, event: Event<'_>, room: &RoomName) -> &'a [u8] {
+    Framing::WebSocket.append_with(out, |out| event.write_json(room, out))
 }

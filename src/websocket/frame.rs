@@ -195,11 +195,11 @@ pub fn append_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 }
 
 /// Appends a text frame whose payload is written in place by `write_payload`, so that an event goes from its fields to
-/// the wire without a buffer in between.
+/// the wire without a buffer in between. Gives the payload.
 ///
 /// The header's length is known only afterwards. Four bytes are left for it, right for payloads of 126 to 65,535 bytes,
 /// which is what events are; shorter and longer ones are moved by 2 or 6 bytes.
-pub fn append_text_with(out: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) {
+pub fn append_text_with(out: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
     const LEFT_FREE: usize = 4;
     let start = out.len();
     out.extend_from_slice(&[0; LEFT_FREE]);
@@ -215,6 +215,7 @@ pub fn append_text_with(out: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u
         out.truncate(start + header_len + payload_len);
     }
     out[start..start + header_len].copy_from_slice(&header[..header_len]);
+    &out[start + header_len..]
 }
 
 /// The length of the header that begins with these bytes, also of one that is cut or at fault; `None` before the second
@@ -235,12 +236,6 @@ pub fn header_len(frame: &[u8]) -> Option<usize> {
 pub fn split_first_of_ours(frames: &[u8]) -> Option<(&[u8], &[u8])> {
     let (header_len, payload_len) = lengths_of_ours(frames)?;
     frames.split_at_checked(header_len + payload_len)
-}
-
-/// The payload of one whole frame of ours, which has no masking key (section 5.1).
-#[must_use]
-pub fn payload_of_ours(frame: &[u8]) -> &[u8] {
-    lengths_of_ours(frame).and_then(|(header_len, _)| frame.get(header_len..)).unwrap_or_default()
 }
 
 /// The end of the last frame that has begun before `offset`, in a run of whole frames of ours.
@@ -419,7 +414,7 @@ mod tests {
             let mut expected = b"before".to_vec();
             append_frame(&mut expected, Opcode::Text, &payload);
             let mut in_place = b"before".to_vec();
-            append_text_with(&mut in_place, |out| out.extend_from_slice(&payload));
+            assert!(append_text_with(&mut in_place, |out| out.extend_from_slice(&payload)) == payload);
             assert!(in_place == expected, "payload of {len} bytes");
         }
     }

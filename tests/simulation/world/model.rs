@@ -195,7 +195,7 @@ impl Model<'_> {
         let most = self.kept(visit).min(self.limits.replay_messages);
         let mut bytes = 0;
         let fitting = (0..most).take_while(|nth| {
-            bytes += self.frame_bytes(visit, visit.seated - nth);
+            bytes += self.json_bytes(visit, visit.seated - nth);
             bytes <= self.limits.past_bytes()
         });
         visit.seated + 1 - fitting.count()..=visit.seated
@@ -222,7 +222,7 @@ impl Model<'_> {
         let kept = self.limits.kept;
         let mut bytes = 0;
         let fitting = (0..kept.messages.min(newest - visit.unknown)).take_while(|nth| {
-            bytes += self.frame_bytes(visit, newest - nth);
+            bytes += self.json_bytes(visit, newest - nth);
             *nth == 0 || bytes <= kept.bytes
         });
         fitting.count()
@@ -243,9 +243,9 @@ impl Model<'_> {
         assert!(is_not_kept, "client {}: a reset for no reason: {visit:?}", client.number);
     }
 
-    fn frame_bytes(&self, visit: &Visit, place: usize) -> usize {
+    fn json_bytes(&self, visit: &Visit, place: usize) -> usize {
         let list = self.list(visit);
-        list.at(place).frame_bytes(list.id(place), &visit.room)
+        list.at(place).json_bytes(list.id(place), &visit.room)
     }
 
     fn list(&self, visit: &Visit) -> &List {

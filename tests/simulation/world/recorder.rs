@@ -55,13 +55,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Of the event as it is sent.
-    pub(crate) fn frame_bytes(&self, id: u64, room: &str) -> usize {
+    /// Of the event as which it is sent, without what frames it.
+    pub(crate) fn json_bytes(&self, id: u64, room: &str) -> usize {
         let Said { kind, name, text, unix_ms } = self;
         let event =
             serde_json::json!({"type": kind, "id": id, "time": unix_ms, "room": room, "name": name, "mess": text});
-        let payload = event.to_string().len();
-        payload + if payload < 126 { 2 } else { 4 }
+        event.to_string().len()
     }
 }
 
