@@ -1,16 +1,15 @@
 //! The whole hub under chance: sockets that take a few bytes at a time, block, reset and stall; clients that say right
 //! and wrong things in pieces of any size; a clock that jumps. Everything follows from a seed.
 //!
-//! A failure prints its seed: `SIM_SEED=<n> cargo test --test simulation` runs that one again, and
-//! `SIM_SEEDS=<n>` runs so many. A fuzzer plays the same world from its bytes: `tests/fuzz/bodies.rs`.
+//! A failure prints its seed: `SIM_SEED=<n> cargo test --test simulation` runs that one again, and `SIM_SEEDS=<n>` runs so
+//! many. `SIM_STEPS=<n>` runs as many seeds as so many steps take, and `SIM_FROM=<n>` begins with another seed than 0. A
+//! fuzzer plays the same world from its bytes: `tests/fuzz/bodies.rs`.
 
 mod world;
 
-use std::collections::BTreeSet;
-
 use world::power::run_through_power_cuts;
 use world::transcript::ERRORS;
-use world::{Choices, run};
+use world::{Choices, Run, run};
 
 /// Prints the seed if the run panics.
 struct Announce(u64);
@@ -25,33 +24,39 @@ impl Drop for Announce {
 
 #[test]
 fn whatever_happens_to_the_sockets_everybody_sees_one_unbroken_stream() {
+    let places = ENDINGS.iter().chain(ERRORS).chain(OTHER_PLACES);
+    run_seeds(300, run, places);
+}
+
+#[test]
+fn whatever_a_loss_of_power_takes_no_message_is_taken_for_another_and_none_is_missed_in_silence() {
+    run_seeds(150, run_through_power_cuts, PLACES_BEHIND_A_POWER_CUT);
+}
+
+/// Runs `usual` seeds, or those that the environment asks for, and looks whether they came to all of `places`.
+fn run_seeds<'a>(usual: u64, run: fn(Choices) -> Run, places: impl IntoIterator<Item = &'a &'a str>) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     if let Some(seed) = number("SIM_SEED") {
         run(Choices::of_seed(seed));
         return;
     }
-    let mut reached = BTreeSet::new();
-    for seed in 0..number("SIM_SEEDS").unwrap_or(300) {
+    let first = number("SIM_FROM").unwrap_or(0);
+    let most_steps = number("SIM_STEPS");
+    let seeds = if most_steps.is_some() { u64::MAX } else { number("SIM_SEEDS").unwrap_or(usual) };
+    let mut all = Run::default();
+    for seed in first..first.saturating_add(seeds) {
         let _announce = Announce(seed);
-        reached.extend(run(Choices::of_seed(seed)));
+        let Run { steps, reached } = run(Choices::of_seed(seed));
+        all.steps += steps;
+        all.reached.extend(reached);
+        if most_steps.is_some_and(|most| all.steps >= most) {
+            println!("{} steps, seeds {first} to {seed}", all.steps);
+            break;
+        }
     }
     // The choices are worth something only if they get everywhere.
-    for place in ENDINGS.iter().chain(ERRORS).chain(OTHER_PLACES) {
-        assert!(reached.contains(*place), "no run came to {place}: {reached:?}");
-    }
-}
-
-#[test]
-fn whatever_a_loss_of_power_takes_no_message_is_taken_for_another_and_none_is_missed_in_silence() {
-    let mut reached = BTreeSet::new();
-    for seed in 0..150 {
-        let _announce = Announce(seed);
-        reached.extend(run_through_power_cuts(Choices::of_seed(seed)));
-    }
-    for place in
-        ["a reset amid a long past", "another epoch", "below the jump", "goes on", "goes on in its epoch", "unreadable"]
-    {
-        assert!(reached.contains(place), "no run came to {place}: {reached:?}");
+    for place in places {
+        assert!(all.reached.contains(*place), "no run came to {place}: {:?}", all.reached);
     }
 }
 
@@ -62,6 +67,9 @@ fn a_script_of_one_byte_over_and_over_is_played_to_its_end() {
         run(Choices::of_script(&[byte; 1_000]));
     }
 }
+
+const PLACES_BEHIND_A_POWER_CUT: &[&str] =
+    &["a reset amid a long past", "another epoch", "below the jump", "goes on", "goes on in its epoch", "unreadable"];
 
 const ENDINGS: &[&str] = &[
     "answered",

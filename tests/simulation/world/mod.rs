@@ -83,6 +83,16 @@ pub(crate) struct World {
     elapsed: Duration,
     /// The wall clock has nothing to do with the other.
     unix_ms: u64,
+    steps: u64,
+}
+
+/// What a run came to.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// How often something happened to somebody, or time passed. Turns are not counted.
+    pub(crate) steps: u64,
+    /// Endings, errors, and what the history met.
+    pub(crate) reached: BTreeSet<String>,
 }
 
 impl World {
@@ -146,6 +156,7 @@ impl World {
             withheld: Vec::new(),
             elapsed: Duration::ZERO,
             unix_ms: 1_763_817_427_123,
+            steps: 0,
         }
     }
 
@@ -198,6 +209,7 @@ impl World {
 
     /// Something happens to somebody, or time passes.
     fn step(&mut self) {
+        self.steps += 1;
         let action = self.choices.below(100);
         if self.clients.is_empty() || (action < 6 && self.clients.len() < 60) {
             return self.connect();
@@ -443,8 +455,8 @@ impl World {
     }
 }
 
-/// One run. What it came to: endings, errors, and what the history met.
-pub(crate) fn run(choices: Choices) -> BTreeSet<String> {
+/// One run.
+pub(crate) fn run(choices: Choices) -> Run {
     let mut world = World::new(choices);
     for _ in 0..MOST_TURNS {
         if world.choices.have_ended() {
@@ -468,5 +480,5 @@ pub(crate) fn run(choices: Choices) -> BTreeSet<String> {
     world.check();
     world.check_that_all_names_are_free();
     world.come_to_an_end();
-    world.reached()
+    Run { steps: world.steps, reached: world.reached() }
 }

@@ -54,6 +54,7 @@ impl Model<'_> {
                 self.check_catch_up(client, visit, since.expect("a long past, and it has not asked for one"), has_all);
                 continue;
             }
+            let visit = &Visit { seated: self.seat(visit, since, session.last), ..visit.clone() };
             let last = self.list(visit).id(visit.seated);
             assert_eq!((&session.room, session.last), (&visit.room, last), "client {who}: its welcome");
             let (past, present) = session.messages.split_at(session.messages.partition_point(|m| m.id <= session.last));
@@ -73,14 +74,26 @@ impl Model<'_> {
         assert!(!client.is_open() || sessions.len() == visits.len(), "client {who}: a welcome is missing");
     }
 
+    /// Where it took its seat. With a `since` it may have waited in line for the past: its welcome says how long.
+    fn seat(&self, visit: &Visit, since: Option<u64>, last: u64) -> usize {
+        let may_have_waited = since.is_some() && visit.page.is_none();
+        let mut later = visit.seated..=self.end(visit);
+        later.find(|place| may_have_waited && self.list(visit).id(*place) == last).unwrap_or(visit.seated)
+    }
+
+    /// How many messages there were at the end of a visit.
+    fn end(&self, visit: &Visit) -> usize {
+        visit.went.unwrap_or_else(|| self.list(visit).messages.len())
+    }
+
     /// A long past goes over into the present without a gap, unless something in the middle of it could not be had.
     fn check_catch_up(&self, client: &Client, visit: &Visit, since: u64, has_all: bool) {
         let (list, session) = (self.list(visit), &client.heard.sessions[0]);
         let who = client.number;
         assert_eq!(session.room, visit.room, "client {who}: its welcome");
-        let lasts = list.id(visit.came)..=list.id(visit.went.unwrap_or(list.messages.len()));
+        let end = self.end(visit);
+        let lasts = list.id(visit.came)..=list.id(end);
         assert!(lasts.contains(&session.last), "client {who}: {} is not in {lasts:?}", session.last);
-        let end = visit.went.unwrap_or(list.messages.len());
         let place = list.place(since, end).unwrap_or_else(|| panic!("client {who}: {since} is taken for an id"));
         if !session.is_reset {
             return self.check_slice(client, visit, &session.messages, place + 1..=end, has_all);
@@ -95,7 +108,7 @@ impl Model<'_> {
     /// A reset in the middle of a long past, of which it has heard all up to `reached`. A room that keeps its newest messages
     /// alone lets go of older ones while the client reads: what it let go of is gone at the end of the visit as well.
     fn check_reset_amid(&self, client: &Client, visit: &Visit, reached: u64) {
-        let end = visit.went.unwrap_or(self.list(visit).messages.len());
+        let end = self.end(visit);
         let place = self.list(visit).place(reached, end).expect("an id of this room");
         let may_be_gone = if self.is_late {
             self.is_forgetful || visit.page.as_ref().is_some_and(|page| page.is_none())
@@ -110,7 +123,9 @@ impl Model<'_> {
         let Session { is_reset, messages, heard_before_reset, .. } = &client.heard.sessions[0];
         let since: Option<u64> = client.wish.since.as_deref().and_then(|since| since.parse().ok());
         let (before, mut rest) = messages.split_at(*heard_before_reset);
-        if let (Some(since), Some(visit)) = (since.filter(|_| !before.is_empty()), visits.first()) {
+        // Nothing tells when it had its turn in the line for the past: at the end of its visit at the latest.
+        let first = visits.first().map(|visit| Visit { seated: self.end(visit), ..visit.clone() });
+        if let (Some(since), Some(visit)) = (since.filter(|_| !before.is_empty()), &first) {
             self.check_slice(client, visit, before, self.missed(client, visit, since, true), false);
         }
         for (nth, visit) in visits.iter().enumerate() {
@@ -127,6 +142,7 @@ impl Model<'_> {
             let expected = match since {
                 Some(since) if nth == 0 && !is_reset => {
                     let is_in = has_heard_all(client) || !messages.is_empty();
+                    let visit = first.as_ref().unwrap_or(visit);
                     *self.missed(client, visit, since, is_in).start()..=*present.end()
                 }
                 _ => present,
@@ -137,10 +153,16 @@ impl Model<'_> {
             rest = behind;
         }
         assert!(rest.is_empty(), "client {}: it hears of rooms where it is not", client.number);
-        if let (true, Some(visit)) = (*is_reset, visits.first()) {
+        if let (true, Some(visit)) = (*is_reset, &first) {
             match before.last() {
                 Some(reached) => self.check_reset_amid(client, visit, reached.id),
-                None => self.check_reset(client, visit, since.expect("a reset for no reason")),
+                None => {
+                    let since = since.expect("a reset for no reason");
+                    // Later it may have known more of the room.
+                    let mut seats = visits[0].seated..=visit.seated;
+                    let is_right = |seated| self.is_reset_right(&Visit { seated, ..visit.clone() }, since);
+                    assert!(seats.any(is_right), "client {}: a reset for no reason: {visit:?}", client.number);
+                }
             }
         }
     }
@@ -179,7 +201,7 @@ impl Model<'_> {
     }
 
     fn present(&self, visit: &Visit) -> std::ops::RangeInclusive<usize> {
-        visit.seated + 1..=visit.went.unwrap_or_else(|| self.list(visit).messages.len())
+        visit.seated + 1..=self.end(visit)
     }
 
     /// What somebody is sent of the past who comes back and is not told to start afresh: not for an id that this room
@@ -230,17 +252,16 @@ impl Model<'_> {
 
     /// A reset is for those whose messages cannot be had.
     fn check_reset(&self, client: &Client, visit: &Visit, since: u64) {
-        let Some(place) = self.list(visit).place(since, visit.seated) else { return };
-        let first = place + 1;
-        let is_not_kept = if self.is_late {
-            match &visit.page {
-                None => false,
-                Some(page) => page.as_ref().is_none_or(|page| page.first() != Some(&self.list(visit).id(first))),
-            }
-        } else {
-            visit.seated - place > self.kept(visit)
-        };
-        assert!(is_not_kept, "client {}: a reset for no reason: {visit:?}", client.number);
+        assert!(self.is_reset_right(visit, since), "client {}: a reset for no reason: {visit:?}", client.number);
+    }
+
+    fn is_reset_right(&self, visit: &Visit, since: u64) -> bool {
+        let Some(place) = self.list(visit).place(since, visit.seated) else { return true };
+        if !self.is_late {
+            return visit.seated - place > self.kept(visit);
+        }
+        let first = self.list(visit).id(place + 1);
+        visit.page.as_ref().is_some_and(|page| page.as_ref().is_none_or(|page| page.first() != Some(&first)))
     }
 
     fn json_bytes(&self, visit: &Visit, place: usize) -> usize {

@@ -48,8 +48,8 @@ struct Lives {
     reached: BTreeSet<&'static str>,
 }
 
-/// One run. What it came to.
-pub(crate) fn run_through_power_cuts(choices: Choices) -> BTreeSet<&'static str> {
+/// One run.
+pub(crate) fn run_through_power_cuts(choices: Choices) -> Run {
     let mut world = World::new(choices);
     // Slices that no queue has room for.
     world.limits = Limits { max_queue_bytes: 2_000, max_rooms: 2, rate: None, room_byte_rate: None, ..world.limits };
@@ -70,7 +70,7 @@ pub(crate) fn run_through_power_cuts(choices: Choices) -> BTreeSet<&'static str>
         }
         lives.cut_the_power();
     }
-    lives.reached
+    Run { steps: lives.world.steps, reached: lives.reached.into_iter().map(str::to_owned).collect() }
 }
 
 impl Lives {
@@ -95,6 +95,7 @@ impl Lives {
     }
 
     fn step(&mut self) {
+        self.world.steps += 1;
         let here = self.world.clients.iter().filter(|client| !client.is_gone()).count();
         let choices = &mut self.world.choices;
         let action = choices.below(20);
