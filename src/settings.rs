@@ -7,7 +7,7 @@ use crate::door::OriginPolicy;
 use crate::door::Pages;
 use crate::door::{EchoService, Health, Site};
 use crate::environment::UnknownVariable;
-use crate::flags::{CliExit, Flags, HistoryPlace, Sync};
+use crate::flags::{CliExit, Flags, HistoryFlags, HistoryPlace, LimitFlags, Sync};
 use crate::history::PageSize;
 use crate::history::log::LogOptions;
 use crate::history::plan::HistoryPlan;
@@ -42,7 +42,7 @@ impl Settings {
     pub fn from_flags(flags: Flags) -> Result<Settings, CliExit> {
         let past = Past::from_flags(&flags)?;
         Ok(Settings {
-            limits: limits(&flags, &past),
+            limits: limits(&flags.limits, &past),
             history: past.history,
             site: Site {
                 pages: flags.web.map_or(Pages::Embedded, Pages::Directory),
@@ -56,7 +56,7 @@ impl Settings {
     }
 }
 
-fn limits(flags: &Flags, past: &Past) -> Limits {
+fn limits(flags: &LimitFlags, past: &Past) -> Limits {
     let unless_unlimited = |rate| (!flags.no_rate_limit).then_some(rate);
     let bytes_unless_unlimited = |per_second| (!flags.no_rate_limit).then_some(ByteRate { per_second });
     Limits {
@@ -79,16 +79,17 @@ fn limits(flags: &Flags, past: &Past) -> Limits {
         max_rooms: flags.max_rooms,
         kept: past.kept,
         kept_by_all_bytes: past.kept_by_all_bytes,
-        replay_messages: flags.replay,
+        replay_messages: past.replay_messages,
         max_memory_bytes: flags.max_memory.unwrap_or(usize::MAX),
         presence_members: flags.presence_members,
     }
 }
 
-/// What is kept of the past, and where.
+/// What is kept of the past, where, and how much of it a newcomer is sent.
 #[derive(Debug)]
 struct Past {
     history: HistoryPlan,
+    replay_messages: usize,
     /// By a room, in memory.
     kept: ScrollbackLimit,
     /// The same by all rooms together.
@@ -96,7 +97,7 @@ struct Past {
 }
 
 impl Past {
-    fn from_flags(flags: &Flags) -> Result<Past, CliExit> {
+    fn from_flags(Flags { history: flags, limits, .. }: &Flags) -> Result<Past, CliExit> {
         let for_a_file = [
             (flags.sync.is_some(), "--sync is for --history PATH"),
             (flags.keep_days.is_some(), "--keep-days is for --history PATH"),
@@ -106,16 +107,20 @@ impl Past {
             (flags.keep_bytes.is_some(), "--keep-bytes is not for --history off"),
             (flags.keep_messages.is_some(), "--keep-messages is not for --history off"),
         ];
-        match flags.history_place() {
+        let replay_messages = flags.replay;
+        match flags.place() {
             HistoryPlace::File(path) => {
                 // A newcomer is sent no more than is kept, and as much of it as --replay promises.
                 let kept = ScrollbackLimit {
-                    messages: BESIDE_A_FILE.messages.max(flags.replay).min(flags.keep_messages.unwrap_or(usize::MAX)),
-                    bytes: BESIDE_A_FILE.bytes.max(flags.max_queue / 2),
+                    messages: BESIDE_A_FILE
+                        .messages
+                        .max(replay_messages)
+                        .min(flags.keep_messages.unwrap_or(usize::MAX)),
+                    bytes: BESIDE_A_FILE.bytes.max(limits.max_queue / 2),
                 };
                 let history =
                     HistoryPlan::InFile { path, durability: durability(flags), options: log_options(flags, kept) };
-                Ok(Past { history, kept, kept_by_all_bytes: BESIDE_A_FILE_ALL_BYTES })
+                Ok(Past { history, replay_messages, kept, kept_by_all_bytes: BESIDE_A_FILE_ALL_BYTES })
             }
             HistoryPlace::Memory => {
                 refuse(&for_a_file)?;
@@ -123,13 +128,13 @@ impl Past {
                     messages: flags.keep_messages.unwrap_or(IN_MEMORY.messages),
                     bytes: flags.keep_bytes.unwrap_or(IN_MEMORY.bytes),
                 };
-                Ok(Past { history: HistoryPlan::InMemory, kept, kept_by_all_bytes: kept.bytes })
+                Ok(Past { history: HistoryPlan::InMemory, replay_messages, kept, kept_by_all_bytes: kept.bytes })
             }
             HistoryPlace::Off => {
                 refuse(&for_a_file)?;
                 refuse(&for_what_is_kept)?;
                 let kept = ScrollbackLimit { messages: 0, bytes: 0 };
-                Ok(Past { history: HistoryPlan::InMemory, kept, kept_by_all_bytes: 0 })
+                Ok(Past { history: HistoryPlan::InMemory, replay_messages, kept, kept_by_all_bytes: 0 })
             }
         }
     }
@@ -143,14 +148,14 @@ fn refuse(flags: &[(bool, &str)]) -> Result<(), CliExit> {
     }
 }
 
-fn durability(flags: &Flags) -> Durability {
+fn durability(flags: &HistoryFlags) -> Durability {
     match flags.sync {
         None | Some(Sync::Normal) => Durability::Normal,
         Some(Sync::Full) => Durability::Full,
     }
 }
 
-fn log_options(flags: &Flags, kept: ScrollbackLimit) -> LogOptions {
+fn log_options(flags: &HistoryFlags, kept: ScrollbackLimit) -> LogOptions {
     LogOptions {
         retention: Retention {
             messages: flags.keep_messages.and_then(|count| NonZeroU64::new(count as u64)),

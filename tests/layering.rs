@@ -98,7 +98,10 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     // The face.
-    ("flags.rs", &["environment::UnknownVariable", "door::AllowedOrigin", "limits", "listen_address::ListenAddresses"]),
+    (
+        "flags/",
+        &["flags", "environment::UnknownVariable", "door::AllowedOrigin", "limits", "listen_address::ListenAddresses"],
+    ),
     (
         "settings.rs",
         &[
@@ -147,9 +150,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("env_logger", &["main.rs"]),
-    ("clap", &["flags.rs"]),
+    ("clap", &["flags/"]),
     ("strsim", &["environment.rs"]),
-    ("humantime", &["clock.rs", "flags.rs"]),
+    ("humantime", &["clock.rs", "flags/"]),
     ("slab", &["hub/", "chat/"]),
     ("httparse", &["http/"]),
     ("form_urlencoded", &["door/"]),
@@ -239,7 +242,7 @@ const MOST_LINES_OF_A_FUNCTION: usize = 50;
 
 /// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
 /// longer needed.
-const LONG_FILES: &[(&str, usize)] = &[("flags.rs", 422)];
+const LONG_FILES: &[(&str, usize)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize)] =
     &[("chat/event.rs Event::write_json", 58), ("websocket/frame.rs FrameHeader::parse_from", 54)];
 
