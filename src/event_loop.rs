@@ -276,14 +276,14 @@ impl EventLoop {
             while listener.is_ready && accepted < ACCEPTS_PER_TURN && self.hub.can_accept() {
                 accepted += 1;
                 match listener.inner.accept() {
-                    Ok((mut stream, from)) => {
+                    Ok((mut stream, peer)) => {
                         self.is_exhaustion_logged = false;
                         let token = Token(self.hub.next_id().to_token());
                         match stream.register(self.poll.registry(), token) {
                             Ok(()) => {
-                                self.hub.accept(stream, from, now);
+                                self.hub.accept(stream, peer, now);
                             }
-                            Err(error) => warn!("cannot watch a connection from {from}: {error}"),
+                            Err(error) => warn!("cannot watch a connection from {peer}: {error}"),
                         }
                     }
                     Err(error) => match AcceptError::of(&error) {

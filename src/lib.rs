@@ -18,7 +18,8 @@
 //! 1. [`event_loop`]: the loop itself, which is short. Each turn has five beats: wait, read, commit, write, reap.
 //! 2. [`hub`]: the other four beats, over a slab of connections.
 //! 3. [`connection`]: one connection's life as a table of transitions.
-//! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O. [`door`]: what becomes of a request.
+//! 4. [`websocket`] and [`http`]: bytes into messages and requests; no I/O. [`door`]: what becomes of a request; [`gate`]: who
+//!    asks.
 //! 5. [`chat`] and [`history`]: who is in a room, what a line means, what is heard, in which order, and what is kept.
 //! 6. [`write_queue`]: what a slow reader costs; [`scrollback`]: what a newcomer is sent; [`framing`]: how an event becomes
 //!    bytes.
@@ -28,8 +29,8 @@
 //! 8. Besides the way: [`inspect`], which draws frames instead of serving them.
 //!
 //! # Who may name whom
-//! [`websocket`], [`http`] and [`chat`] know bytes and values, and not each other; [`door`] knows the last two of them,
-//! and [`framing`] the first; [`connection`] and [`write_queue`] know all but the rules of chat; [`hub`] knows all of these, but neither mio nor the
+//! [`websocket`], [`http`], [`gate`] and [`chat`] know bytes and values, and not each other; [`door`] knows the last three
+//! of them, and [`framing`] the first; [`connection`] and [`write_queue`] know all but the rules of chat; [`hub`] knows all of these, but neither mio nor the
 //! clock; [`event_loop`], [`listener`] and [`available_memory`] know the operating system. `tests/layering.rs` reads the sources and holds this.
 
 // Nothing that comes from outside may end the daemon.
@@ -46,6 +47,7 @@ pub mod environment;
 pub mod event_loop;
 pub mod flags;
 pub mod framing;
+pub mod gate;
 pub mod history;
 pub mod http;
 pub mod hub;

@@ -12,6 +12,7 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Type};
 
+use crate::gate::PeerAddress;
 use crate::hub::Socket;
 use crate::limits::fixed::{LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
 use crate::listen_address::{ListenAddress, SocketMode};
@@ -62,17 +63,17 @@ impl Listener {
         }
     }
 
-    /// Takes the next connection, with the name it has in the log.
+    /// Takes the next connection, and says where it comes from.
     ///
     /// # Errors
     /// What the system says; `WouldBlock` when nobody is waiting.
-    pub fn accept(&self) -> io::Result<(Stream, Box<str>)> {
+    pub fn accept(&self) -> io::Result<(Stream, PeerAddress)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                Ok((Stream::Tcp(stream), address.to_string().into()))
+                Ok((Stream::Tcp(stream), PeerAddress::Ip(address)))
             }
-            Listener::Unix(listener, _) => Ok((Stream::Unix(listener.accept()?.0), "a unix socket".into())),
+            Listener::Unix(listener, _) => Ok((Stream::Unix(listener.accept()?.0), PeerAddress::Unix)),
         }
     }
 

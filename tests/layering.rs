@@ -23,6 +23,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("moment.rs", &[]),
     ("http/", &["http", "limits::fixed"]),
     ("websocket/", &["websocket"]),
+    ("gate/", &["gate"]),
     ("door/", &["door", "http", "chat"]),
     ("chat/", &["chat", "limits::fixed", "moment"]),
     ("history/", &["history", "chat", "moment", "limits::fixed"]),
@@ -42,6 +43,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "close_reason",
             "door",
             "framing",
+            "gate",
             "http",
             "limits",
             "moment",
@@ -61,6 +63,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "history",
             "door",
             "framing",
+            "gate",
             "inspect",
             "limits",
             "moment",
@@ -74,7 +77,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("listen_address.rs", &[]),
     ("environment.rs", &[]),
     ("log_filter.rs", &[]),
-    ("listener.rs", &["hub::Socket", "limits", "listen_address"]),
+    ("listener.rs", &["gate::PeerAddress", "hub::Socket", "limits", "listen_address"]),
     ("clock.rs", &["limits::fixed", "moment"]),
     ("signals.rs", &[]),
     ("open_files.rs", &["limits::fixed"]),
@@ -169,7 +172,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("unicode_security", &["chat/"]),
     ("percent_encoding", &["chat/"]),
     // Sockets, files, the process: not for those who only compute.
-    ("std::net", &["listener.rs"]),
+    ("std::net", &["gate/", "listener.rs"]),
     (
         "std::os",
         &[

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use roomd::door::{EchoService, Health, Site};
 use roomd::door::{OriginPolicy, Pages};
+use roomd::gate::PeerAddress;
 use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::Limits;
@@ -102,7 +103,7 @@ impl World {
     /// Somebody who takes all that comes.
     fn connect(&mut self, path: &str) -> usize {
         let wire = Rc::new(RefCell::new(Wire::default()));
-        let id = self.hub.accept(Wired(Rc::clone(&wire)), "a peer".into(), self.now());
+        let id = self.hub.accept(Wired(Rc::clone(&wire)), PeerAddress::Unix, self.now());
         let head = format!(
             "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -82,13 +82,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::gate::PeerAddress;
     use crate::websocket::frame::{Opcode, append_frame};
 
     /// The time is for a peer that takes something: it must not shrink while it does, nor grow while it does not.
     #[test]
     fn the_time_to_close_is_fixed_by_what_is_owed_when_it_begins() {
         let limits = Limits::default();
-        let mut connection = Connection::accepted(Moment::START);
+        let mut connection = Connection::accepted(PeerAddress::Unix, Moment::START);
         connection.step(Trigger::Upgraded, Moment::START);
         connection.queue.append_own(|out| append_frame(out, Opcode::Text, &[b'x'; 1 << 20]));
         connection.close(CloseReason::ShutDown, Moment::START);

@@ -30,14 +30,14 @@ use std::io::{self, Write};
 
 use self::life::Life;
 pub use self::life::{Phase, State, TRANSITIONS, Trigger};
-use self::request::Request;
+pub use self::request::Request;
 use self::throttle::Throttle;
 pub use self::throttle::TooManyChanges;
 use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Site};
 use crate::framing::Framing;
-use crate::http::RequestLine;
+use crate::gate::{Caller, PeerAddress};
 use crate::limits::Limits;
 use crate::limits::fixed::KEPT_OF_AN_EVICTED_BYTES;
 use crate::moment::Moment;
@@ -52,7 +52,7 @@ pub enum Incoming<'a> {
     /// Nothing that follows will be taken: a plain request has been answered, or the connection closes.
     Finished,
     /// The handshake is done and the 101 is queued.
-    Upgraded(Endpoint),
+    Upgraded(Endpoint, Caller),
     /// A text message, for the room.
     Text(&'a str),
     /// A binary message, for the room.
@@ -93,7 +93,7 @@ pub struct Connection {
     life: Life,
     throttle: Throttle,
     decoder: Decoder,
-    /// Freed after the handshake.
+    /// Until it becomes a WebSocket.
     request: Option<Box<Request>>,
     /// When the message that is being received began, if one is.
     message_since: Moment,
@@ -112,15 +112,15 @@ enum Purpose {
 }
 
 impl Connection {
-    /// A connection just accepted.
+    /// A connection of `peer` just accepted.
     #[must_use]
-    pub fn accepted(now: Moment) -> Connection {
+    pub fn accepted(peer: PeerAddress, now: Moment) -> Connection {
         Connection {
             queue: WriteQueue::default(),
             life: Life::new(now),
             throttle: Throttle::default(),
             decoder: Decoder::default(),
-            request: Some(Box::default()),
+            request: Some(Box::new(Request::of(peer))),
             message_since: now,
             purpose: Purpose::Chat,
             is_blocked: false,
@@ -141,10 +141,10 @@ impl Connection {
         self.life.reason()
     }
 
-    /// What it asked for, for the log. None if that was never read, or became a WebSocket.
+    /// Its request, answered or not. None if that became a WebSocket.
     #[must_use]
-    pub fn request_line(&self) -> Option<&RequestLine> {
-        self.request.as_ref()?.line()
+    pub fn request(&self) -> Option<&Request> {
+        self.request.as_deref()
     }
 
     /// Bytes from the peer would be of use now. Not while it is throttled, and not while it leaves answers of ours unread:

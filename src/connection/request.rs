@@ -4,14 +4,16 @@ use super::life::Trigger;
 use super::{Connection, Incoming, Purpose};
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Refusal, Route, Site};
+use crate::gate::{Caller, PeerAddress};
 use crate::http::{BodyWanted, Head, HeadError, HeadScanner, RequestLine};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::websocket::Input;
 
 /// A request while it comes, and what the log says of it afterwards.
-#[derive(Debug, Default)]
-pub(super) struct Request {
+#[derive(Debug)]
+pub struct Request {
+    caller: Caller,
     scanner: HeadScanner,
     /// The head so far, when it did not come in one read.
     bytes: Vec<u8>,
@@ -20,6 +22,23 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// Nothing has come yet.
+    pub(super) fn of(peer: PeerAddress) -> Request {
+        Request { caller: Caller::of(peer), scanner: HeadScanner::default(), bytes: Vec::new(), line: None }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What is logged of it: none if it could not be read.
+    #[must_use]
+    pub fn line(&self) -> Option<&RequestLine> {
+        self.line.as_ref()
+    }
+
     /// Takes what has come of the head. Gives the head once it is there whole, and takes nothing behind it.
     fn take_head<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits) -> Result<Option<&'a [u8]>, HeadError> {
         match self.scanner.scan(input.rest(), limits.max_head_bytes)? {
@@ -34,11 +53,6 @@ impl Request {
                 Ok(Some(&self.bytes))
             }
         }
-    }
-
-    /// What is logged of it, once it has been parsed.
-    pub(super) fn line(&self) -> Option<&RequestLine> {
-        self.line.as_ref()
     }
 
     /// Bytes that are held of it.
@@ -69,10 +83,10 @@ impl Answer {
 }
 
 impl Connection {
-    /// A connection for which there is no room: answered before it has asked, which costs no parsing.
+    /// A connection of `peer` for which there is no room: answered before it has asked, which costs no parsing.
     #[must_use]
-    pub fn turned_away(refusal: Refusal, now: Moment) -> Connection {
-        let mut connection = Connection::accepted(now);
+    pub fn turned_away(peer: PeerAddress, refusal: Refusal, now: Moment) -> Connection {
+        let mut connection = Connection::accepted(peer, now);
         connection.refuse(refusal, BodyWanted::Yes, now);
         connection
     }
@@ -84,17 +98,15 @@ impl Connection {
         limits: &Limits,
         now: Moment,
     ) -> Incoming<'static> {
-        // Taken out, and put back unless it becomes a WebSocket.
-        let mut request = self.request.take().unwrap_or_default();
+        let Some(request) = self.request.as_deref_mut() else { return Incoming::Finished };
         match request.take_head(input, limits) {
             Ok(Some(head)) => {
-                let answer = Answer::to(head, site);
-                self.answer(answer, now)
+                let Answer { route, body_wanted, line } = Answer::to(head, site);
+                request.bytes = Vec::new();
+                request.line = line;
+                self.answer(route, body_wanted, now)
             }
-            Ok(None) => {
-                self.request = Some(request);
-                Incoming::NeedMore
-            }
+            Ok(None) => Incoming::NeedMore,
             Err(error) => {
                 self.refuse(error.into(), BodyWanted::Yes, now);
                 Incoming::Finished
@@ -102,18 +114,18 @@ impl Connection {
         }
     }
 
-    fn answer(&mut self, answer: Answer, now: Moment) -> Incoming<'static> {
-        let Answer { route, body_wanted, line } = answer;
+    fn answer(&mut self, route: Result<Route, Refusal>, body_wanted: BodyWanted, now: Moment) -> Incoming<'static> {
         match route {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.
             Ok(Route::Upgrade(upgrade, endpoint)) => {
+                let Some(request) = self.request.take() else { return Incoming::Finished };
                 self.queue.push_unit(upgrade.response());
                 self.purpose = match endpoint {
                     Endpoint::Room(_) => Purpose::Chat,
                     Endpoint::Echo => Purpose::Echo,
                 };
                 self.step(Trigger::Upgraded, now);
-                return Incoming::Upgraded(endpoint);
+                return Incoming::Upgraded(endpoint, request.caller);
             }
             Ok(Route::Answer(response)) => {
                 self.life.set_reason(CloseReason::Answered(response.status));
@@ -122,13 +134,14 @@ impl Connection {
             }
             Err(refusal) => self.refuse(refusal, body_wanted, now),
         }
-        self.request = line.map(|line| Box::new(Request { line: Some(line), ..Request::default() }));
         Incoming::Finished
     }
 
     /// Queues the answer to a request that gets neither page nor WebSocket.
     pub(super) fn refuse(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
-        self.request = None;
+        if let Some(request) = &mut self.request {
+            request.bytes = Vec::new();
+        }
         self.life.set_reason(CloseReason::Refused(refusal));
         self.queue.push_unit(refusal.response().into_bytes(body_wanted));
         self.step(Trigger::Answered, now);

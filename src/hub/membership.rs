@@ -16,12 +16,13 @@ use crate::chat::visit::{Verbosity, Visit};
 use crate::chat::{Change, Effect, Event, Name, RoomName, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
+use crate::gate::Caller;
 use crate::history::{Entry, RoomKey};
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
     /// A handshake for a room has come.
-    pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, now: Moment) {
+    pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, from: Caller, now: Moment) {
         let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, CloseReason::TooManyRooms, now) };
         let mut problems = Vec::new();
         let since = visit.since.and_then(|since| {
@@ -41,10 +42,6 @@ impl<S: Socket> Hub<S> {
         };
         let Some(slot) = self.peers.touch(id) else { return };
         slot.connection.set_verbosity(visit.verbosity);
-        let from = match slot.arrival.take().map(|arrival| *arrival) {
-            Some(Arrival::Handshaking { from }) => from,
-            _ => Box::default(),
-        };
         self.request_join(id, room, name, Newcomer { from: Some(from), since, problems, ..Newcomer::default() });
     }
 
@@ -314,6 +311,7 @@ mod tests {
     use crate::door::OriginPolicy;
     use crate::door::Pages;
     use crate::door::{EchoService, Health, Site};
+    use crate::gate::PeerAddress;
     use crate::history::log::InMemoryLog;
     use crate::history::{Archive, Committed, History, PageSize, Pressure, RoomIds, Wanted};
     use crate::limits::Limits;
@@ -418,7 +416,7 @@ mod tests {
         let mut hub = Hub::new(Limits::default(), site(), Box::new(InMemoryLog::new()));
         let now = Now { moment: Moment::START, unix_ms: 0 };
         let peer = Peer { request: REQUEST, is_gone: Rc::new(RefCell::new(true)) };
-        let id = hub.accept(peer, "a peer".into(), now);
+        let id = hub.accept(peer, PeerAddress::Unix, now);
         hub.ready(id, Readiness { readable: true, writable: true, hung_up: true });
         for _ in 0..4 {
             hub.turn(now);
@@ -432,7 +430,7 @@ mod tests {
         let mut hub = Hub::new(Limits::default(), site(), Box::new(Rc::clone(&history)));
         let is_gone = Rc::new(RefCell::new(false));
         let now = Now { moment: Moment::START, unix_ms: 0 };
-        let id = hub.accept(Peer { request: REQUEST, is_gone: Rc::clone(&is_gone) }, "a peer".into(), now);
+        let id = hub.accept(Peer { request: REQUEST, is_gone: Rc::clone(&is_gone) }, PeerAddress::Unix, now);
         let readable = Readiness { readable: true, writable: true, hung_up: false };
         hub.ready(id, readable);
         hub.turn(now);

@@ -41,6 +41,7 @@ use crate::close_reason::CloseReason;
 use crate::connection::{Connection, State};
 use crate::door::Refusal;
 use crate::door::Site;
+use crate::gate::PeerAddress;
 use crate::history::History;
 use crate::limits::Limits;
 use crate::limits::fixed::TURNED_AWAY_AT_ONCE;
@@ -160,19 +161,19 @@ impl<S: Socket> Hub<S> {
         self.peers.has_slot(self.limits.max_connections.saturating_add(TURNED_AWAY_AT_ONCE))
     }
 
-    /// Takes in a connection under [`Hub::next_id`]. `from` is who it is in the log.
-    pub fn accept(&mut self, socket: S, from: Box<str>, now: Now) -> PeerId {
+    /// Takes in a connection of `peer` under [`Hub::next_id`].
+    pub fn accept(&mut self, socket: S, peer: PeerAddress, now: Now) -> PeerId {
         // Those who are gone and still counted in their rooms cost memory as well.
         let is_full = self.peers.len().max(self.departed.len()) >= self.limits.max_connections;
         let moment = now.moment;
         let connection = if is_full {
-            Connection::turned_away(Refusal::Full, moment)
+            Connection::turned_away(peer, Refusal::Full, moment)
         } else if self.memory.is_tight(moment) {
-            Connection::turned_away(Refusal::OutOfMemory, moment)
+            Connection::turned_away(peer, Refusal::OutOfMemory, moment)
         } else {
-            Connection::accepted(moment)
+            Connection::accepted(peer, moment)
         };
-        self.peers.insert(socket, connection, from)
+        self.peers.insert(socket, connection)
     }
 
     /// Notes what the poller reported. A report for a connection that is gone is nobody's.

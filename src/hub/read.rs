@@ -4,7 +4,7 @@ use log::info;
 
 use super::log_port::LogPort;
 use super::member_life::Stay;
-use super::peers::{Arrival, PeerId, ReportedEnd, Unread, WasRead};
+use super::peers::{PeerId, ReportedEnd, Unread, WasRead};
 use super::rooms::{RoomState, Rooms};
 use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
@@ -14,6 +14,7 @@ use crate::chat::{Command, Kind, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::{Departure, Incoming};
 use crate::door::Endpoint;
+use crate::gate::Caller;
 use crate::history::Entry;
 use crate::limits::Limits;
 use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
@@ -27,7 +28,7 @@ pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
 /// What one peer wants that takes the whole hub. It is rare: most of what is said only goes into the log.
 enum Request {
     /// To come into a room.
-    Join(Visit),
+    Join(Visit, Caller),
     /// To have a command done.
     Command(Command),
     /// What is no command and looks like one.
@@ -178,7 +179,7 @@ impl<S: Socket> Hub<S> {
         let mut pass = Pass { input: Input::new(bytes), frames: 0, is_over: false };
         while let Some(request) = self.take_frames(id, &mut pass, now) {
             match request {
-                Request::Join(visit) => self.arrive(id, visit, now.moment),
+                Request::Join(visit, from) => self.arrive(id, visit, from, now.moment),
                 Request::Command(command) => self.run_command(id, command, now),
                 Request::BadCommand(fault) => self.refuse_command(id, fault, now.moment),
                 Request::Binary => self.send_error(id, Problem::BinaryNotAccepted),
@@ -213,15 +214,11 @@ impl<S: Socket> Hub<S> {
             match slot.connection.next(&mut pass.input, &self.site, limits, now.moment) {
                 Incoming::NeedMore | Incoming::Finished => break,
                 Incoming::Departing => return Some(Request::Leave),
-                Incoming::Upgraded(endpoint) => {
+                Incoming::Upgraded(endpoint, from) => {
                     slot.upgraded(limits, now.moment);
                     match endpoint {
-                        Endpoint::Room(visit) => return Some(Request::Join(visit)),
-                        Endpoint::Echo => {
-                            if let Some(Arrival::Handshaking { from }) = slot.arrival.take().as_deref() {
-                                info!("#{} from {from} came to /echo", id.serial);
-                            }
-                        }
+                        Endpoint::Room(visit) => return Some(Request::Join(visit, from)),
+                        Endpoint::Echo => info!("#{} from {from} came to /echo", id.serial),
                     }
                 }
                 Incoming::Text(text) => {

@@ -5,7 +5,7 @@ use log::{Level, info, log};
 use super::peers::{Arrival, Departed, PeerId, Slot};
 use super::{Hub, LOG_TARGET, Socket};
 use crate::close_reason::CloseReason;
-use crate::connection::{Connection, State};
+use crate::connection::{Request, State};
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
@@ -46,18 +46,19 @@ impl<S: Socket> Hub<S> {
             trace.ended(id);
         }
         *self.endings.entry(reason.name()).or_default() += 1;
-        match arrival.as_deref() {
-            Some(Arrival::Handshaking { from }) => log_request(id, from, &connection, reason),
-            _ => info!(target: LOG_TARGET, "#{} left: {reason}", id.serial),
+        match connection.request() {
+            Some(request) => log_request(id, request, reason),
+            None => info!(target: LOG_TARGET, "#{} left: {reason}", id.serial),
         }
     }
 }
 
 /// The one line of a connection that never became a WebSocket.
-fn log_request(id: PeerId, from: &str, connection: &Connection, reason: CloseReason) {
+fn log_request(id: PeerId, request: &Request, reason: CloseReason) {
     let level = if reason.is_news_of_a_request() { Level::Info } else { Level::Debug };
-    match connection.request_line() {
-        Some(request) => log!(target: LOG_TARGET, level, "#{} from {from}: {request}: {reason}", id.serial),
+    let from = request.caller();
+    match request.line() {
+        Some(line) => log!(target: LOG_TARGET, level, "#{} from {from}: {line}: {reason}", id.serial),
         None => log!(target: LOG_TARGET, level, "#{} from {from}: {reason}", id.serial),
     }
 }

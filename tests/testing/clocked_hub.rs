@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use roomd::door::{EchoService, Health, OriginPolicy, Pages, Site};
+use roomd::gate::PeerAddress;
 use roomd::history::History;
 use roomd::hub::{Hub, PeerId, Readiness};
 use roomd::limits::Limits;
@@ -40,7 +41,7 @@ impl ClockedHub {
     /// Somebody connects, and says nothing yet.
     pub fn accept(&mut self) -> (PeerId, FakeClient) {
         let client = FakeClient::default();
-        let id = self.hub.accept(FakeSocket::of(&client.0), "192.0.2.7:49152".into(), self.now);
+        let id = self.hub.accept(FakeSocket::of(&client.0), PeerAddress::Unix, self.now);
         (id, client)
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use roomd::door::{EchoService, Health, Site};
 use roomd::door::{OriginPolicy, Pages};
+use roomd::gate::PeerAddress;
 use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness, Socket};
 use roomd::limits::{Limits, ScrollbackLimit};
@@ -160,7 +161,7 @@ impl Room {
             let first = self.members.len();
             for nth in first..end.min(first + JOINS_PER_TURN) {
                 let socket = CountingSocket(Rc::clone(&self.tallies[nth]));
-                self.members.push(self.hub.accept(socket, "192.0.2.7:49152".into(), self.now));
+                self.members.push(self.hub.accept(socket, PeerAddress::Unix, self.now));
             }
             for piece in head {
                 for nth in first..self.members.len() {

@@ -84,10 +84,10 @@ impl<S: Socket> Peers<S> {
         self.slots.len() < most.min(id::LOW_HALF)
     }
 
-    /// Takes in a connection under [`Peers::next_id`]. `from` is who it is in the log.
-    pub(super) fn insert(&mut self, socket: S, connection: Connection, from: Box<str>) -> PeerId {
+    /// Takes in a connection under [`Peers::next_id`].
+    pub(super) fn insert(&mut self, socket: S, connection: Connection) -> PeerId {
         let id = self.next_id();
-        self.slots.insert(Slot::new(socket, connection, id.serial, from));
+        self.slots.insert(Slot::new(socket, connection, id.serial));
         self.next_serial = (self.next_serial.wrapping_add(1) as usize & id::LOW_HALF) as u32;
         self.touch(id);
         self.settle();

@@ -9,6 +9,7 @@ use crate::chat::position::Position;
 use crate::chat::problem::Problem;
 use crate::chat::visit::Verbosity;
 use crate::connection::Connection;
+use crate::gate::Caller;
 use crate::history::RoomKey;
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -69,8 +70,6 @@ pub(in crate::hub) struct Unread {
 }
 
 pub(in crate::hub) enum Arrival {
-    /// No request yet. `from` is who it is in the log.
-    Handshaking { from: Box<str> },
     /// On the way into a room.
     Joining(Newcomer),
     /// On the way out of one room, and then into another, which is open already.
@@ -80,7 +79,7 @@ pub(in crate::hub) enum Arrival {
 #[derive(Default)]
 pub(in crate::hub) struct Newcomer {
     /// Who it is in the daemon's log, if it has not been in another room before.
-    pub(in crate::hub) from: Option<Box<str>>,
+    pub(in crate::hub) from: Option<Caller>,
     /// The last message that it has, if it came back.
     pub(in crate::hub) since: Option<Position>,
     /// How far it has come in a past that is too long to be sent at once.
@@ -128,8 +127,8 @@ pub(in crate::hub) enum Sent {
 }
 
 impl<S: Socket> Slot<S> {
-    /// A connection that was just accepted. `from` is who it is in the log.
-    pub(super) fn new(socket: S, connection: Connection, serial: u32, from: Box<str>) -> Slot<S> {
+    /// A connection that was just accepted.
+    pub(super) fn new(socket: S, connection: Connection, serial: u32) -> Slot<S> {
         Slot {
             socket,
             connection,
@@ -145,7 +144,7 @@ impl<S: Socket> Slot<S> {
             is_in_line: false,
             armed: Moment::NEVER,
             unread: None,
-            arrival: Some(Box::new(Arrival::Handshaking { from })),
+            arrival: None,
         }
     }
 

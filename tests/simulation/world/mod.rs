@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::door::{EchoService, Health, OriginPolicy, Pages, Site};
+use roomd::gate::PeerAddress;
 use roomd::history::History;
 use roomd::history::log::InMemoryLog;
 use roomd::hub::{Hub, PeerId, Readiness};
@@ -172,7 +173,7 @@ impl World {
 
     fn connect_as(&mut self, kind: Kind, wish: Wish) {
         let pipe = SharedPipe::new(RefCell::new(Pipe { room: 4_000, max_write: 1_000, ..Pipe::default() }));
-        let id = self.hub.accept(FakeSocket::of(&pipe), "sim".into(), self.now());
+        let id = self.hub.accept(FakeSocket::of(&pipe), PeerAddress::Unix, self.now());
         assert_eq!(PeerId::from_token(id.to_token()), id);
         let number = self.earlier_clients + self.clients.len();
         let presence = if self.limits.presence_members == 100 { Presence::Told } else { Presence::Counted };
