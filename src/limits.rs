@@ -24,6 +24,12 @@ pub struct ScrollbackLimit {
 pub struct Limits {
     /// Connections at once, in whatever state. One more is answered 503 and closed.
     pub max_connections: usize,
+    /// Connections of one address at once, in whatever state; of an IPv6 address, by its first 64 bits.
+    pub max_per_address: usize,
+    /// How fast one address may make new connections; `None` is as fast as it can.
+    pub connect_rate: Option<Rate>,
+    /// How fast handshakes of one address may fail; `None` is as fast as it can.
+    pub failure_rate: Option<Rate>,
     /// Bytes of a request head. 8 KiB is what most servers take; a browser sends under 1 KiB.
     pub max_head_bytes: usize,
     /// From accept to the end of the request head, in all: a byte a second does not extend it.
@@ -70,6 +76,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How fast one address may make new connections. A visit of the page is a dozen, one for each file: so a class of 40
+    /// behind one address may open it at once, and four more people a second. To answer 60 a second takes some
+    /// thousandths of a CPU core.
+    pub const CONNECT_RATE: Rate = Rate { burst: 600, per_second: 60 };
+
+    /// How fast handshakes of one address may fail. A page that may not connect tries again every few seconds, and
+    /// asks each time what is wrong: 100 at once are a class of 40 whose proxy was set up wrongly.
+    pub const FAILURE_RATE: Rate = Rate { burst: 100, per_second: 5 };
+
     /// How fast one connection may send. A person types no more than a few lines a second; 50 at once are a pasted page.
     pub const RATE: Rate = Rate { burst: 50, per_second: 20 };
 
@@ -89,6 +104,9 @@ impl Limits {
     /// What a daemon has without flags, but for a history in memory.
     pub const DEFAULT: Limits = Limits {
         max_connections: 16_384,
+        max_per_address: 64,
+        connect_rate: Some(Limits::CONNECT_RATE),
+        failure_rate: Some(Limits::FAILURE_RATE),
         max_head_bytes: 8 * 1024,
         handshake_timeout: Duration::from_secs(10),
         message: MessageLimits { max_message_bytes: 64 * 1024, max_fragments: 1_024 },

@@ -61,6 +61,9 @@ fn limits(flags: &LimitFlags, past: &Past) -> Limits {
     let bytes_unless_unlimited = |per_second| (!flags.no_rate_limit).then_some(ByteRate { per_second });
     Limits {
         max_connections: flags.max_connections,
+        max_per_address: Limits::DEFAULT.max_per_address,
+        connect_rate: Limits::DEFAULT.connect_rate,
+        failure_rate: Limits::DEFAULT.failure_rate,
         max_head_bytes: flags.max_head,
         handshake_timeout: flags.handshake_timeout.into(),
         message: MessageLimits { max_message_bytes: flags.max_message, max_fragments: flags.max_fragments },

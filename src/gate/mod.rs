@@ -1,7 +1,14 @@
-//! The gate: who is at the other end of a connection, decided from bytes and values alone.
+//! The gate: who is at the other end of a connection and how much it may do, decided from bytes and values alone.
 //!
-//! `address` has the addresses: of the socket's peer, and of the client it may speak for.
+//! Reading order: [`address`] (of a socket's peer, of the client it speaks for), [`forwarded`] (who is believed, and
+//! `X-Forwarded-For`), [`proxy_header`] (the PROXY protocol), [`counts`] (what each address may do).
 
 pub mod address;
+pub mod counts;
+pub mod forwarded;
+pub mod proxy_header;
 
-pub use address::{Caller, PeerAddress};
+pub use address::{Caller, Client, ClientAddress, Network, PeerAddress};
+pub use counts::{AddressNews, AddressTable, Ticket, TooMany};
+pub use forwarded::{AddressPolicy, Forwarded, ProxyProtocol, TrustedProxy};
+pub use proxy_header::{ProxyHeaderError, ProxyHeaderReader};

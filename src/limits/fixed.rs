@@ -94,6 +94,28 @@ pub const SLOWEST_FLUSH_BYTES: u32 = 64 * 1024;
 /// With more, it ends without one.
 pub const KEPT_OF_AN_EVICTED_BYTES: usize = 1_024;
 
+// ---- Addresses --------------------------------------------------------------------------------------------------------
+
+/// Proxies between a client and the daemon whose word is taken. Chains have two or three.
+pub const MAX_PROXIES: usize = 32;
+
+/// Bytes of a header of the PROXY protocol, version 2: 232 with the longest addresses, and room for what some proxies add,
+/// such as a client's certificate. Version 1 has 107 by its own rules.
+pub const MAX_PROXY_HEADER_BYTES: usize = 4_096;
+
+/// Addresses without a connection that are remembered for their rates: 1 MiB of them.
+pub const ADDRESSES_AT_REST: usize = 16_384;
+
+/// Between two times that those are looked through for some to be forgotten.
+pub const ADDRESSES_LOOKED_THROUGH_EVERY: Duration = Duration::from_secs(60);
+
+/// Connections of one peer that say `X-Forwarded-For` before it is taken for a proxy that was forgotten: two visits of
+/// the page.
+pub const FORWARDED_BEFORE_A_WARNING: u32 = 20;
+
+/// Peers of which that is counted: nobody has more proxies.
+pub const FORWARDERS_WATCHED: usize = 64;
+
 // ---- A turn of the loop -----------------------------------------------------------------------------------------------
 
 /// What one turn takes in from all connections together: bytes read, and for each message its text and what an event adds
