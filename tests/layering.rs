@@ -180,6 +180,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
+            "history/sqlite/lock.rs",
             "history/sqlite/log_end.rs",
             "history/sqlite/file_watch.rs",
             "listener.rs",
@@ -189,11 +190,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "std::fs",
         &[
             "available_memory.rs",
-            "history/sqlite/check.rs",
+            "history/sqlite/database/leaving.rs",
             "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
+            "history/sqlite/errors.rs",
             "history/sqlite/file_watch.rs",
+            "history/sqlite/lock.rs",
             "history/sqlite/log_end.rs",
+            "history/sqlite/tool.rs",
             "door/pages.rs",
             "listener.rs",
             "open_files.rs",

@@ -29,8 +29,8 @@ pub enum Subcommand {
 
     /// Find what is damaged in the file of a history.
     ///
-    /// Looks at its pages, at the checksum of every message, and for ids that are missing. Names the messages that cannot be read any more, by room and id. Changes nothing. The daemon that uses the file has
-    /// to be stopped first.
+    /// Looks at its pages, at the checksum of every message, and for ids that are missing. Names the messages that cannot be read any more, by room and id. Changes nothing. A daemon may be at work
+    /// meanwhile.
     ///
     /// Exit code 0: fine; 1: damaged; 2: it could not be checked, and one sentence says why.
     #[command(

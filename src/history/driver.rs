@@ -162,7 +162,7 @@ fn serve<S: Store>(mut worker: Worker<S, ToLoop<'_>>, requests: &Receiver<Reques
     loop {
         let request = if worker.has_work() {
             match requests.try_recv() {
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) if !worker.has_batches() => return,
                 request => request.ok(),
             }
         } else {

@@ -6,7 +6,7 @@ use std::fmt;
 use ::log::{info, warn};
 
 use super::retention::Trimmed;
-use super::store::StoreError;
+use super::store::{Notice, StoreError};
 use super::{Condition, Stored, ids};
 use crate::chat::{Kind, RoomName};
 use crate::limits::fixed::MAX_KNOWN_DAMAGE;
@@ -101,7 +101,7 @@ impl Faults {
                     warn!("{error}");
                 }
             }
-            StoreError::Unavailable(_) => self.reading.is_bad(error),
+            StoreError::Busy(_) | StoreError::Unavailable(_) => self.reading.is_bad(error),
         }
     }
 
@@ -124,6 +124,14 @@ impl Faults {
         }
     }
 
+    /// The store has something to say.
+    pub(super) fn noticed(&self, notice: &Notice) {
+        match notice {
+            Notice::Trouble(sentence) => warn!("{sentence}"),
+            Notice::Over(sentence) => info!("{sentence}"),
+        }
+    }
+
     /// The store's thread has ended, and had something to do.
     pub(super) fn thread_ended(&mut self) {
         self.writing.is_bad(&"the thread of the history has ended, which is a fault of roomd; restart it");
@@ -140,7 +148,7 @@ impl Faults {
         }
         if !found.is_empty() {
             let ids = ids::in_words(&found);
-            warn!("in the history, of {room}, {ids} damaged; stop the daemon and run `roomd check` to find all damage");
+            warn!("in the history, of {room}, {ids} damaged; run `roomd check` to find all damage");
         }
     }
 }

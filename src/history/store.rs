@@ -65,6 +65,20 @@ pub trait Store: Send + 'static {
     /// # Errors
     /// [`StoreError`]: so would be the next batch.
     fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// What the operator is to be told, once. Asked after each batch and each probe.
+    fn take_notice(&mut self) -> Option<Notice> {
+        None
+    }
+}
+
+/// What the operator of a store should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Something needs a hand.
+    Trouble(String),
+    /// That is over.
+    Over(String),
 }
 
 /// A room as the store knows it.
@@ -82,6 +96,9 @@ pub enum StoreError {
     /// What it keeps is damaged in that place. To try again does not help; other places may be whole.
     #[error(transparent)]
     Damaged(Box<dyn Error + Send + Sync>),
+    /// Somebody else has locked it for now. The same is to be tried again.
+    #[error(transparent)]
+    Busy(Box<dyn Error + Send + Sync>),
     /// It cannot do it now. The next try may succeed.
     #[error(transparent)]
     Unavailable(Box<dyn Error + Send + Sync>),

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use super::batch::Batch;
 use super::retention::{Cut, Look, Trimmed};
-use super::store::{OpenedRoom, Store, StoreError};
+use super::store::{Notice, OpenedRoom, Store, StoreError};
 use super::{Page, PageSize, RoomKey, Wanted};
 use crate::chat::RoomName;
-use crate::limits::fixed::{OPENING_TRIES, OPENINGS_AT_ONCE};
+use crate::limits::fixed::{BUSY_TRIES, OPENING_TRIES, OPENINGS_AT_ONCE};
 
 /// A request of the log.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub enum Reply {
     Reserved(Option<u64>),
     /// Whether something can be written. Sent only when a probe finds that it has changed.
     Probed(Result<(), StoreError>),
+    /// What the operator is to be told.
+    Noticed(Notice),
 }
 
 /// Takes replies.
@@ -96,6 +98,8 @@ pub(super) struct Worker<S, R> {
     trimming: Option<(Cut, Trimmed)>,
     /// As the last probe or batch has found.
     is_writable: bool,
+    /// How often the next batch was tried in vain, because another program had the lock.
+    busy_tries: u32,
     pub(super) replies: R,
 }
 
@@ -117,6 +121,7 @@ impl<S: Store, R: Replies> Worker<S, R> {
             reads: VecDeque::new(),
             trimming: None,
             is_writable: true,
+            busy_tries: 0,
             replies,
         }
     }
@@ -146,16 +151,30 @@ impl<S: Store, R: Replies> Worker<S, R> {
 
     /// Writes all batches, then reads one page, opens the rooms, and deletes one slice. A batch that comes meanwhile waits
     /// for no more than that.
+    ///
+    /// If another program has locked the store for writing, the batches wait, and all pages are read meanwhile.
     pub(super) fn work(&mut self) {
+        let mut reads = 1;
         while let Some(batch) = self.appends.pop_front() {
-            self.append(batch);
+            if let Some(batch) = self.append(batch) {
+                self.appends.push_front(batch);
+                reads = self.reads.len();
+                break;
+            }
         }
-        if let Some(PageRequest { room, wanted, size }) = self.reads.pop_front() {
+        for PageRequest { room, wanted, size } in self.reads.drain(..reads.min(self.reads.len())) {
             let page = self.store.read(&room, wanted, size);
             self.replies.reply(Reply::Read(page));
         }
         self.open_rooms();
-        self.trim();
+        if self.appends.is_empty() {
+            self.trim();
+        }
+    }
+
+    /// Whether there are batches that have not been written.
+    pub(super) fn has_batches(&self) -> bool {
+        !self.appends.is_empty()
     }
 
     /// After a while without a request: tests whether anything can be written.
@@ -164,14 +183,30 @@ impl<S: Store, R: Replies> Worker<S, R> {
         if std::mem::replace(&mut self.is_writable, found.is_ok()) != found.is_ok() {
             self.replies.reply(Reply::Probed(found));
         }
+        self.pass_on_notice();
     }
 
-    fn append(&mut self, mut batch: Batch) {
+    /// Writes a batch. Gives it back if it is to be tried again.
+    fn append(&mut self, mut batch: Batch) -> Option<Batch> {
         let mut ids = std::mem::take(&mut batch.ids);
         let kept = self.store.append(&batch, &mut ids);
         batch.ids = ids;
+        // Messages that are refused anyway do not wait.
+        if matches!(kept, Err(StoreError::Busy(_))) && self.is_writable && self.busy_tries < BUSY_TRIES {
+            self.busy_tries += 1;
+            return Some(batch);
+        }
+        self.busy_tries = 0;
         self.is_writable = kept.is_ok();
         self.replies.reply(Reply::Appended(batch, kept));
+        self.pass_on_notice();
+        None
+    }
+
+    fn pass_on_notice(&mut self) {
+        if let Some(notice) = self.store.take_notice() {
+            self.replies.reply(Reply::Noticed(notice));
+        }
     }
 
     /// Opens rooms up to the first that cannot be read. That room goes to the end of the queue.
@@ -215,7 +250,8 @@ impl<S: Store, R: Replies> Worker<S, R> {
         });
         match result {
             Ok(true) => self.trimming = Some((cut, done)),
-            Ok(false) => self.replies.reply(Reply::Trimmed(Ok(done))),
+            // The next trim goes on from here.
+            Ok(false) | Err(StoreError::Busy(_)) => self.replies.reply(Reply::Trimmed(Ok(done))),
             Err(error) => self.replies.reply(Reply::Trimmed(Err(error))),
         }
     }

@@ -252,6 +252,22 @@ pub const OPENING_RETRY: Duration = Duration::from_secs(1);
 /// How long the end waits for what is still to be written. What a disk has not written by then is lost.
 pub const HISTORY_CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long one write waits for the lock of another program, before other requests have their turn.
+pub const BUSY_WAIT: Duration = Duration::from_millis(100);
+
+/// How often a batch is tried in vain for that reason before its messages are refused. With [`BUSY_WAIT`], it is 5 seconds: a
+/// program that writes holds its lock for some milliseconds, one that holds it for longer has been forgotten or cleans up.
+pub const BUSY_TRIES: u32 = 50;
+
+/// How long the start waits for that lock.
+pub const BUSY_WAIT_AT_START: Duration = Duration::from_secs(5);
+
+/// How long a subcommand waits for that lock.
+pub const BUSY_WAIT_OF_A_TOOL: Duration = Duration::from_secs(5);
+
+/// Bytes of a write-ahead log of which the operator is told, and then at each doubling: 16 times of what it has otherwise.
+pub const WAL_TOLD_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Damaged messages that are remembered, so that each is logged once.
 pub const MAX_KNOWN_DAMAGE: usize = 10_000;
 

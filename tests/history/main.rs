@@ -11,3 +11,4 @@ mod damage;
 mod kept;
 mod late;
 mod older_files;
+mod tools;

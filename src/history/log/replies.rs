@@ -31,6 +31,7 @@ impl<M, D: Driver> Log<M, D> {
             }
             Reply::Reserved(reserved) => self.tourists.reserved(reserved),
             Reply::Probed(result) => self.faults.probed(&result),
+            Reply::Noticed(notice) => self.faults.noticed(&notice),
         }
     }
 

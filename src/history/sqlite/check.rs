@@ -1,17 +1,15 @@
 //! `roomd check FILE`: finds all damage in a history, and changes nothing.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 use super::errors::{self, Cause, DatabaseError, Doing};
 use super::rows::RoomRow;
 use super::schema::{self, Origin};
-use super::{database, log_end};
+use super::{log_end, tool};
 use crate::history::ids;
 use crate::limits::fixed::{MAX_IDS_SEARCHED, MAX_PAGE_FAULTS};
 
@@ -31,12 +29,8 @@ pub struct Report {
 /// # Errors
 /// [`DatabaseError`]. Nothing is known of the contents then.
 pub fn check(path: &Path) -> Result<Report, DatabaseError> {
-    let path = std::path::absolute(path).map_err(|error| DatabaseError::from_io(path, Doing::Checking, error))?;
-    let metadata = fs::metadata(&path).map_err(|error| DatabaseError::from_io(&path, Doing::Checking, error))?;
-    if !metadata.is_file() {
-        return Err(DatabaseError::new(&path, Doing::Checking, Cause::NotAFile));
-    }
-    let lost_batches = log_end::lost_batches(&path);
+    let path = tool::existing_file(path, Doing::Checking)?;
+    let lost_batches = log_end::surely_lost_batches(&path);
     let mut checker = Checker { report: Report { text: String::new(), faults: 0 } };
     let opened = open(&path).and_then(|connection| {
         let origin = schema::origin(&connection, schema::MIGRATIONS)?;
@@ -67,15 +61,11 @@ pub fn check(path: &Path) -> Result<Report, DatabaseError> {
     Ok(Report { text: format!("{}\n{text}{verdict}\n", path.display()), faults })
 }
 
-/// With the lock that a daemon takes, so that none is at work meanwhile. Nothing is written.
+/// All is read from one snapshot. Nothing is written.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let is_log_used = fs::metadata(log_end::log_path(path)).is_ok_and(|metadata| metadata.len() > 0);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    database::lock(&connection)?;
+    let connection = tool::connect(path)?;
     connection.pragma_update(None, "query_only", true)?;
-    // To close it would fold the log into the file. An empty log, which opening has made, goes.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_log_used)?;
+    connection.execute_batch("BEGIN")?;
     Ok(connection)
 }
 

@@ -1,12 +1,13 @@
 //! `--history PATH`: a file of SQLite, and what is asked of it.
 //!
-//! All of it blocks, for as long as the disk takes: it belongs to a thread of its own. The file has one owner at a
-//! time, and its lock is one of the operating system, which lets go of it when the process ends in whatever way. Since
-//! nobody else may read meanwhile, the write-ahead log can always be folded back into the file and stays small.
+//! All of it blocks, for as long as the disk takes: it belongs to a thread of its own. One daemon at a time has the file
+//! open. Other programs may read it meanwhile, and write to it: it is an ordinary database with a write-ahead log. If one
+//! of them holds the write lock, a write fails after a moment with [`Cause::Busy`], and may be tried again.
 //!
 //! An error leaves the file as it was before the call, and the next call may succeed: a disk that was full has room
 //! again.
 
+mod leaving;
 mod opening;
 #[cfg(test)]
 mod tests;
@@ -15,40 +16,40 @@ use std::ops::Range;
 use std::path::Path;
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
-use super::end_mark::{EndMark, Phase};
-use super::errors::{self, Cause, DatabaseError, Doing, Lost};
-use super::file_watch::{FileWatch, Log};
+use super::end_mark::EndMark;
+use super::errors::{Cause, DatabaseError, Doing};
+use super::file_watch::FileWatch;
 use super::lineage::Lineage;
-use super::log_end::LogEnd;
+use super::lock::DaemonLock;
+use super::log_growth::LogGrowth;
 use super::rows::{self, Order, RoomRow};
 use super::tourists;
 use super::trimming::{self, Progress};
 use crate::chat::position::Epoch;
 use crate::history::batch::Batch;
 use crate::history::retention::{Cut, Look, Trimmed};
+use crate::history::store::Notice;
 use crate::history::{Page, PageSize, RoomIds};
-use crate::limits::fixed::FOLD_AT_PAGES;
-
-pub(super) use opening::lock;
-use opening::set_journal;
 
 /// An open history. See the module.
 #[derive(Debug)]
 pub struct Database {
     path: Box<Path>,
     connection: Connection,
-    /// Dropped behind the connection: it speaks of the file as that leaves it.
     mark: EndMark,
     lineage: Lineage,
     in_file: InFile,
     is_continued: bool,
     trimmed: Progress,
     watch: FileWatch,
+    growth: LogGrowth,
     /// The last batch could not be written.
     has_failed: bool,
     lost_batches: u64,
+    /// Dropped after the connection: see there.
+    #[expect(dead_code, reason = "it is only held")]
+    lock: DaemonLock,
 }
 
 /// Whether the lineage is in the file. While it is not, no mark is written, and so the next daemon begins anew as well.
@@ -120,6 +121,7 @@ impl Database {
     /// [`DatabaseError`]: so would be the next batch.
     pub fn look(&mut self) -> Result<(), DatabaseError> {
         self.is_in_place()?;
+        self.fold_what_was_left();
         if self.has_failed {
             // The same number again: what is tried is whether the disk takes it.
             let tried =
@@ -225,89 +227,9 @@ impl Database {
         kept.map_err(|error| self.not_written(error))
     }
 
-    /// Whether what is written now is in the file at the path. A write-ahead log that somebody has deleted is made anew:
-    /// what was in it is still open here.
-    fn is_in_place(&mut self) -> Result<(), DatabaseError> {
-        match self.watch.look() {
-            Ok(Log::InPlace) => return Ok(()),
-            Ok(Log::Gone) => {}
-            Err(lost) => {
-                // The file that is open shall have all that was said. And the log must not be taken for one of the file that
-                // lies there now: the next to open that would write our pages into it.
-                if lost != Lost::Cut {
-                    self.fold_log();
-                }
-                return Err(DatabaseError::new(&self.path, Doing::Writing, Cause::Lost(lost)));
-            }
-        }
-        // Leaving the mode folds the log into the file and closes it; coming back makes a new one.
-        let renewed = set_journal(&self.connection, "DELETE").and_then(|()| set_journal(&self.connection, "WAL"));
-        self.watch.renewed();
-        renewed.map_err(|error| self.not_written(error))
-    }
-
-    /// A file that is not as the last daemon has left it begins anew. That is on the disk, and in the file itself, before
-    /// anything is said: so the next daemon knows of it, whatever becomes of the write-ahead log.
-    fn save_lineage(&mut self) -> Result<(), DatabaseError> {
-        if self.in_file != InFile::NotYet {
-            return Ok(());
-        }
-        let saved = self
-            .lineage
-            .save(&self.connection)
-            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        self.watch.folded();
-        self.in_file = match saved {
-            Ok(()) => InFile::Yes,
-            Err(error) if errors::is_damage(&error) => InFile::Never,
-            Err(error) => return Err(self.not_written(error)),
-        };
-        Ok(())
-    }
-
-    /// After whatever may have changed the files: notes how they are left. A log that has become long is folded.
-    fn left(&mut self) {
-        self.watch.left();
-        let pages = self.log_pages();
-        self.note(Phase::Logging, pages);
-        if pages.logged >= FOLD_AT_PAGES && pages.folded < pages.logged {
-            self.fold();
-        }
-    }
-
-    /// Copies what is in the write-ahead log to the file. The next batch overwrites the log. SQLite does not do it by itself:
-    /// while it is done, the mark has to say so.
-    fn fold(&mut self) {
-        self.note(Phase::Folding, self.log_pages());
-        let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        self.watch.left();
-        self.note(Phase::Logging, self.log_pages());
-    }
-
-    fn note(&mut self, phase: Phase, pages: LogPages) {
-        if self.in_file == InFile::Yes {
-            let log = self.log_end(pages);
-            self.mark.note(phase, log);
-        }
-    }
-
-    fn log_pages(&self) -> LogPages {
-        let pages = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").and_then(|mut statement| {
-            statement.query_row([], |row| Ok(LogPages { logged: row.get(1)?, folded: row.get(2)? }))
-        });
-        pages.unwrap_or_default()
-    }
-
-    /// What of the log is not in the file: nothing, if all of it is.
-    fn log_end(&self, pages: LogPages) -> Option<LogEnd> {
-        (pages.folded < pages.logged).then(|| LogEnd::at(&self.path, pages.logged)).flatten()
-    }
-
-    /// Moves what is in the write-ahead log to the file. If that cannot be done now, it is tried again the next time.
-    fn fold_log(&mut self) {
-        self.fold();
-        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        self.watch.folded();
+    /// What the operator is to be told, once.
+    pub fn take_notice(&mut self) -> Option<Notice> {
+        self.growth.take_notice()
     }
 
     fn not_written(&mut self, error: rusqlite::Error) -> DatabaseError {
@@ -322,33 +244,4 @@ impl Database {
     fn not_read(&self, error: rusqlite::Error) -> DatabaseError {
         DatabaseError::from_sqlite(&self.path, Doing::Reading, error)
     }
-}
-
-impl Drop for Database {
-    /// SQLite folds the log into the file and deletes the log, by its name: that may be another file's by now.
-    fn drop(&mut self) {
-        let lost = self.watch.look();
-        if matches!(lost, Err(Lost::Replaced)) {
-            self.fold_log();
-        }
-        if matches!(lost, Err(Lost::Replaced | Lost::Cut)) {
-            // If it cannot be set, there is nothing else that could be done.
-            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
-        if lost.is_ok() {
-            // What is left for the connection to do changes nothing in the file.
-            self.fold();
-            if self.in_file == InFile::Yes && self.log_end(self.log_pages()).is_none() {
-                self.mark.ends_in_order();
-            }
-        }
-    }
-}
-
-/// Pages of the write-ahead log.
-#[derive(Debug, Clone, Copy, Default)]
-struct LogPages {
-    logged: u64,
-    /// Of those, such as are in the file.
-    folded: u64,
 }

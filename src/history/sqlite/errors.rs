@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -43,14 +44,18 @@ pub enum Cause {
     NoPermission,
     /// The file, or all of its file system, can only be read.
     ReadOnly,
-    /// Another process has it open.
+    /// Another daemon has it open.
     InUse,
+    /// Another program has locked it.
+    Busy,
     /// Not a database, or a damaged one.
     Damaged,
     /// Another program's database.
     Foreign,
     /// A later roomd has written it, in this version.
     Newer(i64),
+    /// An older roomd has written it, or it is empty, and a daemon has to bring it up to date.
+    Older,
     /// There is no room on the disk.
     Full,
     /// The file was lost while it was open.
@@ -91,10 +96,17 @@ impl DatabaseError {
     pub(super) fn from_sqlite(path: &Path, doing: Doing, error: rusqlite::Error) -> DatabaseError {
         let cause = match Cause::of(&error) {
             // The file was open already: only SQLite's own words help.
-            Cause::InUse | Cause::NoPermission if matches!(doing, Doing::Reading | Doing::Writing) => Cause::System,
+            Cause::NoPermission if matches!(doing, Doing::Reading | Doing::Writing) => Cause::System,
             cause => cause,
         };
         DatabaseError { path: path.into(), doing, cause, source: Some(error.into()) }
+    }
+
+    pub(super) fn from_lock(path: &Path, error: TryLockError) -> DatabaseError {
+        match error {
+            TryLockError::WouldBlock => DatabaseError::new(path, Doing::Opening, Cause::InUse),
+            TryLockError::Error(error) => DatabaseError::from_io(path, Doing::Opening, error),
+        }
     }
 
     /// Why it could not be done.
@@ -135,14 +147,18 @@ fn sentence(path: &Path, doing: Doing, cause: Cause, source: Option<&(dyn Error 
         }
         Cause::ReadOnly if doing == Doing::Opening => "it can only be read; make it and its file system writable",
         Cause::ReadOnly => "it can only be read by now; make its file system writable again",
-        Cause::InUse if is_check => "a daemon has it open; stop that one first, or check a copy of the file",
+        Cause::Busy if doing == Doing::Writing => {
+            "another program has held its write lock for too long; messages are refused until that program lets go of it"
+        }
+        Cause::Busy => "another program has locked it; wait until that program is done, or end it",
         Cause::InUse => "another process has it open; stop that one, or name another file with --history",
         Cause::Damaged if doing == Doing::Opening => {
             "it is damaged or no database at all; restore it from a backup, or move it away"
         }
-        Cause::Damaged => "it is damaged; stop the daemon, run `roomd check` on it, and restore it from a backup",
+        Cause::Damaged => "it is damaged; run `roomd check` on it, and restore it from a backup",
         Cause::Foreign if is_check => "it is the database of another program",
         Cause::Foreign => "it is the database of another program; name another file with --history",
+        Cause::Older => "an older roomd has written it, or it is empty; start the daemon with it once",
         Cause::Full => "the disk is full, or the file as large as it may be (ulimit -f); make room",
     };
     format!("{what}: {why}")
@@ -183,7 +199,7 @@ impl Cause {
                 Code::ReadOnly => Cause::ReadOnly,
                 // The id is there already, or past all numbers: `last_id` is wrong.
                 Code::DatabaseCorrupt | Code::NotADatabase | Code::ConstraintViolation => Cause::Damaged,
-                Code::DatabaseBusy | Code::DatabaseLocked => Cause::InUse,
+                Code::DatabaseBusy | Code::DatabaseLocked => Cause::Busy,
                 Code::CannotOpen | Code::PermissionDenied => Cause::NoPermission,
                 _ => Cause::System,
             },

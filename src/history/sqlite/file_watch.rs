@@ -11,7 +11,7 @@ use std::path::Path;
 use super::errors::Lost;
 use super::log_end::log_path;
 
-/// What was found at the path when the file was opened, and how long it was when we last wrote.
+/// What was found at the path when the file was opened, and how it was when we last wrote.
 #[derive(Debug)]
 pub(super) struct FileWatch {
     path: Box<Path>,
@@ -23,20 +23,26 @@ pub(super) struct FileWatch {
     is_cut: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     device: u64,
     inode: u64,
     len: u64,
+    changed: (i64, i64),
 }
 
-/// How the write-ahead log is.
+/// How the files are, compared with how we left them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Log {
-    /// As we left it.
-    InPlace,
-    /// Another file, or none, lies at its path. What we hold open can be folded into the file, and the log made anew.
-    Gone,
+pub(super) enum Found {
+    /// Nothing has changed.
+    AsLeft,
+    /// Another program has written to them.
+    Changed,
+    /// One of them is shorter: another program has folded the log or vacuumed the file, or somebody has cut it. Only SQLite
+    /// knows.
+    Shorter,
+    /// Another log, or none, lies at its path. The one that is open can be folded into the file, and made anew.
+    LogGone,
 }
 
 impl FileWatch {
@@ -52,23 +58,51 @@ impl FileWatch {
     ///
     /// # Errors
     /// [`Lost`]: what would be written now would be gone with the daemon.
-    pub(super) fn look(&mut self) -> Result<Log, Lost> {
+    pub(super) fn look(&self) -> Result<Found, Lost> {
+        if self.is_cut {
+            return Err(Lost::Cut);
+        }
+        let (mut is_changed, mut is_shorter) = (false, false);
         if let Some(left) = self.file {
             match Seen::at(&self.path) {
                 Ok(seen) if !seen.is_same_file(left) => return Err(Lost::Replaced),
-                Ok(seen) => self.is_cut |= seen.len < left.len,
-                // Whatever the reason, nobody can reach it by that path, the next daemon among them.
+                Ok(seen) => {
+                    is_changed |= seen != left;
+                    is_shorter |= seen.len < left.len;
+                }
+                // Whatever the reason, the next daemon cannot reach it by that path either.
                 Err(_) => return Err(Lost::Gone),
             }
         }
-        let mut log = Log::InPlace;
         if let Some(left) = self.log {
             match Seen::at(&self.log_path) {
-                Ok(seen) if seen.is_same_file(left) => self.is_cut |= seen.len < left.len,
-                Ok(_) | Err(_) => log = Log::Gone,
+                Ok(seen) if seen.is_same_file(left) => {
+                    is_changed |= seen.len != left.len;
+                    is_shorter |= seen.len < left.len;
+                }
+                Ok(_) | Err(_) => return Ok(Found::LogGone),
             }
         }
-        if self.is_cut { Err(Lost::Cut) } else { Ok(log) }
+        Ok(match (is_changed, is_shorter) {
+            (_, true) => Found::Shorter,
+            (true, false) => Found::Changed,
+            (false, false) => Found::AsLeft,
+        })
+    }
+
+    /// Bytes of the file and of its log, as they are now.
+    pub(super) fn lengths(&self) -> [u64; 2] {
+        [&self.path, &self.log_path].map(|path| Seen::at(path).map_or(0, |seen| seen.len))
+    }
+
+    /// Bytes of the log, as we left it.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.map_or(0, |log| log.len)
+    }
+
+    /// It was cut. Whatever it becomes now, it is not what we have written.
+    pub(super) fn is_cut(&mut self) {
+        self.is_cut = true;
     }
 
     /// Notes how we leave the files, after whatever may have changed their length.
@@ -76,9 +110,7 @@ impl FileWatch {
         for (path, left) in [(&self.path, &mut self.file), (&self.log_path, &mut self.log)] {
             match (Seen::at(path), *left) {
                 (Ok(seen), None) => *left = Some(seen),
-                (Ok(seen), Some(Seen { len, .. })) if left.is_some_and(|left| left.is_same_file(seen)) => {
-                    *left = Some(Seen { len: if self.is_cut { len } else { seen.len }, ..seen });
-                }
+                (Ok(seen), Some(before)) if before.is_same_file(seen) => *left = Some(seen),
                 // The next look finds it.
                 (Ok(_) | Err(_), _) => {}
             }
@@ -103,7 +135,12 @@ impl FileWatch {
 impl Seen {
     fn at(path: &Path) -> io::Result<Seen> {
         let metadata = fs::metadata(path)?;
-        Ok(Seen { device: metadata.dev(), inode: metadata.ino(), len: metadata.len() })
+        Ok(Seen {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
     }
 
     fn is_same_file(self, other: Seen) -> bool {

@@ -80,8 +80,15 @@ pub(super) fn lost_batches(path: &Path) -> u64 {
     File::open(log_path(path)).and_then(|log| scan(BufReader::new(log))).map_or(0, |scan| scan.lost)
 }
 
+/// The same while a daemon may write to the log, which looks like damage just where it does so. If the log has not changed
+/// between two looks, nobody does.
+pub(super) fn surely_lost_batches(path: &Path) -> u64 {
+    let [first, second] = [(); 2].map(|()| File::open(log_path(path)).and_then(|log| scan(BufReader::new(log))).ok());
+    if first == second { first.map_or(0, |scan| scan.lost) } else { 0 }
+}
+
 /// What was found in a log.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 struct Scan {
     /// None if there is no header.
     salts: Option<[u32; 2]>,

@@ -2,9 +2,10 @@
 //!
 //! `database` is the file and what is asked of it; `schema` its tables and their versions; `rows` writes and reads them;
 //! `trimming` and `surplus` delete what is beyond the limits; `runs` is where ids jump, and
-//! `lineage` why; `counters` and `tourists` keep numbers; `file_watch` looks whether the file is still there, `end_mark` and
-//! `log_end` whether it and its write-ahead log are what the last daemon has left; `check` is `roomd check`; `errors` says
-//! each failure in one sentence. `store` is all this in front of a log.
+//! `lineage` why; `counters` and `tourists` keep numbers; `lock` lets one daemon in at a time; `file_watch` looks whether
+//! the file is still there, `end_mark` and `log_end` whether it and its write-ahead log are what the last daemon has left;
+//! `log_growth` says when that log cannot be folded into the file; `tool` opens the file beside a daemon, and `check` is `roomd check`; `errors` says each failure in
+//! one sentence. `store` is all this in front of a log.
 
 pub mod check;
 mod counters;
@@ -13,11 +14,14 @@ mod end_mark;
 pub mod errors;
 mod file_watch;
 mod lineage;
+mod lock;
 mod log_end;
+mod log_growth;
 mod rows;
 mod runs;
 mod schema;
 pub mod store;
 mod surplus;
+mod tool;
 mod tourists;
 mod trimming;

@@ -12,7 +12,7 @@ use crate::history::batch::Batch;
 use crate::history::driver::{Thread, Wake};
 use crate::history::log::{Inherited, Log, LogOptions};
 use crate::history::retention::{Cut, Look, Trimmed};
-use crate::history::store::{OpenedRoom, Store, StoreError};
+use crate::history::store::{Notice, OpenedRoom, Store, StoreError};
 use crate::history::{Page, PageSize, RoomKey, Wanted};
 use crate::limits::fixed::TOURISTS_RESERVED;
 
@@ -96,12 +96,17 @@ impl Store for Database {
     fn probe(&mut self) -> Result<(), StoreError> {
         Ok(self.look()?)
     }
+
+    fn take_notice(&mut self) -> Option<Notice> {
+        Database::take_notice(self)
+    }
 }
 
 impl From<DatabaseError> for StoreError {
     fn from(error: DatabaseError) -> StoreError {
         match error.cause() {
             Cause::Damaged => StoreError::Damaged(error.into()),
+            Cause::Busy => StoreError::Busy(error.into()),
             _ => StoreError::Unavailable(error.into()),
         }
     }

@@ -4,20 +4,21 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::end_mark::{EndMark, mark_path};
+use super::super::end_mark::{EndMark, Left, mark_path};
 use super::super::errors::{Cause, DatabaseError, Doing};
 use super::super::file_watch::FileWatch;
 use super::super::lineage::{self, Lineage};
+use super::super::lock::DaemonLock;
 use super::super::log_end;
+use super::super::log_growth::LogGrowth;
 use super::super::schema::{self, Origin};
+use super::super::tool;
 use super::super::trimming::Progress;
 use super::{Database, Durability, InFile};
-use crate::limits::fixed::WAL_BYTES;
+use crate::limits::fixed::{BUSY_WAIT, BUSY_WAIT_AT_START, WAL_BYTES};
 
 impl Database {
     /// Opens the file, or makes it, for its owner alone to read. Takes as long for a large file as for a small one.
@@ -33,43 +34,35 @@ impl Database {
         // A name like `:memory:` or `file:x?mode=ro` would mean something to SQLite; with a `/` in front it does not.
         let path = std::path::absolute(path).map_err(|error| DatabaseError::from_io(path, Doing::Opening, error))?;
         make_file(&path)?;
+        // Before SQLite opens it: see `DaemonLock`.
+        let lock = DaemonLock::take(&path).map_err(|error| DatabaseError::from_lock(&path, error))?;
         // Used by one thread at a time, as the compiler sees to.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
         let connection = connection.map_err(|error| DatabaseError::from_sqlite(&path, Doing::Opening, error))?;
-        Database::set_up(connection, &path, durability, now_us)
+        Database::set_up((connection, lock), &path, durability, now_us)
     }
 
     pub(super) fn set_up(
-        mut connection: Connection,
+        (mut connection, lock): (Connection, DaemonLock),
         path: &Path,
         durability: Durability,
         now_us: Option<u64>,
     ) -> Result<Database, DatabaseError> {
         let cannot = |error| DatabaseError::from_sqlite(path, Doing::Opening, error);
-        let found = |cause| DatabaseError::new(path, Doing::Opening, cause);
-        // SQLite opens for reading what cannot be written, and says nothing.
-        if connection.is_readonly(c"main").map_err(cannot)? {
-            return Err(found(Cause::ReadOnly));
-        }
-        lock(&connection).map_err(cannot)?;
-        let behind = match schema::origin(&connection, schema::MIGRATIONS).map_err(cannot)? {
-            Origin::New => 0,
-            Origin::Ours(behind) => behind,
-            Origin::Newer(version) => return Err(found(Cause::Newer(version))),
-            Origin::Foreign => return Err(found(Cause::Foreign)),
-        };
-        // The first look has read the log into memory, and nothing has been written yet.
+        let behind = identify(&connection, path)?;
+        // SQLite has read the log, and nothing has been written yet.
         let lost_batches = log_end::lost_batches(path);
-        let is_as_left = lost_batches == 0 && EndMark::is_as_left(path);
+        let left = if lost_batches == 0 { EndMark::read(path) } else { Left::Otherwise };
         let mark = take_mark(path)?;
         // Only now: this writes.
         configure(&connection, durability).map_err(cannot)?;
         schema::migrate(&mut connection, behind, schema::MIGRATIONS).map_err(cannot)?;
         if !schema::is_intact(&connection, schema::MIGRATIONS).map_err(cannot)? {
-            return Err(found(Cause::Damaged));
+            return Err(DatabaseError::new(path, Doing::Opening, Cause::Damaged));
         }
-        let (lineage, in_file) = lineage(&connection, is_as_left, now_us).map_err(cannot)?;
+        let (lineage, in_file) = lineage(&connection, left, now_us).map_err(cannot)?;
+        connection.busy_timeout(BUSY_WAIT).map_err(cannot)?;
         let mut database = Database {
             path: path.into(),
             connection,
@@ -79,8 +72,10 @@ impl Database {
             is_continued: in_file == InFile::Yes || behind == 0,
             trimmed: Progress::default(),
             watch: FileWatch::new(path),
+            growth: LogGrowth::default(),
             has_failed: false,
             lost_batches,
+            lock,
         };
         // A disk that is full just now is no reason not to begin.
         match database.save_lineage() {
@@ -89,6 +84,24 @@ impl Database {
         }
         database.left();
         Ok(database)
+    }
+}
+
+/// Finds out whose file it is, and changes nothing in it. Returns how many steps of `schema` it has behind it.
+fn identify(connection: &Connection, path: &Path) -> Result<usize, DatabaseError> {
+    let cannot = |error| DatabaseError::from_sqlite(path, Doing::Opening, error);
+    let found = |cause| Err(DatabaseError::new(path, Doing::Opening, cause));
+    // SQLite opens for reading what cannot be written, and says nothing.
+    if connection.is_readonly(c"main").map_err(cannot)? {
+        return found(Cause::ReadOnly);
+    }
+    tool::protect(connection).map_err(cannot)?;
+    connection.busy_timeout(BUSY_WAIT_AT_START).map_err(cannot)?;
+    match schema::origin(connection, schema::MIGRATIONS).map_err(cannot)? {
+        Origin::New => Ok(0),
+        Origin::Ours(behind) => Ok(behind),
+        Origin::Newer(version) => found(Cause::Newer(version)),
+        Origin::Foreign => found(Cause::Foreign),
     }
 }
 
@@ -120,27 +133,15 @@ fn take_mark(path: &Path) -> Result<EndMark, DatabaseError> {
 }
 
 /// Where the log comes from. One that cannot be shown to be as it was left begins anew, which is not in the file yet.
-fn lineage(connection: &Connection, is_as_left: bool, now_us: Option<u64>) -> rusqlite::Result<(Lineage, InFile)> {
+fn lineage(connection: &Connection, left: Left, now_us: Option<u64>) -> rusqlite::Result<(Lineage, InFile)> {
     let before = Lineage::read(connection)?;
-    if let Some(lineage) = before.filter(|_| is_as_left) {
+    if let Some(lineage) = before
+        && left.is_continued(connection)?
+    {
         return Ok((lineage, InFile::Yes));
     }
     let now_us = now_us.map_or_else(|| lineage::now_us(connection), Ok)?;
     Ok((Lineage::begin(before, now_us, connection)?, InFile::NotYet))
-}
-
-/// The lock is taken with the first look into the file, and held for as long as the connection lives.
-pub(in super::super) fn lock(connection: &Connection) -> rusqlite::Result<()> {
-    // Who has it open is a daemon, and will have it for long.
-    connection.busy_timeout(Duration::ZERO)?;
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    // The file may be anybody's: nothing in it is to run code or to write beside the tables, and a page that is not
-    // well formed is an error when it is read.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    connection.pragma_update(None, "cell_size_check", true)
 }
 
 /// SQLite answers with the mode that it has now.
@@ -153,7 +154,7 @@ pub(super) fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Resu
 fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
-    // See `Database::fold`.
+    // See `leaving`.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let synchronous = match durability {
         Durability::Normal => "NORMAL",

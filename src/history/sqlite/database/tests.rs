@@ -13,7 +13,7 @@ use std::fs::File;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::super::end_mark::Left;
+use super::super::errors::Lost;
 use super::super::{log_end, schema};
 use super::*;
 use crate::chat::{Kind, Name, RoomName};
@@ -50,18 +52,6 @@ impl Folder {
 
     fn mark(&self) -> PathBuf {
         self.0.path().join("history.db-end")
-    }
-
-    /// These files are copies of others: the mark is made to speak of them, as it did of those.
-    fn speaks_for_itself(&self) {
-        let mark = fs::read_to_string(self.mark()).unwrap();
-        let [file, log] = [self.file(), self.wal()].map(|path| fs::metadata(path).unwrap());
-        let mut words: Vec<String> = mark.split_ascii_whitespace().map(str::to_owned).collect();
-        words[3] = file.ino().to_string();
-        words[4] = file.ctime().to_string();
-        words[5] = file.ctime_nsec().to_string();
-        words[6] = log.ino().to_string();
-        fs::write(self.mark(), format!("{:255}\n", words.join(" "))).unwrap();
     }
 }
 

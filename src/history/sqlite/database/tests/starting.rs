@@ -126,7 +126,8 @@ fn a_file_that_can_only_be_read_is_refused() {
     drop(open(&folder));
     // Root may write to any file, so SQLite is told.
     let connection = Connection::open_with_flags(folder.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let refused = Database::set_up(connection, &folder.file(), Durability::Normal, Some(0)).unwrap_err();
+    let lock = DaemonLock::take(&folder.file()).unwrap();
+    let refused = Database::set_up((connection, lock), &folder.file(), Durability::Normal, Some(0)).unwrap_err();
     assert_eq!(refused.cause(), Cause::ReadOnly);
 }
 
@@ -148,7 +149,7 @@ fn only_the_owner_may_read_the_file_and_what_lies_beside_it() {
         files.push(entry.file_name());
     }
     files.sort();
-    assert_eq!(files, ["history.db", "history.db-end", "history.db-wal"]);
+    assert_eq!(files, ["history.db", "history.db-end", "history.db-shm", "history.db-wal"]);
 }
 
 #[test]

@@ -1,0 +1,194 @@
+//! Other programs use the file while the daemon runs: they read it, hold a snapshot of it, or lock it.
+
+use std::fs;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::support::{Daemon, Folder, Raw};
+
+fn start(file: &str) -> Daemon {
+    Daemon::start(&["--history", file, "--no-rate-limit"])
+}
+
+fn stop(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().code(), Some(0));
+}
+
+fn roomd(args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roomd"));
+    command.args(args).env_remove("ROOMD_HISTORY").env_remove("STATE_DIRECTORY");
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+/// Another program, as `sqlite3` is one: it opens the file in the usual way.
+fn tool(file: &str) -> Connection {
+    Connection::open(file).unwrap()
+}
+
+fn count(connection: &Connection) -> u64 {
+    connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap()
+}
+
+/// Says it, and gives its id once it is kept.
+fn say(client: &mut Raw, text: &str) -> u64 {
+    client.send_text(text);
+    let event = client.event("message");
+    assert_eq!(event["mess"], text);
+    event["id"].as_u64().unwrap()
+}
+
+fn epoch_of(daemon: &Daemon) -> Value {
+    daemon.open("/").event("welcome")["epoch"].clone()
+}
+
+#[test]
+fn another_program_reads_what_was_said_a_moment_ago() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    let tool = tool(&file);
+    for nth in 1..=3 {
+        say(&mut member, "hello");
+        assert_eq!(count(&tool), nth);
+    }
+}
+
+#[test]
+fn a_second_daemon_is_refused_by_every_name_of_the_file_and_none_is_after_a_kill() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let mut first = start(&file);
+    let mut member = first.open("/?quiet=1");
+    say(&mut member, "hello");
+    let [link, hard_link] = ["link.db", "hard-link.db"].map(|name| folder.file(name));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    fs::hard_link(&file, &hard_link).unwrap();
+    for name in [&file, &link, &hard_link] {
+        let (code, said) = roomd(&["--listen", "127.0.0.1:0", "--history", name]);
+        let expected = format!(
+            "roomd: cannot open the history {name}: another process has it open; stop that one, or name another file with \
+             --history\n"
+        );
+        assert_eq!((code, said), (Some(1), expected));
+    }
+    say(&mut member, "the first has not noticed");
+    first.signal("KILL");
+    first.wait();
+    start(&file);
+}
+
+/// More is said than the write-ahead log has otherwise.
+#[test]
+fn while_a_program_holds_a_snapshot_everything_goes_on_and_it_sees_what_was_there_at_its_beginning() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    let first = say(&mut member, "before");
+    let snapshot = tool(&file);
+    snapshot.execute_batch("BEGIN").unwrap();
+    assert_eq!(count(&snapshot), 1);
+    let text = "x".repeat(4_000);
+    for _ in 0..20 {
+        for _ in 0..100 {
+            member.send_text(&text);
+        }
+        for _ in 0..100 {
+            assert_eq!(member.event("message")["mess"], text);
+        }
+    }
+    assert_eq!(count(&snapshot), 1, "the snapshot stands");
+    let mut newcomer = daemon.open("/?quiet=1&since=0");
+    assert_eq!(newcomer.event("message")["id"], first);
+    let wal = || fs::metadata(format!("{file}-wal")).unwrap().len();
+    assert!(wal() > 8_000_000, "{} bytes: nothing can be folded", wal());
+    snapshot.execute_batch("COMMIT").unwrap();
+    // The log is folded and cut, though nobody says anything.
+    let mut tries = 0;
+    while wal() > 5_000_000 {
+        tries += 1;
+        assert!(tries < 200, "{} bytes, still", wal());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(count(&snapshot), 2_001);
+}
+
+/// For a while senders wait, then they are told; who reads notices nothing.
+#[test]
+fn while_a_program_holds_the_write_lock_senders_wait_and_then_are_told_and_pages_are_read() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let mut daemon = start(&file);
+    let mut speaker = daemon.open("/?quiet=1");
+    let mut reader = daemon.open("/?quiet=1");
+    let first = say(&mut speaker, "before");
+    reader.event("message");
+    let lock = tool(&file);
+
+    // For a short time: it waits, and is kept.
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    speaker.send_text("it waits");
+    for _ in 0..3 {
+        reader.send_text(&format!("/history {}", first + 1));
+        assert_eq!(reader.event("history")["messages"][0]["mess"], "before", "pages are read meanwhile");
+    }
+    lock.execute_batch("COMMIT").unwrap();
+    for member in [&mut speaker, &mut reader] {
+        assert_eq!(member.event("message")["id"], first + 1);
+    }
+
+    // For a long time: senders are told.
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    speaker.send_text("it waits in vain");
+    assert_eq!(speaker.event("error")["code"], "history-unavailable");
+    let log = daemon.wait_for_log("WARN");
+    assert!(log.contains("another program has held its write lock for too long"), "{log}");
+    speaker.send_text("another in vain");
+    assert_eq!(speaker.event("error")["code"], "history-unavailable");
+    reader.send_text(&format!("/history {}", first + 2));
+    assert_eq!(reader.event("history")["messages"][1]["mess"], "it waits");
+    lock.execute_batch("COMMIT").unwrap();
+    daemon.wait_for_log("can be written again");
+    assert_eq!(say(&mut speaker, "it goes on"), first + 2, "what was refused has no id");
+    assert_eq!(reader.event("message")["mess"], "it goes on");
+    assert_eq!(count(&lock), 3);
+}
+
+#[test]
+fn what_other_programs_write_and_fold_ends_no_epoch() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    let (epoch, first) = (epoch_of(&daemon), say(&mut member, "hello"));
+    let writes = "CREATE TABLE IF NOT EXISTS tool (a); INSERT INTO tool VALUES (1);";
+    let folds = "PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE);";
+    let mut other = tool(&file);
+    for sql in [writes, folds] {
+        other.execute_batch(sql).unwrap();
+        say(&mut member, sql);
+    }
+    // It stays connected over the end of the daemon, and folds the log only then.
+    other.execute_batch("BEGIN").unwrap();
+    count(&other);
+    drop(member);
+    stop(daemon);
+    other.execute_batch("COMMIT").unwrap();
+    other.execute_batch(writes).unwrap();
+    other.execute_batch(folds).unwrap();
+    drop(other);
+    let daemon = start(&file);
+    assert_eq!(epoch_of(&daemon), epoch);
+    assert_eq!(say(&mut daemon.open("/?quiet=1&since=99999999999999999"), "next"), first + 3);
+    stop(daemon);
+    other = tool(&file);
+    other.execute_batch(writes).unwrap();
+    drop(other);
+    assert_eq!(epoch_of(&start(&file)), epoch);
+}
