@@ -44,6 +44,7 @@ impl CloseReason {
     pub fn name(self) -> &'static str {
         match self {
             CloseReason::Answered(_) => "answered",
+            CloseReason::Refused(Refusal::FromAddress(_)) => "too-many-from-address",
             CloseReason::Refused(_) => "refused",
             CloseReason::NoRequest => "no-request",
             CloseReason::PeerClosed(_) => "peer-closed",
@@ -68,11 +69,21 @@ impl CloseReason {
             CloseReason::Refused(refusal) => {
                 matches!(
                     refusal,
-                    Refusal::Origin | Refusal::Full | Refusal::Head(HeadError::TooLarge) | Refusal::PageUnreadable
+                    Refusal::Origin
+                        | Refusal::Full
+                        | Refusal::ProxyHeader(_)
+                        | Refusal::Head(HeadError::TooLarge)
+                        | Refusal::PageUnreadable
                 )
             }
             ending => ending == CloseReason::TooManyRooms,
         }
+    }
+
+    /// Whether it counts as a handshake that has failed by the client's own fault.
+    #[must_use]
+    pub fn is_failed_try(self) -> bool {
+        matches!(self, CloseReason::Refused(refusal) if refusal.is_failed_try())
     }
 
     /// The code of the Close that goes with it, from our side: the peer's own code back, or the verdict. None where

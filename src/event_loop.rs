@@ -170,7 +170,7 @@ impl EventLoop {
             poll,
             signals,
             listeners: listeners.into_iter().map(|inner| WatchedListener { inner, is_ready: false }).collect(),
-            hub: Hub::new(limits, settings.site, history).measured_by(memory_in_use),
+            hub: Hub::new(limits, settings.site, history).measured_by(memory_in_use).addressed_by(settings.addresses),
             clock: Clock::start(),
             accept_pause: None,
             is_exhaustion_logged: false,

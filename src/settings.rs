@@ -7,7 +7,8 @@ use crate::door::OriginPolicy;
 use crate::door::Pages;
 use crate::door::{EchoService, Health, Site};
 use crate::environment::UnknownVariable;
-use crate::flags::{CliExit, Flags, HistoryFlags, HistoryPlace, LimitFlags, Sync};
+use crate::flags::{AddressFlags, CliExit, Flags, HistoryFlags, HistoryPlace, LimitFlags, Sync};
+use crate::gate::{AddressPolicy, ProxyProtocol};
 use crate::history::PageSize;
 use crate::history::log::LogOptions;
 use crate::history::plan::HistoryPlan;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// The limits, as all connections share them.
     pub limits: Limits,
+    /// Whose word is taken for whose address, and who is not counted.
+    pub addresses: AddressPolicy,
     /// What is served besides the chat.
     pub site: Site,
     /// Where what is said is kept.
@@ -42,7 +45,8 @@ impl Settings {
     pub fn from_flags(flags: Flags) -> Result<Settings, CliExit> {
         let past = Past::from_flags(&flags)?;
         Ok(Settings {
-            limits: limits(&flags.limits, &past),
+            limits: limits(&flags.limits, &flags.addresses, &past),
+            addresses: address_policy(flags.addresses)?,
             history: past.history,
             site: Site {
                 pages: flags.web.map_or(Pages::Embedded, Pages::Directory),
@@ -56,14 +60,14 @@ impl Settings {
     }
 }
 
-fn limits(flags: &LimitFlags, past: &Past) -> Limits {
+fn limits(flags: &LimitFlags, addresses: &AddressFlags, past: &Past) -> Limits {
     let unless_unlimited = |rate| (!flags.no_rate_limit).then_some(rate);
     let bytes_unless_unlimited = |per_second| (!flags.no_rate_limit).then_some(ByteRate { per_second });
     Limits {
         max_connections: flags.max_connections,
-        max_per_address: Limits::DEFAULT.max_per_address,
-        connect_rate: Limits::DEFAULT.connect_rate,
-        failure_rate: Limits::DEFAULT.failure_rate,
+        max_per_address: addresses.max_per_address,
+        connect_rate: unless_unlimited(Rate { burst: addresses.connect_burst, per_second: addresses.connect_rate }),
+        failure_rate: unless_unlimited(Rate { burst: addresses.failure_burst, per_second: addresses.failure_rate }),
         max_head_bytes: flags.max_head,
         handshake_timeout: flags.handshake_timeout.into(),
         message: MessageLimits { max_message_bytes: flags.max_message, max_fragments: flags.max_fragments },
@@ -86,6 +90,14 @@ fn limits(flags: &LimitFlags, past: &Past) -> Limits {
         max_memory_bytes: flags.max_memory.unwrap_or(usize::MAX),
         presence_members: flags.presence_members,
     }
+}
+
+fn address_policy(flags: AddressFlags) -> Result<AddressPolicy, CliExit> {
+    let proxy_protocol = if flags.proxy_protocol { ProxyProtocol::Expected } else { ProxyProtocol::Off };
+    if flags.proxy_protocol && flags.trusted_proxy.is_empty() {
+        return Err(CliExit::wrong("--proxy-protocol does nothing without --trusted-proxy"));
+    }
+    Ok(AddressPolicy::new(flags.trusted_proxy, proxy_protocol, flags.exempt_address))
 }
 
 /// What is kept of the past, where, and how much of it a newcomer is sent.
@@ -192,6 +204,19 @@ mod tests {
             for (history, fits) in ["--history=x", "--history=memory", "--history=off"].into_iter().zip(fits) {
                 assert_eq!(read(&[history, flag]).is_ok(), fits, "{history} {flag}");
             }
+        }
+    }
+
+    #[test]
+    fn headers_of_the_proxy_protocol_are_expected_of_somebody() {
+        assert!(matches!(read(&["--proxy-protocol"]), Err(CliExit::Wrong(_))));
+        for trusted in ["--trusted-proxy=10.0.0.0/8", "--trusted-proxy=unix", "--trusted-proxy=::1,unix"] {
+            assert!(read(&["--proxy-protocol", trusted]).is_ok(), "{trusted}");
+        }
+        for bad in
+            ["--trusted-proxy=localhost", "--trusted-proxy=", "--trusted-proxy=10.0.0.1:80", "--exempt-address=unix"]
+        {
+            assert!(read(&[bad]).is_err(), "{bad}");
         }
     }
 

@@ -24,7 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("http/", &["http", "limits::fixed"]),
     ("websocket/", &["websocket"]),
     ("gate/", &["gate", "limits", "moment", "rate_limit"]),
-    ("door/", &["door", "http", "chat"]),
+    ("door/", &["door", "gate", "http", "chat"]),
     ("chat/", &["chat", "limits::fixed", "moment"]),
     ("history/", &["history", "chat", "moment", "limits::fixed"]),
     ("rate_limit.rs", &["moment"]),
@@ -103,13 +103,21 @@ const MODULES: &[(&str, &[&str])] = &[
     // The face.
     (
         "flags/",
-        &["flags", "environment::UnknownVariable", "door::AllowedOrigin", "limits", "listen_address::ListenAddresses"],
+        &[
+            "flags",
+            "environment::UnknownVariable",
+            "door::AllowedOrigin",
+            "gate",
+            "limits",
+            "listen_address::ListenAddresses",
+        ],
     ),
     (
         "settings.rs",
         &[
             "environment::UnknownVariable",
             "flags",
+            "gate",
             "history",
             "door",
             "limits",

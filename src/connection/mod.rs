@@ -37,7 +37,7 @@ use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Site};
 use crate::framing::Framing;
-use crate::gate::{Caller, PeerAddress};
+use crate::gate::{AddressTable, Caller, PeerAddress, Ticket};
 use crate::limits::Limits;
 use crate::limits::fixed::KEPT_OF_AN_EVICTED_BYTES;
 use crate::moment::Moment;
@@ -100,7 +100,9 @@ pub struct Connection {
     purpose: Purpose,
     is_blocked: bool,
     is_page_queued: bool,
-    /// The hub's to know; here it fits into a gap, and a slot is smaller.
+    /// The address that it is counted under. The hub's to know; here it fits into a gap, and a slot is smaller.
+    ticket: Option<Ticket>,
+    /// So is this.
     verbosity: Verbosity,
 }
 
@@ -125,6 +127,7 @@ impl Connection {
             purpose: Purpose::Chat,
             is_blocked: false,
             is_page_queued: false,
+            ticket: None,
             verbosity: Verbosity::Everything,
         }
     }
@@ -221,9 +224,16 @@ impl Connection {
     }
 
     /// Takes the next event off the front of `input`.
-    pub fn next<'a>(&'a mut self, input: &'a mut Input<'_>, site: &Site, limits: &Limits, now: Moment) -> Incoming<'a> {
+    pub fn next<'a>(
+        &'a mut self,
+        input: &'a mut Input<'_>,
+        site: &Site,
+        addresses: &mut AddressTable,
+        limits: &Limits,
+        now: Moment,
+    ) -> Incoming<'a> {
         match self.state() {
-            State::AwaitingHandshake => self.next_of_request(input, site, limits, now),
+            State::AwaitingHandshake => self.next_of_request(input, site, addresses, limits, now),
             State::Open | State::HungUp => self.next_of_frames(input, limits, now),
             State::Closing(Phase::AwaitingClose) => self.look_for_close(input, limits, now),
             // 7.1.7: nothing that follows the fault, or the request, is looked at.

@@ -4,7 +4,9 @@ use super::life::Trigger;
 use super::{Connection, Incoming, Purpose};
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Refusal, Route, Site};
-use crate::gate::{Caller, PeerAddress};
+use crate::gate::forwarded::HEADER as X_FORWARDED_FOR;
+use crate::gate::proxy_header::is_proxy_header;
+use crate::gate::{AddressTable, Caller, Forwarded, PeerAddress, ProxyHeaderError, ProxyHeaderReader, Ticket};
 use crate::http::{BodyWanted, Head, HeadError, HeadScanner, RequestLine};
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -14,9 +16,9 @@ use crate::websocket::Input;
 #[derive(Debug)]
 pub struct Request {
     caller: Caller,
-    scanner: HeadScanner,
-    /// The head so far, when it did not come in one read.
-    bytes: Vec<u8>,
+    /// Until a trusted proxy has said for whom it connects, if it is to do so.
+    proxy_header: Option<Box<ProxyHeaderReader>>,
+    head: HeadReader,
     /// What is logged of it, once it has been parsed.
     line: Option<RequestLine>,
 }
@@ -24,7 +26,7 @@ pub struct Request {
 impl Request {
     /// Nothing has come yet.
     pub(super) fn of(peer: PeerAddress) -> Request {
-        Request { caller: Caller::of(peer), scanner: HeadScanner::default(), bytes: Vec::new(), line: None }
+        Request { caller: Caller::of(peer), proxy_header: None, head: HeadReader::default(), line: None }
     }
 
     /// Who asks.
@@ -33,14 +35,35 @@ impl Request {
         &self.caller
     }
 
-    /// What is logged of it: none if it could not be read.
+    /// What is logged of it: none if it could not be read, or has become a WebSocket.
     #[must_use]
     pub fn line(&self) -> Option<&RequestLine> {
         self.line.as_ref()
     }
 
+    /// Bytes that are held of it.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.bytes.len() + self.proxy_header.as_ref().map_or(0, |reader| reader.held_bytes())
+    }
+
+    /// It is answered: nothing more of it is looked at.
+    fn drop_bytes(&mut self) {
+        self.head.bytes = Vec::new();
+        self.proxy_header = None;
+    }
+}
+
+/// A head while it comes.
+#[derive(Debug, Default)]
+struct HeadReader {
+    scanner: HeadScanner,
+    /// The head so far, when it did not come in one read.
+    bytes: Vec<u8>,
+}
+
+impl HeadReader {
     /// Takes what has come of the head. Gives the head once it is there whole, and takes nothing behind it.
-    fn take_head<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits) -> Result<Option<&'a [u8]>, HeadError> {
+    fn take<'a>(&'a mut self, input: &'a mut Input<'_>, limits: &Limits) -> Result<Option<&'a [u8]>, HeadError> {
         match self.scanner.scan(input.rest(), limits.max_head_bytes)? {
             None => {
                 self.bytes.extend_from_slice(input.take(usize::MAX));
@@ -54,32 +77,12 @@ impl Request {
             }
         }
     }
-
-    /// Bytes that are held of it.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
-/// What becomes of a head that is there whole.
+/// What becomes of a request that is there whole.
 struct Answer {
     route: Result<Route, Refusal>,
     body_wanted: BodyWanted,
-    /// An upgrade has its own line in the log, and does without this one.
-    line: Option<RequestLine>,
-}
-
-impl Answer {
-    fn to(head: &[u8], site: &Site) -> Answer {
-        match Head::parse(head) {
-            Ok(head) => {
-                let route = Route::of(&head, site);
-                let line = if matches!(route, Ok(Route::Upgrade(..))) { None } else { Some(head.line()) };
-                Answer { route, body_wanted: head.body_wanted(), line }
-            }
-            Err(error) => Answer { route: Err(error.into()), body_wanted: BodyWanted::Yes, line: None },
-        }
-    }
 }
 
 impl Connection {
@@ -91,27 +94,90 @@ impl Connection {
         connection
     }
 
+    /// A connection of a trusted proxy that is to begin with a header of the PROXY protocol.
+    #[must_use]
+    pub fn accepted_from_proxy(peer: PeerAddress, now: Moment) -> Connection {
+        let mut connection = Connection::accepted(peer, now);
+        if let Some(request) = &mut connection.request {
+            request.proxy_header = Some(Box::default());
+        }
+        connection
+    }
+
+    /// It is counted under an address, or under none.
+    pub fn count_under(&mut self, ticket: Option<Ticket>) {
+        self.ticket = ticket;
+    }
+
+    /// It is counted under an address.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// It is gone, and no longer to be counted.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.ticket.take()
+    }
+
+    /// Once its answer has been written, it ends: the peer's own end is not waited for.
+    pub fn dismiss(&mut self, now: Moment) {
+        self.step(Trigger::PeerFinished, now);
+    }
+
     pub(super) fn next_of_request(
         &mut self,
         input: &mut Input<'_>,
         site: &Site,
+        addresses: &mut AddressTable,
         limits: &Limits,
         now: Moment,
     ) -> Incoming<'static> {
-        let Some(request) = self.request.as_deref_mut() else { return Incoming::Finished };
-        match request.take_head(input, limits) {
-            Ok(Some(head)) => {
-                let Answer { route, body_wanted, line } = Answer::to(head, site);
-                request.bytes = Vec::new();
-                request.line = line;
-                self.answer(route, body_wanted, now)
-            }
+        match self.take_request(input, site, addresses, limits, now) {
+            Ok(Some(Answer { route, body_wanted })) => self.answer(route, body_wanted, now),
             Ok(None) => Incoming::NeedMore,
-            Err(error) => {
-                self.refuse(error.into(), BodyWanted::Yes, now);
-                Incoming::Finished
-            }
+            Err(refusal) => self.answer(Err(refusal), BodyWanted::Yes, now),
         }
+    }
+
+    /// Takes what has come of the request, and decides what becomes of it once it is there whole. The address that it comes
+    /// from may be known only then: it is counted before anything else is looked at.
+    fn take_request(
+        &mut self,
+        input: &mut Input<'_>,
+        site: &Site,
+        addresses: &mut AddressTable,
+        limits: &Limits,
+        now: Moment,
+    ) -> Result<Option<Answer>, Refusal> {
+        let Some(Request { caller, proxy_header, head, line }) = self.request.as_deref_mut() else { return Ok(None) };
+        if let Some(reader) = proxy_header {
+            let (taken, client) = reader.take(input.rest())?;
+            input.take(taken);
+            let Some(client) = client else { return Ok(None) };
+            *proxy_header = None;
+            caller.speaks_for(client);
+            self.ticket = addresses.came(caller, now)?;
+        }
+        let is_header = is_proxy_header(input.rest());
+        let not_http = |error| if is_header { ProxyHeaderError::NotExpected.into() } else { Refusal::Head(error) };
+        let Some(bytes) = head.take(input, limits).map_err(not_http)? else { return Ok(None) };
+        let head = Head::parse(bytes).map_err(not_http)?;
+        let counted = match addresses.policy().forwarded(caller, head.all(X_FORWARDED_FOR)) {
+            Forwarded::Nothing => Ok(()),
+            Forwarded::NotBelieved => {
+                addresses.forwards_unasked(caller.peer());
+                Ok(())
+            }
+            Forwarded::Believed(client) => {
+                caller.speaks_for(client);
+                addresses.came(caller, now).map(|ticket| self.ticket = ticket)
+            }
+        };
+        let route = counted.map_err(Refusal::FromAddress).and_then(|()| Route::of(&head, site));
+        // An upgrade has its own line in the log, and does without this one.
+        *line = if matches!(route, Ok(Route::Upgrade(..))) { None } else { Some(head.line()) };
+        Ok(Some(Answer { route, body_wanted: head.body_wanted() }))
     }
 
     fn answer(&mut self, route: Result<Route, Refusal>, body_wanted: BodyWanted, now: Moment) -> Incoming<'static> {
@@ -128,11 +194,20 @@ impl Connection {
                 return Incoming::Upgraded(endpoint, request.caller);
             }
             Ok(Route::Answer(response)) => {
+                if let Some(request) = &mut self.request {
+                    request.drop_bytes();
+                }
                 self.life.set_reason(CloseReason::Answered(response.status));
                 self.queue.push_unit(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
             }
-            Err(refusal) => self.refuse(refusal, body_wanted, now),
+            Err(refusal) => {
+                self.refuse(refusal, body_wanted, now);
+                // Its peer is a proxy, which reads what it has asked for.
+                if matches!(refusal, Refusal::FromAddress(_)) {
+                    self.dismiss(now);
+                }
+            }
         }
         Incoming::Finished
     }
@@ -140,7 +215,7 @@ impl Connection {
     /// Queues the answer to a request that gets neither page nor WebSocket.
     pub(super) fn refuse(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
         if let Some(request) = &mut self.request {
-            request.bytes = Vec::new();
+            request.drop_bytes();
         }
         self.life.set_reason(CloseReason::Refused(refusal));
         self.queue.push_unit(refusal.response().into_bytes(body_wanted));

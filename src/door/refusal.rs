@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::handshake::VERSION;
 use crate::chat::room_name::BadRoomName;
+use crate::gate::{ProxyHeaderError, TooMany};
 use crate::http::response::ALLOWED_METHODS;
 use crate::http::{HeadError, Response, Status};
 
@@ -50,6 +51,10 @@ pub enum Refusal {
     WebSocketOnly,
     /// As many connections as `--max-connections` allows.
     Full,
+    /// What its address may do is used up.
+    FromAddress(TooMany),
+    /// A trusted proxy did not say for whom it connects, as `--proxy-protocol` wants it.
+    ProxyHeader(ProxyHeaderError),
     /// As much memory in use as `--max-memory` allows.
     OutOfMemory,
     /// The file of the page cannot be read from the `--web` directory.
@@ -62,6 +67,18 @@ impl From<HeadError> for Refusal {
     }
 }
 
+impl From<ProxyHeaderError> for Refusal {
+    fn from(error: ProxyHeaderError) -> Refusal {
+        Refusal::ProxyHeader(error)
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(too_many: TooMany) -> Refusal {
+        Refusal::FromAddress(too_many)
+    }
+}
+
 impl Refusal {
     /// The status that names the kind of fault.
     #[must_use]
@@ -69,6 +86,7 @@ impl Refusal {
         match self {
             Refusal::Head(error) => error.status(),
             Refusal::MalformedTarget
+            | Refusal::ProxyHeader(_)
             | Refusal::UpgradeNeedsHttp11
             | Refusal::UpgradeHeaderMissing
             | Refusal::ConnectionHeaderMissing
@@ -84,8 +102,47 @@ impl Refusal {
             Refusal::VersionHeaderMissing | Refusal::WebSocketVersion | Refusal::WebSocketOnly => {
                 Status::UpgradeRequired
             }
+            Refusal::FromAddress(_) => Status::TooManyRequests,
             Refusal::Full | Refusal::OutOfMemory => Status::Unavailable,
             Refusal::PageUnreadable => Status::InternalError,
+        }
+    }
+
+    /// Whether it counts as a handshake that has failed by the client's own fault, of which an address may not have too many.
+    #[must_use]
+    pub fn is_failed_try(self) -> bool {
+        match self {
+            Refusal::Head(_)
+            | Refusal::HeadTooSlow
+            | Refusal::MalformedTarget
+            | Refusal::BodyNotWanted
+            | Refusal::Method
+            | Refusal::Origin
+            | Refusal::UpgradeNeedsHttp11
+            | Refusal::UpgradeNeedsGet
+            | Refusal::UpgradeHeaderMissing
+            | Refusal::ConnectionHeaderMissing
+            | Refusal::KeyHeaderMissing
+            | Refusal::KeyNot16Bytes
+            | Refusal::VersionHeaderMissing
+            | Refusal::WebSocketVersion
+            | Refusal::ExtensionsMalformed
+            | Refusal::UpgradeWithBody
+            | Refusal::WebSocketOnly => true,
+            // Browsers ask for some paths by themselves.
+            Refusal::NotFound | Refusal::NoSuchRoom(_) => false,
+            // The proxy's fault.
+            Refusal::ProxyHeader(_) => false,
+            Refusal::Full | Refusal::FromAddress(_) | Refusal::OutOfMemory | Refusal::PageUnreadable => false,
+        }
+    }
+
+    /// After so many seconds it is worth another try.
+    fn retry_after(self) -> Option<&'static str> {
+        match self {
+            Refusal::Full | Refusal::OutOfMemory | Refusal::FromAddress(TooMany::NewConnections) => Some("5"),
+            Refusal::FromAddress(TooMany::Connections | TooMany::Failures) => Some("30"),
+            _ => None,
         }
     }
 
@@ -101,8 +158,10 @@ impl Refusal {
                 response.header("Upgrade", "websocket");
                 response.header("Sec-WebSocket-Version", VERSION);
             }
-            Status::Unavailable => response.header("Retry-After", "5"),
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after() {
+            response.header("Retry-After", seconds);
         }
         response
     }
@@ -113,6 +172,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::Head(error) => return error.fmt(f),
+            Refusal::ProxyHeader(error) => return error.fmt(f),
+            Refusal::FromAddress(TooMany::Connections) => "There are as many connections from your address as are taken from one.",
+            Refusal::FromAddress(TooMany::NewConnections) => "Your address makes new connections too fast. Please try again in a moment.",
+            Refusal::FromAddress(TooMany::Failures) => "Too many requests of your address were refused. Please try again in a moment.",
             Refusal::HeadTooSlow => "The request did not arrive in time.",
             Refusal::MalformedTarget => "The request target must be a path, like /, or an http:// address.",
             Refusal::BodyNotWanted => "Requests with a body are not accepted here.",

@@ -2,6 +2,7 @@
 //!
 //! Here each value is parsed by itself. What they mean together is in `settings.rs`.
 
+mod addresses;
 mod history;
 mod limits;
 mod subcommand;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser};
 
+pub(crate) use addresses::AddressFlags;
 pub(crate) use history::{HistoryFlags, HistoryPlace, Sync};
 pub(crate) use limits::LimitFlags;
 pub use subcommand::Subcommand;
@@ -73,6 +75,9 @@ pub struct Flags {
 
     #[command(flatten)]
     pub(crate) history: HistoryFlags,
+
+    #[command(flatten)]
+    pub(crate) addresses: AddressFlags,
 
     #[command(flatten)]
     pub(crate) limits: LimitFlags,

@@ -33,12 +33,23 @@ pub enum ProxyHeaderError {
     /// It begins with something else: with its request, most likely.
     #[error("A connection from this proxy has to begin with a header of the PROXY protocol, and this one does not.")]
     Missing,
+    /// It is there, and nobody expects it from this peer.
+    #[error(
+        "This begins with a header of the PROXY protocol, which is not expected from this address: see --proxy-protocol and --trusted-proxy."
+    )]
+    NotExpected,
     /// It begins as a header does, and is none.
     #[error("The header of the PROXY protocol is malformed.")]
     Malformed,
     /// It is longer than a header has a reason to be.
     #[error("The header of the PROXY protocol is too long.")]
     TooLong,
+}
+
+/// Whether a stream that was taken for a request begins as such a header does.
+#[must_use]
+pub fn is_proxy_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(TEXT_BEGINNING) || bytes.starts_with(SIGNATURE)
 }
 
 /// Takes a header off the front of a stream, in whatever pieces it comes.

@@ -234,7 +234,7 @@ impl<'b> Head<'b> {
     }
 
     /// The values of all headers of that name, in any case, blanks around them removed.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+    pub fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &'b [u8]> {
         self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 

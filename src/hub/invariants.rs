@@ -11,6 +11,8 @@ impl<S: Socket> Hub<S> {
         let state_of = |stay: Stay| stay.room().and_then(|room| self.rooms.get(room));
         self.peers.check_invariants(|slot| state_of(slot.stay).is_some_and(|state| state.share.has_line()));
         self.rooms.check_invariants();
+        let tickets = self.peers.iter().filter(|(_, slot)| slot.connection.is_counted()).count();
+        assert_eq!(tickets, self.addresses.connections(), "who is counted under an address is there");
         let mut visitors = 0;
         let mut seated = 0;
         let mut quiet = 0;

@@ -38,15 +38,15 @@ use self::rooms::Rooms;
 use self::trace::FrameTrace;
 use crate::chat::event::Told;
 use crate::close_reason::CloseReason;
-use crate::connection::{Connection, State};
-use crate::door::Refusal;
+use crate::connection::State;
 use crate::door::Site;
-use crate::gate::PeerAddress;
+use crate::gate::{AddressPolicy, AddressTable, PeerAddress};
 use crate::history::History;
 use crate::limits::Limits;
 use crate::limits::fixed::TURNED_AWAY_AT_ONCE;
 use crate::moment::{Moment, Now};
 
+mod addresses;
 mod commands;
 mod commit;
 #[cfg(debug_assertions)]
@@ -103,6 +103,8 @@ pub struct Hub<S> {
     told_limits: Told,
     site: Site,
     peers: Peers<S>,
+    /// What each address has and does.
+    addresses: AddressTable,
     rooms: Rooms,
     log: LogPort,
     outbox: Outbox,
@@ -134,6 +136,7 @@ impl<S: Socket> Hub<S> {
             limits,
             site,
             peers: Peers::new(limits),
+            addresses: AddressTable::new(&limits, AddressPolicy::default()),
             rooms: Rooms::new(),
             log: LogPort::new(history),
             outbox: Outbox::new(limits),
@@ -163,16 +166,7 @@ impl<S: Socket> Hub<S> {
 
     /// Takes in a connection of `peer` under [`Hub::next_id`].
     pub fn accept(&mut self, socket: S, peer: PeerAddress, now: Now) -> PeerId {
-        // Those who are gone and still counted in their rooms cost memory as well.
-        let is_full = self.peers.len().max(self.departed.len()) >= self.limits.max_connections;
-        let moment = now.moment;
-        let connection = if is_full {
-            Connection::turned_away(peer, Refusal::Full, moment)
-        } else if self.memory.is_tight(moment) {
-            Connection::turned_away(peer, Refusal::OutOfMemory, moment)
-        } else {
-            Connection::accepted(peer, moment)
-        };
+        let connection = self.connection_of(peer, now.moment);
         self.peers.insert(socket, connection)
     }
 

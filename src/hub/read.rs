@@ -82,6 +82,7 @@ impl<S: Socket> Hub<S> {
             self.read_from_lines(&mut scratch, now);
         }
         self.scratch = scratch;
+        self.tell_address_news();
         // After the reading, and no further than that has come: what has arrived in time is not late.
         let read_until = self.peers.end_reading();
         self.fire_timers(read_until, now.moment);
@@ -211,7 +212,7 @@ impl<S: Socket> Hub<S> {
             if let Some(trace) = &mut self.trace {
                 trace.receives(id, slot.connection.state(), pass.input.rest());
             }
-            match slot.connection.next(&mut pass.input, &self.site, limits, now.moment) {
+            match slot.connection.next(&mut pass.input, &self.site, &mut self.addresses, limits, now.moment) {
                 Incoming::NeedMore | Incoming::Finished => break,
                 Incoming::Departing => return Some(Request::Leave),
                 Incoming::Upgraded(endpoint, from) => {

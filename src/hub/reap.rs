@@ -15,7 +15,7 @@ impl<S: Socket> Hub<S> {
         self.keep_to_budget(now);
         for id in self.peers.take_to_reap() {
             if self.peers.get(id).is_some_and(|slot| slot.connection.state() == State::Ended) {
-                self.free(id);
+                self.free(id, now);
             }
         }
         self.peers.end_turn();
@@ -30,11 +30,11 @@ impl<S: Socket> Hub<S> {
         });
     }
 
-    fn free(&mut self, id: PeerId) {
+    fn free(&mut self, id: PeerId, now: Moment) {
         // A member has left its room when its `Left` entry comes back. The socket does not wait for that.
         self.request_leave(id);
         let Some(slot) = self.peers.remove(id) else { return };
-        let Slot { stay, arrival, connection, .. } = slot;
+        let Slot { stay, arrival, mut connection, .. } = slot;
         if stay.room().is_some() {
             self.departed.insert(id, Departed { stay, verbosity: connection.verbosity() });
         }
@@ -44,6 +44,12 @@ impl<S: Socket> Hub<S> {
         let reason = connection.close_reason().unwrap_or(CloseReason::PeerVanished);
         if let Some(trace) = &mut self.trace {
             trace.ended(id);
+        }
+        if let Some(ticket) = connection.take_ticket() {
+            if reason.is_failed_try() {
+                self.addresses.failed(&ticket, now);
+            }
+            self.addresses.left(ticket, now);
         }
         *self.endings.entry(reason.name()).or_default() += 1;
         match connection.request() {

@@ -40,8 +40,13 @@ impl ClockedHub {
 
     /// Somebody connects, and says nothing yet.
     pub fn accept(&mut self) -> (PeerId, FakeClient) {
+        self.accept_from(PeerAddress::Unix)
+    }
+
+    /// The same from that address.
+    pub fn accept_from(&mut self, peer: PeerAddress) -> (PeerId, FakeClient) {
         let client = FakeClient::default();
-        let id = self.hub.accept(FakeSocket::of(&client.0), PeerAddress::Unix, self.now);
+        let id = self.hub.accept(FakeSocket::of(&client.0), peer, self.now);
         (id, client)
     }
 

@@ -1,0 +1,83 @@
+//! Connections as they come, before they have said anything: whether there is room for one more, and for one more of that
+//! address. What each address may do is decided in [`gate`](crate::gate); here it is kept and told.
+
+use log::{info, warn};
+
+use super::{Hub, Socket};
+use crate::connection::Connection;
+use crate::door::Refusal;
+use crate::gate::{AddressNews, AddressPolicy, AddressTable, Caller, PeerAddress, TooMany};
+use crate::moment::Moment;
+
+impl<S: Socket> Hub<S> {
+    /// Has addresses believed and counted by that policy.
+    #[must_use]
+    pub fn addressed_by(mut self, policy: AddressPolicy) -> Hub<S> {
+        self.addresses = AddressTable::new(&self.limits, policy);
+        self
+    }
+
+    /// Addresses that are remembered. For tests.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.addresses.addresses()
+    }
+
+    /// A connection for a socket that was just accepted: one that may ask, or one that has its answer already.
+    pub(super) fn connection_of(&mut self, peer: PeerAddress, now: Moment) -> Connection {
+        let ticket = match self.addresses.came(&Caller::of(peer), now) {
+            Ok(ticket) => ticket,
+            Err(too_many) => return self.turned_away(peer, too_many, now),
+        };
+        // Those who are gone and still counted in their rooms cost memory as well.
+        let is_full = self.peers.len().max(self.departed.len()) >= self.limits.max_connections;
+        let mut connection = if is_full {
+            Connection::turned_away(peer, Refusal::Full, now)
+        } else if self.memory.is_tight(now) {
+            Connection::turned_away(peer, Refusal::OutOfMemory, now)
+        } else if self.addresses.policy().expects_proxy_header(&peer) {
+            Connection::accepted_from_proxy(peer, now)
+        } else {
+            Connection::accepted(peer, now)
+        };
+        connection.count_under(ticket);
+        connection
+    }
+
+    /// Its answer is read for certain only if the peer closes first, and until then it keeps a slot. While there are many
+    /// of those left, that is waited for; else the connection ends when the answer has been written, so that refused ones
+    /// cannot fill the table.
+    fn turned_away(&mut self, peer: PeerAddress, too_many: TooMany, now: Moment) -> Connection {
+        let mut connection = Connection::turned_away(peer, Refusal::FromAddress(too_many), now);
+        if self.peers.len() >= self.limits.max_connections / 2 {
+            connection.dismiss(now);
+        }
+        connection
+    }
+
+    /// Tells the operator what the table of addresses has noticed.
+    pub(super) fn tell_address_news(&mut self) {
+        for news in self.addresses.take_news() {
+            match news {
+                AddressNews::Refused(caller, too_many) => {
+                    let why = match too_many {
+                        TooMany::Connections => "it has as many connections as --max-per-address allows",
+                        TooMany::NewConnections => "it makes new connections faster than --connect-rate allows",
+                        TooMany::Failures => "more of its handshakes have failed than --failure-rate allows",
+                    };
+                    info!("connections from {caller} are answered 429 for now: {why}");
+                }
+                AddressNews::Forwards(peer) => {
+                    let (from, flag) = match peer.address() {
+                        None => ("a unix socket".to_owned(), "unix".to_owned()),
+                        Some(address) => (address.to_string(), address.to_string()),
+                    };
+                    warn!(
+                        "many connections from {from} say X-Forwarded-For, which is not believed: if that is your proxy, give \
+                         --trusted-proxy {flag}, or its clients cannot be told apart"
+                    );
+                }
+            }
+        }
+    }
+}
