@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(exit) => return end(exit),
     };
     if let Some(subcommand) = &flags.subcommand {
-        return match inspect::show(subcommand, std::io::stdin().lock()) {
+        return match inspect::show(&flags, subcommand, std::io::stdin().lock()) {
             Ok(shown) => {
                 print(&shown.text);
                 if shown.verdict == Verdict::Fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -126,7 +126,19 @@ const MODULES: &[(&str, &[&str])] = &[
             "websocket",
         ],
     ),
-    ("inspect/", &["inspect", "flags", "door", "history::sqlite::check", "limits::fixed", "websocket"]),
+    (
+        "inspect/",
+        &[
+            "inspect",
+            "flags",
+            "door",
+            "history::sqlite::backup",
+            "history::sqlite::check",
+            "history::sqlite::room_sizes",
+            "limits::fixed",
+            "websocket",
+        ],
+    ),
     ("main.rs", &["clock", "event_loop", "flags", "log_buffer", "log_filter", "log_line", "inspect", "settings"]),
     ("lib.rs", &[]),
 ];
@@ -186,6 +198,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "std::os",
         &[
+            "history/sqlite/backup.rs",
             "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
             "history/sqlite/lock.rs",
@@ -198,6 +211,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "std::fs",
         &[
             "available_memory.rs",
+            "history/sqlite/backup.rs",
             "history/sqlite/database/leaving.rs",
             "history/sqlite/database/opening.rs",
             "history/sqlite/end_mark.rs",
@@ -221,6 +235,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "write_queue.rs",
             "history/driver.rs",
             "history/log.rs",
+            "history/sqlite/backup.rs",
             "history/sqlite/database/opening.rs",
             "history/sqlite/errors.rs",
             "history/sqlite/end_mark.rs",

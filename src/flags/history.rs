@@ -46,6 +46,24 @@ pub(crate) struct HistoryFlags {
     state_directory: String,
 }
 
+/// The file that a subcommand works on.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryFile {
+    /// The file of the history [default: the file that a daemon with the same environment uses]
+    #[arg(long = "history", value_name = "PATH", value_parser = history_place)]
+    place: Option<HistoryPlace>,
+}
+
+impl HistoryFile {
+    /// Its path; the daemon's own flags say where it is if nothing is said here. None if there is no file.
+    pub(crate) fn path(&self, daemon: &HistoryFlags) -> Option<PathBuf> {
+        match self.place.clone().unwrap_or_else(|| daemon.place()) {
+            HistoryPlace::File(path) => Some(path),
+            HistoryPlace::Memory | HistoryPlace::Off => None,
+        }
+    }
+}
+
 /// Where messages are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HistoryPlace {

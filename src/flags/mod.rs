@@ -15,6 +15,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser};
 
 pub(crate) use addresses::AddressFlags;
+pub use history::HistoryFile;
 pub(crate) use history::{HistoryFlags, HistoryPlace, Sync};
 pub(crate) use limits::LimitFlags;
 pub use subcommand::Subcommand;
@@ -42,7 +43,9 @@ use values::directory;
         roomd --listen unix:/run/roomd.sock     behind a proxy on the same machine\n  \
         roomd decode 8105 48656c6c6f            see the bits of a frame\n  \
         roomd handshake                         see how a handshake is answered\n  \
-        roomd check roomd.db                    find what is damaged in a history\n\n\
+        roomd check roomd.db                    find what is damaged in a history\n  \
+        roomd rooms                             list the rooms of a history with their sizes\n  \
+        roomd backup FILE                       copy a history while a daemon is at work\n\n\
         Every flag can also be set in the environment: --max-message is ROOMD_MAX_MESSAGE, and so on.\n\
         A variable that is empty is as one that is not set.\n\
         RUST_LOG sets what is logged: error, warn, info (the default), debug.\n\

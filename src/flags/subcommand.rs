@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::history::HistoryFile;
+
 /// What roomd can do instead of serving.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "these comments are the help text, too")]
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -43,6 +45,45 @@ pub enum Subcommand {
         /// The file, as in --history
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+
+    /// Write a copy of the history to a new file, also while a daemon is at work.
+    ///
+    /// The copy has all that was said up to one moment. It is a history as any other: to restore it, stop the daemon and put
+    /// it in the place of the file, without the -wal and -shm that lie there. An existing FILE is not overwritten.
+    ///
+    /// Exit code 0: written; 2: not written, and one sentence says why.
+    #[command(
+        max_term_width = 100,
+        after_help = "Try it:\n  \
+            roomd backup \"/backup/roomd-$(date +%F).db\"\n  \
+            roomd backup --history /var/lib/roomd/history.db /backup/roomd.db\n"
+    )]
+    Backup {
+        /// Where the copy is written
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[allow(missing_docs, reason = "a comment would be help text")]
+        #[command(flatten)]
+        history: HistoryFile,
+    },
+
+    /// List the rooms of the history with the size of each, also while a daemon is at work.
+    ///
+    /// A line for each room, where something was said last first: how many messages are kept, bytes of their texts and names, the
+    /// ids and times (UTC) of the oldest and the newest. Who is in a room now is not in the file: the daemon tells that to members, with /who.
+    ///
+    /// Exit code 0: listed; 1: some rooms are damaged; 2: it could not be read, and one sentence says why.
+    #[command(
+        max_term_width = 100,
+        after_help = "Try it:\n  \
+            roomd rooms                                       of the file in the working directory\n  \
+            roomd rooms --history /var/lib/roomd/history.db   of that of the service\n"
+    )]
+    Rooms {
+        #[allow(missing_docs, reason = "a comment would be help text")]
+        #[command(flatten)]
+        history: HistoryFile,
     },
 
     /// Show, step by step, how Sec-WebSocket-Accept is made out of a client's Sec-WebSocket-Key.

@@ -192,3 +192,100 @@ fn what_other_programs_write_and_fold_ends_no_epoch() {
     drop(other);
     assert_eq!(epoch_of(&start(&file)), epoch);
 }
+
+#[test]
+fn the_rooms_of_a_daemon_at_work_are_listed_with_their_sizes_and_the_newest_first() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let daemon = start(&file);
+    let mut ids = Vec::new();
+    for (room, texts) in [("garden", &["a", "bc"][..]), ("lobby", &["hello"])] {
+        let mut member = daemon.open(&format!("/r/{room}?quiet=1&name=Ann"));
+        ids.push(texts.iter().map(|text| say(&mut member, text)).collect::<Vec<_>>());
+        // So that the times in the list differ.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let (code, said) = roomd(&["rooms", "--history", &file]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let expected = |messages: &str, bytes: &str, ids: &[u64]| {
+        [messages.to_owned(), bytes.to_owned(), ids[0].to_string(), ids[ids.len() - 1].to_string()]
+    };
+    assert_eq!(row(&lines[1][..4]), expected("1", "8", &ids[1]), "{said}");
+    assert_eq!(row(&lines[2][..4]), expected("2", "9", &ids[0]), "{said}");
+    assert_eq!((lines[1][6], lines[2][6]), ("lobby", "garden"), "{said}");
+    assert!(lines[1][4].starts_with("20") && lines[1][4].ends_with('Z') && lines[1][4].len() == 20, "{said}");
+    assert!(said.ends_with("\n2 rooms, 3 messages, 17 bytes\n"), "{said}");
+}
+
+/// The one who speaks goes on all the time; what the copy has is what was said up to one moment.
+#[test]
+fn a_backup_beside_a_busy_daemon_is_whole_up_to_one_moment_and_begins_an_epoch_of_its_own() {
+    let folder = Folder::new();
+    let (file, copy) = (folder.file("room.db"), folder.file("copy.db"));
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    let epoch = epoch_of(&daemon);
+    let first = say(&mut member, "0");
+    let backup = std::thread::spawn({
+        let (file, copy) = (file.clone(), copy.clone());
+        move || roomd(&["backup", "--history", &file, &copy])
+    });
+    let mut last = 0;
+    while !backup.is_finished() || last < 100 {
+        last += 1;
+        say(&mut member, &last.to_string());
+    }
+    let (code, said) = backup.join().unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with(&format!("wrote {copy}: 1 room, ")), "{said}");
+    assert!(!std::path::Path::new(&format!("{copy}-part")).exists());
+    let bytes = fs::read(&copy).unwrap();
+    let (code, said) = roomd(&["backup", "--history", &file, &copy]);
+    assert_eq!(
+        (code, said),
+        (
+            Some(2),
+            format!(
+                "roomd: cannot write the backup {copy}: it is there already; name another file, or move that one away\n"
+            )
+        )
+    );
+    assert!(fs::read(&copy).unwrap() == bytes, "it is as it was");
+
+    assert_eq!(roomd(&["check", &copy]).0, Some(0));
+    let kept = count(&tool(&copy));
+    assert!((1..=last + 1).contains(&kept), "{kept}");
+    let restored = start(&copy);
+    assert_ne!(epoch_of(&restored), epoch);
+    let mut back = restored.open("/?quiet=1&since=0");
+    let events: Vec<Value> = (0..kept).map(|_| back.event("message")).collect();
+    for (nth, event) in events.iter().enumerate() {
+        assert_eq!((&event["id"], &event["mess"]), (&(first + nth as u64).into(), &nth.to_string().into()));
+    }
+    assert!(say(&mut back, "next") > first + last + 1, "no id is given twice");
+}
+
+#[test]
+fn a_backup_of_a_damaged_history_says_so_and_leaves_no_file() {
+    let folder = Folder::new();
+    let (file, copy) = (folder.file("room.db"), folder.file("copy.db"));
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    for _ in 0..100 {
+        say(&mut member, &"x".repeat(1_000));
+    }
+    drop(member);
+    stop(daemon);
+    let mut bytes = fs::read(&file).unwrap();
+    // The head of each page, but for the first ones, which are the tables of the rooms.
+    for page in bytes.chunks_mut(4_096).skip(10) {
+        page[..8].fill(0xaa);
+    }
+    fs::write(&file, bytes).unwrap();
+    let (code, said) = roomd(&["backup", "--history", &file, &copy]);
+    assert_eq!((code, said.contains("it is damaged; run `roomd check`")), (Some(2), true), "{said}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("copy")), "{left:?}");
+}

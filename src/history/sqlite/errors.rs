@@ -31,6 +31,12 @@ pub(super) enum Doing {
     Writing,
     /// `roomd check`
     Checking,
+    /// `roomd rooms`
+    Listing,
+    /// `roomd backup`: the history is read.
+    BackingUp,
+    /// `roomd backup`: the copy is written.
+    WritingBackup,
 }
 
 /// Why it could not be done, as far as the operator can do something about it.
@@ -40,6 +46,8 @@ pub enum Cause {
     NotFound,
     /// A directory, a device or the like.
     NotAFile,
+    /// There is a file in the place of a new one.
+    Exists,
     /// This user may not use the file or its directory.
     NoPermission,
     /// The file, or all of its file system, can only be read.
@@ -119,49 +127,36 @@ impl DatabaseError {
 /// With the words that docs/operating.md explains.
 fn sentence(path: &Path, doing: Doing, cause: Cause, source: Option<&(dyn Error + Send + Sync)>) -> String {
     let path = path.display();
+    if let Cause::Lost(lost) = cause {
+        return lost.sentence(&path);
+    }
     let what = match doing {
         Doing::Opening => format!("cannot open the history {path}"),
         Doing::Reading => format!("cannot read the history {path}"),
         Doing::Writing => format!("cannot write to the history {path}"),
         Doing::Checking => format!("cannot check {path}"),
+        Doing::Listing => format!("cannot list the rooms of {path}"),
+        Doing::BackingUp => format!("cannot back up {path}"),
+        Doing::WritingBackup => format!("cannot write the backup {path}"),
     };
-    let is_check = doing == Doing::Checking;
-    let why = match cause {
-        Cause::Lost(lost) => return lost.sentence(&path),
-        Cause::Newer(version) if is_check => {
-            return format!("{what}: a later roomd has written it (version {version}); use that one");
+    match (cause, source) {
+        (Cause::System, Some(source)) => format!("{what}: {source}"),
+        (Cause::System, None) => what,
+        (Cause::Newer(version), _) if doing.is_of_a_tool() => {
+            format!("{what}: a later roomd has written it (version {version}); use that one")
         }
-        Cause::Newer(version) => {
-            return format!(
-                "{what}: a later roomd has written it (version {version}); use that one, or name another file"
-            );
+        (Cause::Newer(version), _) => {
+            format!("{what}: a later roomd has written it (version {version}); use that one, or name another file")
         }
-        Cause::System => return source.map_or_else(|| what.clone(), |source| format!("{what}: {source}")),
-        Cause::NotFound if is_check => "there is no such file",
-        Cause::NotFound => "there is no such directory; make it first",
-        Cause::NotAFile if is_check => "it is no file",
-        Cause::NotAFile => "it is not a file; name one with --history",
-        Cause::NoPermission | Cause::ReadOnly if is_check => "permission denied; run this as the user of the daemon",
-        Cause::NoPermission => {
-            "permission denied; the file and its directory must be writable for the user of the daemon"
-        }
-        Cause::ReadOnly if doing == Doing::Opening => "it can only be read; make it and its file system writable",
-        Cause::ReadOnly => "it can only be read by now; make its file system writable again",
-        Cause::Busy if doing == Doing::Writing => {
-            "another program has held its write lock for too long; messages are refused until that program lets go of it"
-        }
-        Cause::Busy => "another program has locked it; wait until that program is done, or end it",
-        Cause::InUse => "another process has it open; stop that one, or name another file with --history",
-        Cause::Damaged if doing == Doing::Opening => {
-            "it is damaged or no database at all; restore it from a backup, or move it away"
-        }
-        Cause::Damaged => "it is damaged; run `roomd check` on it, and restore it from a backup",
-        Cause::Foreign if is_check => "it is the database of another program",
-        Cause::Foreign => "it is the database of another program; name another file with --history",
-        Cause::Older => "an older roomd has written it, or it is empty; start the daemon with it once",
-        Cause::Full => "the disk is full, or the file as large as it may be (ulimit -f); make room",
-    };
-    format!("{what}: {why}")
+        _ => format!("{what}: {}", cause.advice(doing)),
+    }
+}
+
+impl Doing {
+    /// The file has to be there already.
+    fn is_of_a_tool(self) -> bool {
+        matches!(self, Doing::Checking | Doing::Listing | Doing::BackingUp)
+    }
 }
 
 impl Lost {
@@ -184,7 +179,44 @@ impl Lost {
 }
 
 impl Cause {
-    fn of(error: &rusqlite::Error) -> Cause {
+    /// What is the matter, and what to do about it.
+    fn advice(self, doing: Doing) -> &'static str {
+        let is_tool = doing.is_of_a_tool();
+        match self {
+            Cause::NotFound if is_tool => "there is no such file",
+            Cause::Exists => "it is there already; name another file, or move that one away",
+            Cause::NotFound => "there is no such directory; make it first",
+            Cause::NotAFile if is_tool => "it is no file",
+            Cause::NotAFile => "it is not a file; name one with --history",
+            Cause::NoPermission | Cause::ReadOnly if is_tool => "permission denied; run this as the user of the daemon",
+            Cause::NoPermission if doing == Doing::WritingBackup => "permission denied; its directory must be writable",
+            Cause::NoPermission => {
+                "permission denied; the file and its directory must be writable for the user of the daemon"
+            }
+            Cause::ReadOnly if doing == Doing::Opening => "it can only be read; make it and its file system writable",
+            Cause::ReadOnly => "it can only be read by now; make its file system writable again",
+            Cause::Busy if doing == Doing::Writing => {
+                "another program has held its write lock for too long; messages are refused until that program lets go of it"
+            }
+            Cause::Busy => "another program has locked it; wait until that program is done, or end it",
+            Cause::InUse => "another process has it open; stop that one, or name another file with --history",
+            Cause::Damaged if doing == Doing::Opening => {
+                "it is damaged or no database at all; restore it from a backup, or move it away"
+            }
+            Cause::Damaged if doing == Doing::BackingUp => {
+                "it is damaged; run `roomd check` on it, and keep the backups that you have"
+            }
+            Cause::Damaged => "it is damaged; run `roomd check` on it, and restore it from a backup",
+            Cause::Foreign if is_tool => "it is the database of another program",
+            Cause::Foreign => "it is the database of another program; name another file with --history",
+            Cause::Older => "an older roomd has written it, or it is empty; start the daemon with it once",
+            Cause::Full => "the disk is full, or the file as large as it may be (ulimit -f); make room",
+            // These are told with more words.
+            Cause::Lost(_) | Cause::Newer(_) | Cause::System => "it cannot be used",
+        }
+    }
+
+    pub(super) fn of(error: &rusqlite::Error) -> Cause {
         use rusqlite::Error;
         use rusqlite::ErrorCode as Code;
         match error {

@@ -4,9 +4,10 @@
 //! `trimming` and `surplus` delete what is beyond the limits; `runs` is where ids jump, and
 //! `lineage` why; `counters` and `tourists` keep numbers; `lock` lets one daemon in at a time; `file_watch` looks whether
 //! the file is still there, `end_mark` and `log_end` whether it and its write-ahead log are what the last daemon has left;
-//! `log_growth` says when that log cannot be folded into the file; `tool` opens the file beside a daemon, and `check` is `roomd check`; `errors` says each failure in
+//! `log_growth` says when that log cannot be folded into the file; `tool` opens the file beside a daemon, and `check`, `room_sizes` and `backup` are subcommands; `errors` says each failure in
 //! one sentence. `store` is all this in front of a log.
 
+pub mod backup;
 pub mod check;
 mod counters;
 pub mod database;
@@ -17,6 +18,7 @@ mod lineage;
 mod lock;
 mod log_end;
 mod log_growth;
+pub mod room_sizes;
 mod rows;
 mod runs;
 mod schema;

@@ -18,7 +18,6 @@ use crate::limits::fixed::BUSY_WAIT_OF_A_TOOL;
 ///
 /// # Errors
 /// [`DatabaseError`]
-#[allow(dead_code, reason = "for the subcommands that are being written")]
 pub(super) fn open(path: &Path, doing: Doing) -> Result<(Connection, PathBuf), DatabaseError> {
     let path = existing_file(path, doing)?;
     let cannot = |error| DatabaseError::from_sqlite(&path, doing, error);
