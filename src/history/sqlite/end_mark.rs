@@ -36,9 +36,8 @@ const COUNTER: &str = "end_mark";
 /// See the module.
 #[derive(Debug)]
 pub(super) struct EndMark {
-    path: Box<Path>,
-    /// Of the file that is open. Another file may lie at the path by now.
-    inode: u64,
+    /// The file that is open. Another file may lie at its path by now.
+    file: Seen,
     /// None if it cannot be written. Then the next daemon begins a new epoch.
     mark: Option<File>,
     boot: Option<String>,
@@ -133,13 +132,13 @@ impl EndMark {
             }
         }
         let boot = fs::read_to_string(BOOT).ok().map(|boot| boot.trim().to_owned());
-        Ok(EndMark { path: path.into(), inode: Seen::at(path)?.inode, mark, boot })
+        Ok(EndMark { file: Seen::at(path)?, mark, boot })
     }
 
-    /// Writes the mark. `log` is the end of the log, if some of it is not in the file.
-    pub(super) fn note(&mut self, phase: Phase, log: Option<LogEnd>) {
-        let Some(file) = Seen::at(&self.path).ok().filter(|file| file.inode == self.inode) else { return };
-        let note = Note { phase, file, log, boot: self.boot.clone() };
+    /// Writes the mark. The file was changed last at that time; `log` is the end of the log, if some of it is not in the file.
+    pub(super) fn note(&mut self, phase: Phase, changed: (i64, i64), log: Option<LogEnd>) {
+        self.file.changed = changed;
+        let note = Note { phase, file: self.file, log, boot: self.boot.clone() };
         if let Some(mark) = &self.mark {
             // If this fails, the last mark stands, and the log reaches further than it says.
             let _ = mark.write_all_at(&note.to_bytes(), 0);
@@ -149,7 +148,7 @@ impl EndMark {
     /// An orderly end: writes the mark a last time, and when that was into the file. Returns whether the next daemon can go
     /// on from here, once what is in the file and its log is on the disk.
     pub(super) fn end(&mut self, connection: &Connection) -> bool {
-        self.note(Phase::Ended, None);
+        self.note(Phase::Ended, self.file.changed, None);
         let Some(mark) = self.mark.as_ref().filter(|mark| wait_for_disk(mark).is_ok()) else { return false };
         let written = mark.metadata().map(|metadata| written_us(&metadata));
         written.is_ok_and(|written_us| counters::write(connection, COUNTER, written_us).is_ok())

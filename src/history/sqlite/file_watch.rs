@@ -3,13 +3,13 @@
 //! A file that is deleted, moved or replaced stays open: all that is written to it succeeds, and is gone when the daemon
 //! ends. SQLite does not look; so it is looked for here, before each batch and every two seconds in between.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::errors::Lost;
-use super::log_end::log_path;
+use super::log_end::{LogEnd, log_path};
 
 /// What was found at the path when the file was opened, and how it was when we last wrote.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct FileWatch {
     file: Option<Seen>,
     /// None if there is none.
     log: Option<Seen>,
+    /// The same, open: to open it for each batch costs more than to read it.
+    log_file: Option<File>,
     /// It was cut while it was open. Whatever it becomes, it is not what we have written.
     is_cut: bool,
 }
@@ -48,8 +50,14 @@ pub(super) enum Found {
 impl FileWatch {
     /// Takes what lies at `path` now for what is open.
     pub(super) fn new(path: &Path) -> FileWatch {
-        let mut watch =
-            FileWatch { path: path.into(), log_path: log_path(path).into(), file: None, log: None, is_cut: false };
+        let mut watch = FileWatch {
+            path: path.into(),
+            log_path: log_path(path).into(),
+            file: None,
+            log: None,
+            log_file: None,
+            is_cut: false,
+        };
         watch.left();
         watch
     }
@@ -95,6 +103,16 @@ impl FileWatch {
         [&self.path, &self.log_path].map(|path| Seen::at(path).map_or(0, |seen| seen.len))
     }
 
+    /// When the file was changed last, as we left it.
+    pub(super) fn file_changed(&self) -> (i64, i64) {
+        self.file.map_or((0, 0), |file| file.changed)
+    }
+
+    /// Where the log ends that has so many pages.
+    pub(super) fn log_end(&self, pages: u64) -> Option<LogEnd> {
+        LogEnd::in_file(self.log_file.as_ref()?, self.log?.inode, pages)
+    }
+
     /// Bytes of the log, as we left it.
     pub(super) fn log_bytes(&self) -> u64 {
         self.log.map_or(0, |log| log.len)
@@ -115,6 +133,10 @@ impl FileWatch {
                 (Ok(_) | Err(_), _) => {}
             }
         }
+        if self.log_file.is_none() && self.log.is_some() {
+            // SQLite has no lock on the log that would end when this is closed.
+            self.log_file = File::open(&self.log_path).ok();
+        }
     }
 
     /// The log was emptied, wherever it is now.
@@ -127,7 +149,7 @@ impl FileWatch {
 
     /// The log was made anew.
     pub(super) fn renewed(&mut self) {
-        self.log = None;
+        (self.log, self.log_file) = (None, None);
         self.left();
     }
 }

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: usize = 32;
@@ -46,12 +46,11 @@ impl LogEnd {
     }
 
     /// The end of the log when the number of its pages is known: only the header is read.
-    pub(super) fn at(path: &Path, frames: u64) -> Option<LogEnd> {
-        let mut log = File::open(log_path(path)).ok()?;
+    pub(super) fn in_file(log: &File, inode: u64, frames: u64) -> Option<LogEnd> {
         let mut header = [0; HEADER_BYTES];
-        fill(&mut log, &mut header).ok().filter(|is_whole| *is_whole)?;
+        log.read_exact_at(&mut header, 0).ok()?;
         let [.., salt_0, salt_1, _, _] = numbers::<8>(&header);
-        Some(LogEnd { inode: log.metadata().ok()?.ino(), salts: [salt_0, salt_1], frames })
+        Some(LogEnd { inode, salts: [salt_0, salt_1], frames })
     }
 
     /// Whether this log has everything that the other end had.

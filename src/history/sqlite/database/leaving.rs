@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use super::super::end_mark::Phase;
 use super::super::errors::{self, Cause, DatabaseError, Doing, Lost};
 use super::super::file_watch::Found;
-use super::super::log_end::{LogEnd, log_path};
+use super::super::log_end::log_path;
 use super::super::log_growth::LogPages;
 use super::opening::set_journal;
 use super::{Database, InFile};
@@ -146,8 +146,8 @@ impl Database {
     fn note(&mut self, phase: Phase, pages: LogPages) {
         if self.in_file == InFile::Yes {
             // What of the log is not in the file: nothing, if all of it is.
-            let log = if pages.are_in_file() { None } else { LogEnd::at(&self.path, pages.logged) };
-            self.mark.note(phase, log);
+            let log = if pages.are_in_file() { None } else { self.watch.log_end(pages.logged) };
+            self.mark.note(phase, self.watch.file_changed(), log);
         }
     }
 
