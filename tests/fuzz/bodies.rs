@@ -14,6 +14,8 @@
 mod world;
 
 use roomd::door::{AllowedOrigin, EchoService, Health, OriginPolicy, Pages, Refusal, Route, Site};
+use roomd::gate::proxy_header::{ProxyHeaderError, ProxyHeaderReader};
+use roomd::gate::{AddressPolicy, Caller, Client, ClientAddress, Forwarded, PeerAddress, ProxyProtocol};
 use roomd::http::{BodyWanted, Head, HeadError, HeadScanner};
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 
@@ -106,6 +108,175 @@ pub fn head(data: &[u8]) {
         }
         Err(refusal) => check_answer(&refusal.response().into_bytes(BodyWanted::Yes), false, true),
     }
+}
+
+// ---- What proxies say of addresses ------------------------------------------------------------------------------------
+
+/// A header of the PROXY protocol, taken whole and in pieces, against a reader that has the whole stream.
+pub fn proxy_header(data: &[u8]) {
+    let mut script = Script { rest: data };
+    let seed = script.byte();
+    let stream = script.rest;
+    let whole = ProxyHeaderReader::default().take(stream);
+    let mut reader = ProxyHeaderReader::default();
+    let mut taken = 0;
+    let cuts = cuts(seed, stream.len());
+    let ends = cuts.into_iter().skip_while(|cut| *cut == 0).chain([stream.len()]);
+    let mut in_pieces = Ok((stream.len(), None));
+    for end in ends {
+        match reader.take(&stream[taken..end]) {
+            Ok((count, None)) => {
+                assert_eq!(count, end - taken, "all of it belongs to the header until that is whole");
+                taken = end;
+            }
+            Ok((count, client)) => {
+                in_pieces = Ok((taken + count, client));
+                break;
+            }
+            Err(error) => {
+                in_pieces = Err(error);
+                break;
+            }
+        }
+        assert!(reader.held_bytes() <= 4_096, "no more is held than a header may have");
+    }
+    assert_eq!(in_pieces, whole, "cuts change nothing");
+    match proxy_header_at_the_front(stream) {
+        Some(Ok((len, client))) => assert_eq!(whole, Ok((len, Some(client)))),
+        Some(Err(error)) => assert_eq!(whole, Err(error)),
+        None => assert_eq!(whole, Ok((stream.len(), None))),
+    }
+}
+
+/// None if it is not there whole.
+fn proxy_header_at_the_front(stream: &[u8]) -> Option<Result<(usize, Client), ProxyHeaderError>> {
+    let begins = |beginning: &[u8]| stream.iter().zip(beginning).all(|(byte, expected)| byte == expected);
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    if begins(b"PROXY ") {
+        return match stream.iter().take(107).position(|byte| *byte == b'\n') {
+            Some(at) => Some(proxy_line(&stream[..=at]).map(|client| (at + 1, client))),
+            None if stream.len() >= 107 => Some(Err(ProxyHeaderError::TooLong)),
+            None => None,
+        };
+    }
+    if !begins(signature) {
+        return Some(Err(ProxyHeaderError::Missing));
+    }
+    let len = 16 + 256 * usize::from(*stream.get(14)?) + usize::from(*stream.get(15)?);
+    if len > 4_096 {
+        return Some(Err(ProxyHeaderError::TooLong));
+    }
+    let header = stream.get(..len)?;
+    let port = |at: usize| Some(u16::from(header[at]) << 8 | u16::from(header[at + 1]));
+    let client = match (header[12], header[13] >> 4, header[13] & 15, len - 16) {
+        (0x20, ..) => Some(Client::Itself),
+        (0x21, 0, 0..3, _) => Some(Client::Itself),
+        (0x21, 1, 0..3, 12..) => {
+            let address: [u8; 4] = header[16..20].try_into().unwrap();
+            Some(Client::At(ClientAddress::of(address.into()), port(24)))
+        }
+        (0x21, 2, 0..3, 36..) => {
+            let address: [u8; 16] = header[16..32].try_into().unwrap();
+            Some(Client::At(ClientAddress::of(address.into()), port(48)))
+        }
+        (0x21, 3, 0..3, 216..) => Some(Client::Itself),
+        _ => None,
+    };
+    Some(client.map(|client| (len, client)).ok_or(ProxyHeaderError::Malformed))
+}
+
+fn proxy_line(line: &[u8]) -> Result<Client, ProxyHeaderError> {
+    let malformed = ProxyHeaderError::Malformed;
+    let line = line.strip_suffix(b"\r\n").ok_or(malformed)?;
+    if line == b"PROXY UNKNOWN" || line.starts_with(b"PROXY UNKNOWN ") {
+        return Ok(Client::Itself);
+    }
+    let fields: Vec<&str> = std::str::from_utf8(line).map_err(|_| malformed)?.split(' ').collect();
+    let ["PROXY", family, from, to, from_port, to_port] = fields[..] else { return Err(malformed) };
+    let addresses: [std::net::IpAddr; 2] = [from.parse().map_err(|_| malformed)?, to.parse().map_err(|_| malformed)?];
+    let is_of_family = match family {
+        "TCP4" => addresses.iter().all(|address| address.is_ipv4()),
+        "TCP6" => addresses.iter().all(|address| address.is_ipv6()),
+        _ => false,
+    };
+    let is_number = |text: &str| text == "0" || !text.starts_with('0') && text.parse::<u16>().is_ok();
+    if !is_of_family || !is_number(from_port) || !is_number(to_port) {
+        return Err(malformed);
+    }
+    Ok(Client::At(ClientAddress::of(addresses[0]), from_port.parse().ok()))
+}
+
+/// An `X-Forwarded-For` of elements whose meaning is known, in any form and in any number of lines, with anything to its left.
+pub fn forwarded(data: &[u8]) {
+    let mut script = Script { rest: data };
+    let policy = AddressPolicy::new(vec!["10.0.0.0/8".parse().unwrap()], ProxyProtocol::Off, Vec::new());
+    let proxy = Caller::of(PeerAddress::Ip("10.0.0.1:1".parse().unwrap()));
+    let stranger = Caller::of(PeerAddress::Ip("11.0.0.1:1".parse().unwrap()));
+    let count = usize::from(script.byte() % 40);
+    let elements: Vec<(Vec<u8>, Option<ClientAddress>)> = (0..count).map(|_| element(&mut script)).collect();
+    let mut lines = vec![Vec::new()];
+    for (text, _) in &elements {
+        let line = lines.last_mut().unwrap();
+        line.extend_from_slice(script.one_of(&["", " ", "\t", ",", " , ,"]).as_bytes());
+        line.extend_from_slice(text);
+        if script.byte().is_multiple_of(4) {
+            lines.push(Vec::new());
+        } else {
+            line.push(b',');
+        }
+    }
+    let expected = client_from_the_right(&elements);
+    let of = |caller: &Caller, lines: &[Vec<u8>]| policy.forwarded(caller, lines.iter().map(Vec::as_slice));
+    assert_eq!(of(&proxy, &lines), expected.map_or(Forwarded::Nothing, |(client, _)| Forwarded::Believed(client)));
+    let not_believed = if elements.is_empty() { Forwarded::Nothing } else { Forwarded::NotBelieved };
+    assert_eq!(of(&stranger, &lines), not_believed);
+    // What stands to the left of the client was written by it, and is not looked at.
+    if let Some((client, true)) = expected {
+        lines.insert(0, script.rest.to_vec());
+        assert_eq!(of(&proxy, &lines), Forwarded::Believed(client));
+    }
+    let _ = of(&proxy, &[data.to_vec()]);
+}
+
+/// An element, and the address in it if there is one.
+fn element(script: &mut Script<'_>) -> (Vec<u8>, Option<ClientAddress>) {
+    let (a, b) = (script.byte(), script.byte());
+    let v4 = std::net::Ipv4Addr::new(script.one_of(&[10, 10, 203]), 0, a, b);
+    let v6 = std::net::Ipv6Addr::new(0x2001, 0xdb8, a.into(), 0, 0, 0, 0, b.into());
+    let named = |text: String, address: std::net::IpAddr| (text.into_bytes(), Some(ClientAddress::of(address)));
+    match script.byte() % 12 {
+        0 => named(format!("{v4}"), v4.into()),
+        1 => named(format!("{v4}:{a}"), v4.into()),
+        2 => named(format!("\"{v4}:_x\""), v4.into()),
+        3 => named(format!("::ffff:{v4}"), v4.into()),
+        4 => named(format!("[::ffff:{v4}]:{b}"), v4.into()),
+        5 => named(format!("{v6}"), v6.into()),
+        6 => named(format!("[{v6}]"), v6.into()),
+        7 => named(format!("\"[{v6}]:{a}\""), v6.into()),
+        8 => named(format!("{v6}%eth{a}"), v6.into()),
+        9 => (script.one_of(&["unknown", "-", "::", "0.0.0.0", "10.0.0", "1.2.3.4.5", "[::1", "::1]"]).into(), None),
+        10 => (format!("{v4}:").into_bytes(), None),
+        _ => {
+            let mut bytes = script.bytes();
+            bytes.retain(|byte| *byte != b',');
+            // No address begins so.
+            (["_".as_bytes(), &bytes].concat(), None)
+        }
+    }
+}
+
+/// The client, and whether the search has come to its end with it.
+fn client_from_the_right(elements: &[(Vec<u8>, Option<ClientAddress>)]) -> Option<(Client, bool)> {
+    let trusted: roomd::gate::Network = "10.0.0.0/8".parse().unwrap();
+    let mut client = None;
+    for (_, address) in elements.iter().rev().take(32) {
+        match address {
+            None => return Some((Client::Unknown, true)),
+            Some(address) if trusted.contains(*address) => client = Some((Client::At(*address, None), false)),
+            Some(address) => return Some((Client::At(*address, None), true)),
+        }
+    }
+    client
 }
 
 /// The bytes of empty lines at the front.

@@ -19,6 +19,16 @@ fn a_request_head_is_answered_by_the_rules_whatever_it_is() {
 }
 
 #[test]
+fn a_header_of_the_proxy_protocol_means_the_same_however_it_is_cut_and_whatever_it_is() {
+    fuzz("proxy_header", &proxy_headers(), bodies::proxy_header);
+}
+
+#[test]
+fn a_list_of_forwarded_addresses_is_read_from_its_end_to_the_client_whatever_it_is() {
+    fuzz("forwarded", &scripts(), bodies::forwarded);
+}
+
+#[test]
 fn frames_mean_the_same_however_they_are_cut_and_whatever_they_are() {
     fuzz("frames", &frames(), bodies::frames);
 }
@@ -138,6 +148,31 @@ fn heads() -> Vec<Vec<u8>> {
     let options = [[3, 0], [3, 1], [15, 9], [7, 200]];
     let heads = lines.iter().flat_map(|lines| options.map(|options| [&options, lines.as_bytes(), b"\r\n"].concat()));
     heads.chain([vec![0, 1, 0x16, 3, 1], b"\x01\x00GET /\n\n".to_vec()]).collect()
+}
+
+/// A byte that says how it is cut, then a header with a request behind it.
+fn proxy_headers() -> Vec<Vec<u8>> {
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    let binary = |command: u8, family: u8, rest: &[u8]| {
+        [&signature[..], &[command, family], &(rest.len() as u16).to_be_bytes(), rest].concat()
+    };
+    let tcp4 = [203, 0, 113, 7, 10, 0, 0, 1, 18, 103, 0, 80, 4, 0, 1, 0];
+    let headers = [
+        b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 80\r\n".to_vec(),
+        b"PROXY TCP6 2001:db8::7 ::1 0 65535\r\n".to_vec(),
+        b"PROXY UNKNOWN and more\r\n".to_vec(),
+        [&b"PROXY UNKNOWN "[..], &[b'x'; 100]].concat(),
+        binary(0x21, 0x11, &tcp4),
+        binary(0x21, 0x21, &[0x20; 40]),
+        binary(0x21, 0x31, &[b'/'; 216]),
+        binary(0x21, 0x00, b""),
+        binary(0x20, 0x00, b""),
+        binary(0x20, 0x77, &[1; 300]),
+        binary(0x21, 0x12, &[9; 5_000]),
+        Vec::new(),
+    ];
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    headers.iter().flat_map(|header| [0, 1, 7].map(|cut| [&[cut], &header[..], request].concat())).collect()
 }
 
 /// Two bytes of options, then either frames as they are on the wire (0x80 in the first byte) or what to make them from.
