@@ -56,7 +56,7 @@ pub struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InFile {
     Yes,
-    /// The disk was full at the start: it comes before the first batch.
+    /// The disk was full at the start, or another program had the write lock: it comes before the first batch.
     NotYet,
     /// Its page is damaged.
     Never,

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::errors::Lost;
-use super::log_end::{LogEnd, log_path};
+use super::log_end::{LogEnd, index_path, log_path};
 
 /// What was found at the path when the file was opened, and how it was when we last wrote.
 #[derive(Debug)]
@@ -19,7 +19,10 @@ pub(super) struct FileWatch {
     file: Option<Seen>,
     /// None if there is none.
     log: Option<Seen>,
-    /// The same, open: to open it for each batch costs more than to read it.
+    /// SQLite's users find their way in the log by it, and lock each other out there.
+    index_path: Box<Path>,
+    index: Option<Seen>,
+    /// The log, open: to open it for each batch costs more than to read it.
     log_file: Option<File>,
     /// It was cut while it was open. Whatever it becomes, it is not what we have written.
     is_cut: bool,
@@ -43,7 +46,8 @@ pub(super) enum Found {
     /// One of them is shorter: another program has folded the log or vacuumed the file, or somebody has cut it. Only SQLite
     /// knows.
     Shorter,
-    /// Another log, or none, lies at its path. The one that is open can be folded into the file, and made anew.
+    /// Another log, or none, lies at its path, or another index of it: other programs would not see what we write. The one
+    /// that is open can be folded into the file, and made anew.
     LogGone,
 }
 
@@ -53,6 +57,8 @@ impl FileWatch {
         let mut watch = FileWatch {
             path: path.into(),
             log_path: log_path(path).into(),
+            index_path: index_path(path).into(),
+            index: None,
             file: None,
             log: None,
             log_file: None,
@@ -62,7 +68,7 @@ impl FileWatch {
         watch
     }
 
-    /// Looks. That is two calls of the system, a microsecond each.
+    /// Looks. That is three calls of the system, a microsecond each.
     ///
     /// # Errors
     /// [`Lost`]: what would be written now would be gone with the daemon.
@@ -90,6 +96,11 @@ impl FileWatch {
                 }
                 Ok(_) | Err(_) => return Ok(Found::LogGone),
             }
+        }
+        if let Some(left) = self.index
+            && !Seen::at(&self.index_path).is_ok_and(|seen| seen.is_same_file(left))
+        {
+            return Ok(Found::LogGone);
         }
         Ok(match (is_changed, is_shorter) {
             (_, true) => Found::Shorter,
@@ -125,6 +136,9 @@ impl FileWatch {
 
     /// Notes how we leave the files, after whatever may have changed their length.
     pub(super) fn left(&mut self) {
+        if self.index.is_none() {
+            self.index = Seen::at(&self.index_path).ok();
+        }
         for (path, left) in [(&self.path, &mut self.file), (&self.log_path, &mut self.log)] {
             match (Seen::at(path), *left) {
                 (Ok(seen), None) => *left = Some(seen),
@@ -149,7 +163,7 @@ impl FileWatch {
 
     /// The log was made anew.
     pub(super) fn renewed(&mut self) {
-        (self.log, self.log_file) = (None, None);
+        (self.log, self.log_file, self.index) = (None, None, None);
         self.left();
     }
 }

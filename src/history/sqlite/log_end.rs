@@ -20,9 +20,18 @@ const MAGIC: u32 = 0x377F_0682;
 
 /// The write-ahead log of the database at `path`.
 pub(super) fn log_path(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
+    beside(path, "-wal")
+}
+
+/// The index of that log, which lies in memory that SQLite's users share.
+pub(super) fn index_path(path: &Path) -> PathBuf {
+    beside(path, "-shm")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// How far a log has come.

@@ -77,9 +77,9 @@ impl Database {
             lost_batches,
             lock,
         };
-        // A disk that is full just now is no reason not to begin.
         match database.save_lineage() {
-            Err(error) if error.cause() != Cause::Full => return Err(error),
+            // A disk that is full just now is no reason not to begin, nor is a program that writes.
+            Err(error) if !matches!(error.cause(), Cause::Full | Cause::Busy) => return Err(error),
             Ok(()) | Err(_) => {}
         }
         database.left();

@@ -5,6 +5,7 @@ mod damage;
 mod deletion;
 mod disk;
 mod model;
+mod others;
 mod pages;
 mod starting;
 

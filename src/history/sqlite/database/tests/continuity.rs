@@ -11,7 +11,7 @@ fn next_daemon(folder: &Folder) -> (Epoch, u64, u64) {
 
 /// A daemon that has said `batches` messages in batches of one, and is killed. Gives its epoch, and how long the
 /// write-ahead log was after each.
-fn killed_after(folder: &Folder, batches: usize) -> (Epoch, Vec<u64>) {
+pub(super) fn killed_after(folder: &Folder, batches: usize) -> (Epoch, Vec<u64>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture"])
         .arg("history::sqlite::database::tests::continuity::say_until_killed")
