@@ -6,7 +6,6 @@ use super::pages::page_size;
 use super::past::Before;
 use super::peers::{Arrival, PeerId};
 use super::rooms::RoomState;
-use super::stream::append_event;
 use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
 use crate::chat::event::json_array;
@@ -115,10 +114,10 @@ impl<S: Socket> Hub<S> {
             Some(slot) if matches!(slot.stay.membership(), Membership::Member | Membership::Waiting) => {}
             _ => return Err(Problem::NoSuchName),
         }
-        let mut frame = Vec::new();
-        append_event(&mut frame, Event::Private { from, to, unix_ms: now.unix_ms, text }, state.room.name());
+        let mut json = Vec::new();
+        Event::Private { from, to, unix_ms: now.unix_ms, text }.write_json(state.room.name(), &mut json);
         let Some(slot) = self.peers.touch(receiver) else { return Err(Problem::NoSuchName) };
-        self.outbox.private(slot, &frame, now.moment).map_err(|fault| match fault {
+        self.outbox.private(slot, &json, now.moment).map_err(|fault| match fault {
             NotQueued::Leaving => Problem::NoSuchName,
             NotQueued::Busy => Problem::ReceiverBusy,
         })?;
@@ -126,7 +125,7 @@ impl<S: Socket> Hub<S> {
         if receiver != id
             && let Some(slot) = self.peers.touch(id)
         {
-            self.outbox.receipt(slot, &frame);
+            self.outbox.receipt(slot, &json);
         }
         Ok(())
     }

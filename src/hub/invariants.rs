@@ -3,8 +3,8 @@
 use super::member_life::Stay;
 use super::peers::{Arrival, PeerId};
 use super::rooms::RoomState;
+use super::stream::ChunkKey;
 use super::{Hub, Socket};
-use crate::chat::visit::Verbosity;
 
 impl<S: Socket> Hub<S> {
     pub(super) fn check_invariants(&self) {
@@ -15,27 +15,30 @@ impl<S: Socket> Hub<S> {
         assert_eq!(tickets, self.addresses.connections(), "who is counted under an address is there");
         let mut visitors = 0;
         let mut seated = 0;
-        let mut quiet = 0;
+        let mut hearing = ChunkKey::ALL.map(|_| 0);
         for (id, slot) in self.peers.iter() {
             visitors += usize::from(slot.stay.room().is_some());
             visitors += usize::from(matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. })));
             if self.is_seated(id, slot.stay) {
                 seated += 1;
-                quiet += usize::from(slot.connection.verbosity() == Verbosity::MessagesOnly);
+                hearing[ChunkKey::of(&slot.connection).index()] += 1;
             }
         }
         for (id, departed) in &self.departed {
             visitors += 1;
             if self.is_seated(*id, departed.stay) {
                 seated += 1;
-                quiet += usize::from(departed.verbosity == Verbosity::MessagesOnly);
+                hearing[departed.chunk.index()] += 1;
             }
         }
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
         let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();
         assert_eq!(seated, sum(|state| state.room.online()), "every seat has its connection");
         assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
-        assert_eq!(quiet, sum(|state| state.stream.quiet_members()));
+        for (index, hearing) in hearing.into_iter().enumerate() {
+            let counted = self.rooms.iter().filter_map(|state| state.stream.chunks().nth(index));
+            assert_eq!(hearing, counted.map(|(_, members, _)| members).sum::<usize>(), "a chunk has its members");
+        }
     }
 
     /// Whether it has a seat; if so, its room must know of it.

@@ -7,6 +7,7 @@ use super::member_life::{Membership, Trigger};
 use super::past::Past;
 use super::peers::{Arrival, Newcomer, PeerId};
 use super::rooms::{Opened, RoomState, TooManyRooms};
+use super::stream::ChunkKey;
 use super::{Hub, Socket};
 use crate::chat::names::Conflict;
 use crate::chat::position::Position;
@@ -90,19 +91,19 @@ impl<S: Socket> Hub<S> {
 
     /// A newcomer is in the room. It is sent the welcome, and catches up with what it missed.
     fn join_committed(&mut self, id: PeerId, room: RoomKey, seat: Seat, now: Moment) {
-        let verbosity = match (self.peers.touch(id), self.departed.get_mut(&id)) {
+        let chunk = match (self.peers.touch(id), self.departed.get_mut(&id)) {
             (Some(slot), _) => {
                 slot.stay.join_committed(seat);
-                slot.connection.verbosity()
+                ChunkKey::of(&slot.connection)
             }
             (None, Some(departed)) => {
                 departed.stay.join_committed(seat);
-                departed.verbosity
+                departed.chunk
             }
             (None, None) => return,
         };
         if let Some(state) = self.rooms.get_mut(room) {
-            state.stream.add_member(verbosity);
+            state.stream.add_member(chunk);
         }
         self.begin_to_catch_up(id, now);
     }
@@ -256,15 +257,15 @@ impl<S: Socket> Hub<S> {
     /// among that: a script that says something and leaves waits for the answer (websocat does).
     fn stop_hearing(&mut self, id: PeerId, room: RoomKey) {
         let Some(state) = self.rooms.get_mut(room) else { return };
-        let verbosity = match (self.peers.touch(id), self.departed.get(&id)) {
+        let chunk = match (self.peers.touch(id), self.departed.get(&id)) {
             (Some(slot), _) => {
                 self.outbox.leave(slot, &mut state.stream);
-                slot.connection.verbosity()
+                ChunkKey::of(&slot.connection)
             }
-            (None, Some(departed)) => departed.verbosity,
+            (None, Some(departed)) => departed.chunk,
             (None, None) => return,
         };
-        state.stream.remove_member(verbosity);
+        state.stream.remove_member(chunk);
     }
 
     /// A member has left its room: it goes on to the next, or is sent the answer to its Close.

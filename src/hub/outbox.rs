@@ -22,9 +22,8 @@ use std::rc::Rc;
 
 use super::Socket;
 use super::peers::{NOT_IN, PeerId, Peers, Sent, Slot};
-use super::stream::{Stream, TurnChunk, WRITE_CALL_BYTES, append_event};
+use super::stream::{ChunkKey, Stream, TurnChunk, WRITE_CALL_BYTES};
 use super::trace;
-use crate::chat::visit::Verbosity;
 use crate::chat::{Event, RoomName};
 use crate::close_reason::CloseReason;
 use crate::connection::{State, Written};
@@ -64,7 +63,7 @@ impl Outbox {
 
     /// From here on it hears what its room hears.
     pub(super) fn join<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
-        slot.place = stream.chunk(slot.connection.verbosity()).len() as u32;
+        slot.place = stream.chunk(ChunkKey::of(&slot.connection)).len() as u32;
     }
 
     /// It hears what its room has heard up to here, whatever it owes already, and nothing after.
@@ -86,40 +85,38 @@ impl Outbox {
         }
         self.catch_up(slot, stream);
         let before = slot.connection.queue.len();
+        let framing = slot.connection.framing();
         slot.connection.queue.append_own(|out| {
-            append_event(out, event, room);
+            framing.append_with(out, |out| event.write_json(room, out));
         });
         slot.connection.queue.len() - before
     }
 
     /// It is sent a part of the past.
-    pub(super) fn past<S>(&self, id: PeerId, slot: &mut Slot<S>, frames: Rc<[u8]>) {
+    pub(super) fn past<S>(&self, id: PeerId, slot: &mut Slot<S>, messages: Rc<[u8]>) {
         if !slot.connection.may_be_sent_to() {
             return;
         }
-        let (queue, len) = (&mut slot.connection.queue, frames.len());
+        let framing = slot.connection.framing();
+        let (queue, len) = (&mut slot.connection.queue, messages.len());
         if self.is_traced {
             // What is in front of it comes first here as well.
-            queue.show_own(|frames| trace::sends(id, frames));
-            trace::sends(id, &frames);
+            queue.show_own(|units| trace::sends(id, framing, units));
+            trace::sends(id, framing, &messages);
         }
-        queue.push_shared(frames, 0..len);
+        queue.push_shared(messages, 0..len);
     }
 
     /// It is sent a private message of another, unless too much waits for it already. Nobody is closed for what one other
     /// says: it is the sender who has to wait.
-    pub(super) fn private<S: Socket>(
-        &mut self,
-        slot: &mut Slot<S>,
-        frame: &[u8],
-        now: Moment,
-    ) -> Result<(), NotQueued> {
+    pub(super) fn private<S: Socket>(&mut self, slot: &mut Slot<S>, json: &[u8], now: Moment) -> Result<(), NotQueued> {
         if !slot.connection.may_be_sent_to() {
             return Err(NotQueued::Leaving);
         }
         match self.drain_to(self.limits.private_queue_bytes(), slot, now) {
             Sent::AsFarAsPossible => {
-                slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
+                let framing = slot.connection.framing();
+                slot.connection.queue.append_own(|out| framing.append(out, json));
                 Ok(())
             }
             Sent::OwesTooMuch => Err(NotQueued::Busy),
@@ -129,13 +126,14 @@ impl Outbox {
     }
 
     /// It is told what it has said to another.
-    pub(super) fn receipt<S>(&self, slot: &mut Slot<S>, frame: &[u8]) {
-        slot.connection.queue.append_own(|out| out.extend_from_slice(frame));
+    pub(super) fn receipt<S>(&self, slot: &mut Slot<S>, json: &[u8]) {
+        let framing = slot.connection.framing();
+        slot.connection.queue.append_own(|out| framing.append(out, json));
     }
 
     /// Queues what its room has heard since its place, which is here from now on.
     fn catch_up<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
-        let chunk = stream.chunk(slot.connection.verbosity());
+        let chunk = stream.chunk(ChunkKey::of(&slot.connection));
         let part = slot.place as usize..chunk.len();
         if !part.is_empty() && slot.connection.may_be_sent_to() {
             slot.place = chunk.len() as u32;
@@ -159,7 +157,7 @@ impl Outbox {
     ) {
         for id in members {
             let Some(slot) = peers.lend(id) else { continue };
-            let chunk = stream.chunk(slot.connection.verbosity());
+            let chunk = stream.chunk(ChunkKey::of(&slot.connection));
             let Some(part) = slot.take_part(chunk.len()) else { continue };
             let sent = self.send_part(slot, chunk, part, now);
             peers.delivered(id, &sent);
@@ -182,7 +180,7 @@ impl Outbox {
     ) {
         for id in members {
             let Some(slot) = peers.lend(id) else { continue };
-            let chunk = stream.chunk(slot.connection.verbosity());
+            let chunk = stream.chunk(ChunkKey::of(&slot.connection));
             let Some(part) = slot.take_part(chunk.len()) else { continue };
             // If something waits for it already, it may be too much: the same question as in a turn that writes.
             let sent = if !slot.connection.may_be_sent_to() {
@@ -201,11 +199,11 @@ impl Outbox {
     }
 
     /// Draws what a room hears into the log, if that is asked for.
-    pub(super) fn trace_room(&self, room: &RoomName, members: usize, stream: &Stream) {
+    pub(super) fn trace_room(&self, room: &RoomName, stream: &Stream) {
         if self.is_traced {
-            let quiet = stream.quiet_members();
-            trace::sends_to_room(room, members - quiet, stream.frames(Verbosity::Everything));
-            trace::sends_to_room(room, quiet, stream.frames(Verbosity::MessagesOnly));
+            for (framing, members, units) in stream.chunks() {
+                trace::sends_to_room(room, members, framing, units);
+            }
         }
     }
 
@@ -215,7 +213,8 @@ impl Outbox {
         if self.is_traced {
             for id in peers.ids_to_flush() {
                 if let Some(slot) = peers.touch(id) {
-                    slot.connection.queue.show_own(|frames| trace::sends(id, frames));
+                    let framing = slot.connection.framing();
+                    slot.connection.queue.show_own(|units| trace::sends(id, framing, units));
                 }
             }
         }

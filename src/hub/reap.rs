@@ -3,6 +3,7 @@
 use log::{Level, info, log};
 
 use super::peers::{Arrival, Departed, PeerId, Slot};
+use super::stream::ChunkKey;
 use super::{Hub, LOG_TARGET, Socket};
 use crate::close_reason::CloseReason;
 use crate::connection::{Request, State};
@@ -36,7 +37,7 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = self.peers.remove(id) else { return };
         let Slot { stay, arrival, mut connection, .. } = slot;
         if stay.room().is_some() {
-            self.departed.insert(id, Departed { stay, verbosity: connection.verbosity() });
+            self.departed.insert(id, Departed { stay, chunk: ChunkKey::of(&connection) });
         }
         if let Some(Arrival::Moving { to }) = arrival.as_deref() {
             self.leave_empty(*to);

@@ -7,10 +7,11 @@ use log::{Level, log_enabled, trace};
 use super::peers::PeerId;
 use crate::chat::RoomName;
 use crate::connection::{Phase, State};
+use crate::framing::Framing;
 use crate::inspect::dump;
 use crate::inspect::layout::{self, Layout};
 use crate::limits::fixed::SHOWN_PAYLOAD_BYTES;
-use crate::websocket::frame::{FrameHeader, split_first_of_ours};
+use crate::websocket::frame::FrameHeader;
 
 /// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
 const TARGET: &str = "roomd::wire";
@@ -89,24 +90,24 @@ pub(super) fn is_logged() -> bool {
 
 /// Frames are about to be sent to one connection.
 #[cold]
-pub(super) fn sends(id: PeerId, frames: &[u8]) {
-    for_each_of_ours(frames, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
+pub(super) fn sends(id: PeerId, framing: Framing, units: &[u8]) {
+    for_each(framing, units, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
 }
 
 /// What a room hears this turn is about to be sent to its members: drawn once for all of them.
 #[cold]
-pub(super) fn sends_to_room(room: &RoomName, members: usize, frames: &[u8]) {
+pub(super) fn sends_to_room(room: &RoomName, members: usize, framing: Framing, units: &[u8]) {
     let noun = if members == 1 { "member" } else { "members" };
     let title = format!("sent to {members} {noun} of {}", room.as_str());
     if members > 0 {
-        for_each_of_ours(frames, |frame| log_frame(&title, frame));
+        for_each(framing, units, |frame| log_frame(&title, frame));
     }
 }
 
-fn for_each_of_ours(mut frames: &[u8], mut draw: impl FnMut(&[u8])) {
-    while let Some((frame, rest)) = split_first_of_ours(frames) {
-        draw(frame);
-        frames = rest;
+fn for_each(framing: Framing, mut units: &[u8], mut draw: impl FnMut(&[u8])) {
+    while let Some((unit, rest)) = framing.split_first(units) {
+        draw(unit);
+        units = rest;
     }
 }
 

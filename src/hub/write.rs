@@ -29,7 +29,7 @@ impl<S: Socket> Hub<S> {
             let Some(state) = self.rooms.get_mut(*key) else { continue };
             if !state.stream.is_empty() {
                 let online = state.room.online();
-                self.outbox.trace_room(state.room.name(), online, &state.stream);
+                self.outbox.trace_room(state.room.name(), &state.stream);
                 let mut members = state.room.audience().filter_map(PeerId::of);
                 let writes = state.stream.writes_within(left_bytes).min(online);
                 left_bytes -= state.stream.write_cost(writes);

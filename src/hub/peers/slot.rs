@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::super::Socket;
 use super::super::member_life::{Membership, Stay};
+use super::super::stream::ChunkKey;
 use crate::chat::position::Position;
 use crate::chat::problem::Problem;
-use crate::chat::visit::Verbosity;
 use crate::connection::Connection;
 use crate::gate::Caller;
 use crate::history::RoomKey;
@@ -112,7 +112,7 @@ pub(in crate::hub) struct CatchUp {
 /// What is left of a member whose connection has been freed, until it has left its room.
 pub(in crate::hub) struct Departed {
     pub(in crate::hub) stay: Stay,
-    pub(in crate::hub) verbosity: Verbosity,
+    pub(in crate::hub) chunk: ChunkKey,
 }
 
 /// How sending a part of a chunk to one member went: for [`Peers::delivered`](super::Peers::delivered).
