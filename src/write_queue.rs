@@ -1,6 +1,6 @@
 //! What one connection has still to be sent, in order.
 //!
-//! A room's turn is one chunk of whole frames, encoded once. A member whose socket takes it all never has it queued; a
+//! A room's turn is one chunk of whole units (see [`framing`](crate::framing)), encoded once. A member whose socket takes it all never has it queued; a
 //! member whose socket does not keeps a reference and an offset, not a copy. So a thousand slow readers cost one chunk
 //! and a thousand short lists.
 //!
@@ -16,8 +16,8 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::framing::Framing;
 use crate::limits::fixed::CHUNKS_PER_WRITE;
-use crate::websocket::frame;
 
 /// What an entry of the list takes, with the room that a growing list leaves free.
 const CHUNK_COST_BYTES: usize = 64;
@@ -36,15 +36,15 @@ enum Chunk {
         start: usize,
         end: usize,
     },
-    /// Frames for this connection alone.
+    /// Units for this connection alone.
     Own {
         bytes: Vec<u8>,
         start: usize,
-        /// Up to here it was shown to whoever wants to see what is sent.
+        /// Up to here it has been shown: see [`WriteQueue::show_own`].
         shown: usize,
     },
-    /// Bytes that must all be written, for they are no frames: an HTTP answer, or the rest of a frame.
-    Unit {
+    /// Bytes that must all be written, for they are no units: an HTTP answer, or the rest of a unit.
+    Whole {
         bytes: Vec<u8>,
         start: usize,
     },
@@ -55,7 +55,7 @@ impl Chunk {
         match self {
             Chunk::Shared { bytes, start, end } => &bytes[*start..*end],
             Chunk::Late { bytes, start, end } => bytes.part(*start..*end),
-            Chunk::Own { bytes, start, .. } | Chunk::Unit { bytes, start } => &bytes[*start..],
+            Chunk::Own { bytes, start, .. } | Chunk::Whole { bytes, start } => &bytes[*start..],
         }
     }
 
@@ -64,21 +64,21 @@ impl Chunk {
             Chunk::Shared { start, .. }
             | Chunk::Late { start, .. }
             | Chunk::Own { start, .. }
-            | Chunk::Unit { start, .. } => *start += written,
+            | Chunk::Whole { start, .. } => *start += written,
         }
     }
 
-    /// What is left of the frame that was begun; nothing, if the last write ended with a frame. A copy, so that a few
-    /// bytes do not keep a whole chunk alive.
-    fn rest_of_begun_frame(&self) -> Vec<u8> {
-        // A chunk of frames begins with a frame, also when a member's part of it begins further on.
+    /// What is left of the unit that was begun; nothing, if the last write ended with a unit. A copy, so that a few bytes do
+    /// not keep a whole chunk alive.
+    fn rest_of_begun_unit(&self, framing: Framing) -> Vec<u8> {
+        // A chunk of units begins with a unit, also when a member's part of it begins further on.
         let (bytes, start) = match self {
-            Chunk::Unit { .. } => return self.unwritten().to_vec(),
+            Chunk::Whole { .. } => return self.unwritten().to_vec(),
             Chunk::Shared { bytes, start, end } => (&bytes[..*end], *start),
             Chunk::Late { bytes, start, end } => (bytes.part(0..*end), *start),
             Chunk::Own { bytes, start, .. } => (&bytes[..], *start),
         };
-        bytes[start..frame::boundary_at_or_after(bytes, start)].to_vec()
+        bytes[start..framing.boundary_at_or_after(bytes, start)].to_vec()
     }
 }
 
@@ -114,8 +114,8 @@ impl WriteQueue {
         self.len == 0
     }
 
-    /// What the queue costs in memory: the bytes that wait, whoever shares them, and the list of them. This is what is
-    /// held against `--max-queue`: many short chunks would otherwise cost a multiple of what they say.
+    /// What the queue costs in memory: the bytes that wait, also those that others share, and the list of them. This is what
+    /// is held against `--max-queue`: many short chunks would otherwise cost a multiple of what they say.
     #[must_use]
     pub fn cost(&self) -> usize {
         self.len + self.chunks.len() * CHUNK_COST_BYTES
@@ -138,14 +138,14 @@ impl WriteQueue {
         }
     }
 
-    /// Adds bytes that are no frames of ours, such as an HTTP answer: once queued they are never cut.
-    pub fn push_unit(&mut self, bytes: Vec<u8>) {
+    /// Adds bytes that are no units, such as an HTTP answer: once queued they are never cut.
+    pub fn push_whole(&mut self, bytes: Vec<u8>) {
         self.len += bytes.len();
-        self.chunks.push_back(Chunk::Unit { bytes, start: 0 });
+        self.chunks.push_back(Chunk::Whole { bytes, start: 0 });
     }
 
-    /// Adds frames meant for this connection alone: `append` writes them to the end of the private buffer.
-    pub fn append_own(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds units meant for this connection alone, in its framing: `append` writes them to the end of the private buffer.
+    pub fn append_own(&mut self, framing: Framing, append: impl FnOnce(&mut Vec<u8>)) {
         if !matches!(self.chunks.back(), Some(Chunk::Own { .. })) {
             self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0, shown: 0 });
         }
@@ -153,7 +153,7 @@ impl WriteQueue {
             // A reader that always lags a little never empties this buffer: what it has taken must not stay in it. Each
             // byte is moved at most once for each byte written, so the work stays linear.
             if *start > bytes.len() / 2 {
-                let begun = frame::boundary_at_or_before(bytes, *start);
+                let begun = framing.boundary_at_or_before(bytes, *start);
                 bytes.drain(..begun);
                 *start -= begun;
                 *shown = shown.saturating_sub(begun);
@@ -167,8 +167,8 @@ impl WriteQueue {
         }
     }
 
-    /// Shows the frames for this connection alone that wait and have not been shown, each once. Whole frames: called
-    /// before each flush, it has seen whatever has begun to leave.
+    /// Shows the units for this connection alone that wait and have not been shown, each once. They are whole: called before
+    /// each flush, it has seen all that has begun to leave.
     pub fn show_own(&mut self, mut show: impl FnMut(&[u8])) {
         for chunk in &mut self.chunks {
             if let Chunk::Own { bytes, shown, .. } = chunk {
@@ -178,14 +178,14 @@ impl WriteQueue {
         }
     }
 
-    /// Drops all that the peer has not begun to receive, and keeps the frame that it has, so that the next frame does
-    /// not land in the middle of a payload.
-    pub fn cut_behind_begun_frame(&mut self) {
-        let begun = self.chunks.front().map(Chunk::rest_of_begun_frame).unwrap_or_default();
+    /// Drops all that the peer has not begun to receive, and keeps the unit that it has, so that the next unit does not land
+    /// in the middle of that.
+    pub fn cut_behind_begun_unit(&mut self, framing: Framing) {
+        let begun = self.chunks.front().map(|chunk| chunk.rest_of_begun_unit(framing)).unwrap_or_default();
         *self = WriteQueue::default();
-        // The rest of a frame is no frame either: it must not be cut again.
+        // The rest of a unit is no unit either: it must not be cut again.
         if !begun.is_empty() {
-            self.push_unit(begun);
+            self.push_whole(begun);
         }
     }
 
@@ -264,7 +264,6 @@ impl LateBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::frame::{Opcode, append_frame};
     use proptest::prelude::*;
 
     /// A socket that takes as many bytes as the script says in each call: 0 stands for WouldBlock.
@@ -340,7 +339,7 @@ mod tests {
                     }
                     Push::Own(bytes) => {
                         expected.extend_from_slice(&bytes);
-                        queue.append_own(|out| out.extend_from_slice(&bytes));
+                        queue.append_own(Framing::WebSocket, |out| out.extend_from_slice(&bytes));
                     }
                 }
                 prop_assert_eq!(queue.len() + socket.taken.len(), expected.len());
@@ -353,12 +352,12 @@ mod tests {
         }
 
         #[test]
-        fn a_queue_that_is_cut_ends_behind_a_whole_frame(
+        fn a_queue_that_is_cut_ends_behind_a_whole_unit(
             payloads in proptest::collection::vec(0usize..300, 1..8),
             written in 1usize..1_500,
             private in any::<prop::sample::Index>(),
         ) {
-            // Frames in two chunks, the first shared and the second private, or the other way round.
+            // Units in two chunks, the first shared and the second private, or the other way round.
             let mut queue = WriteQueue::default();
             let split = private.index(payloads.len() + 1);
             let mut ends = vec![0];
@@ -366,24 +365,24 @@ mod tests {
             for (nth, part) in [&payloads[..split], &payloads[split..]].into_iter().enumerate() {
                 let mut bytes = Vec::new();
                 for &len in part {
-                    append_frame(&mut bytes, Opcode::Text, &vec![b'x'; len]);
+                    Framing::WebSocket.append(&mut bytes, &vec![b'x'; len]);
                     ends.push(all.len() + bytes.len());
                 }
                 all.extend_from_slice(&bytes);
                 if nth == 0 {
                     queue.push_shared(Rc::from(&bytes[..]), 0..bytes.len());
                 } else {
-                    queue.append_own(|out| out.extend_from_slice(&bytes));
+                    queue.append_own(Framing::WebSocket, |out| out.extend_from_slice(&bytes));
                 }
             }
             let written = written.min(all.len());
             let script = [written.min(ends[split].max(1)), 0];
             let mut socket = Scripted { script: script.iter(), taken: Vec::new() };
             queue.flush_to(&mut socket, usize::MAX)?;
-            queue.cut_behind_begun_frame();
+            queue.cut_behind_begun_unit(Framing::WebSocket);
             let sent = socket.taken.len();
             let end = sent + queue.len();
-            prop_assert!(ends.contains(&end), "ends inside a frame");
+            prop_assert!(ends.contains(&end), "ends inside a unit");
             prop_assert!(!ends.iter().any(|&boundary| sent <= boundary && boundary < end), "keeps more than was begun");
         }
     }

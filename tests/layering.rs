@@ -34,7 +34,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("limits/", &["limits"]),
     ("close_reason.rs", &["door::Refusal", "http", "websocket"]),
     // One connection, without its socket and without a rule of chat.
-    ("write_queue.rs", &["limits::fixed", "websocket::frame"]),
+    ("write_queue.rs", &["framing", "limits::fixed"]),
     (
         "connection/",
         &[
@@ -230,7 +230,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "std::io",
         &[
             "close_reason.rs",
-            "connection/mod.rs",
+            "connection/outgoing.rs",
             "door/pages.rs",
             "write_queue.rs",
             "history/driver.rs",
@@ -558,8 +558,8 @@ fn a_module_is_found_however_it_is_written() {
         assert_eq!(faults("chat/room.rs", fine), Vec::<String>::new(), "{fine}");
     }
     assert_eq!(faults("chat/mod.rs", "use super::websocket;").len(), 1);
-    assert_eq!(faults("write_queue.rs", "use crate::websocket::frame;").len(), 0);
-    assert_eq!(faults("write_queue.rs", "use crate::websocket::frames;").len(), 1);
+    assert_eq!(faults("framing.rs", "use crate::websocket::frame;").len(), 0);
+    assert_eq!(faults("framing.rs", "use crate::websocket::frames;").len(), 1);
     assert_eq!(faults("main.rs", "use roomd::{flags::Flags, hub::Hub};").len(), 1);
     let message = &faults("chat/room.rs", "\n\nuse crate::http::Head;")[0];
     assert!(message.starts_with("src/chat/room.rs:3: http::Head"), "{message}");

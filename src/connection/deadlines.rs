@@ -81,9 +81,10 @@ impl Connection {
 mod tests {
     use std::time::Duration;
 
+    use super::super::outgoing::queue_frame;
     use super::*;
     use crate::gate::PeerAddress;
-    use crate::websocket::frame::{Opcode, append_frame};
+    use crate::websocket::frame::Opcode;
 
     /// The time is for a peer that takes something: it must not shrink while it does, nor grow while it does not.
     #[test]
@@ -91,7 +92,7 @@ mod tests {
         let limits = Limits::default();
         let mut connection = Connection::accepted(PeerAddress::Unix, Moment::START);
         connection.step(Trigger::Upgraded, Moment::START);
-        connection.queue.append_own(|out| append_frame(out, Opcode::Text, &[b'x'; 1 << 20]));
+        queue_frame(&mut connection.queue, Opcode::Text, &[b'x'; 1 << 20]);
         connection.close(CloseReason::ShutDown, Moment::START);
         let deadline = connection.deadline(&limits);
         assert!(deadline.since(Moment::START) >= limits.close_timeout + Duration::from_secs(16));

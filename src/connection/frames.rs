@@ -1,12 +1,13 @@
 //! The second phase of a connection: WebSocket frames, up to the Close.
 
 use super::life::{Phase, State, Trigger};
+use super::outgoing::queue_frame;
 use super::{Connection, Incoming, Purpose};
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::websocket::close::close_payload;
-use crate::websocket::frame::{Opcode, append_frame};
+use crate::websocket::frame::Opcode;
 use crate::websocket::{Close, CloseCode, Input, Received};
 
 impl Connection {
@@ -35,17 +36,17 @@ impl Connection {
             (Received::Text(text), Purpose::Chat) => Incoming::Text(text),
             (Received::Binary(bytes), Purpose::Chat) => Incoming::Binary(bytes),
             (Received::Text(text), Purpose::Echo) => {
-                self.queue.append_own(|out| append_frame(out, Opcode::Text, text.as_bytes()));
+                queue_frame(&mut self.queue, Opcode::Text, text.as_bytes());
                 Incoming::Handled
             }
             (Received::Binary(bytes), Purpose::Echo) => {
-                self.queue.append_own(|out| append_frame(out, Opcode::Binary, bytes));
+                queue_frame(&mut self.queue, Opcode::Binary, bytes);
                 Incoming::Handled
             }
             // 5.5.2: a Pong with the same payload, as soon as is practical. Every Ping gets one, though the RFC would
             // let us answer only the latest: the rate limits a peer that asks too often.
             (Received::Ping(payload), _) => {
-                self.queue.append_own(|out| append_frame(out, Opcode::Pong, payload));
+                queue_frame(&mut self.queue, Opcode::Pong, payload);
                 Incoming::Handled
             }
             (Received::Close(Close { code, .. }), _) => {
@@ -95,7 +96,7 @@ impl Connection {
         }
         // Too much waits already: what has not begun to leave is given up, so that the Close has a chance to arrive.
         if reason == CloseReason::TooSlow {
-            self.queue.cut_behind_begun_frame();
+            self.give_up_waiting();
         }
         self.queue_close(reason.close_code(), &reason.to_string());
         self.life.set_reason(reason);
@@ -104,12 +105,12 @@ impl Connection {
 
     pub(super) fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) {
         let payload = code.map_or(Vec::new(), |code| close_payload(code, reason));
-        self.queue.append_own(|out| append_frame(out, Opcode::Close, &payload));
+        queue_frame(&mut self.queue, Opcode::Close, &payload);
     }
 
     /// No payload: any Pong will do, and any other frame as well.
     pub(super) fn queue_ping(&mut self, now: Moment) {
-        self.queue.append_own(|out| append_frame(out, Opcode::Ping, &[]));
+        queue_frame(&mut self.queue, Opcode::Ping, &[]);
         self.life.asked(now);
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! # Rules
 //! 1. All that decides what happens next to a connection is in here: [`State`], and [`TRANSITIONS`] between states.
-//! 2. It reads nothing. Bytes that were read are handed to [`Connection::next`]; bytes to be written wait in
-//!    [`Connection::queue`], until [`Connection::flush_to`] hands them to a socket.
+//! 2. It reads nothing. Bytes that were read are handed to [`Connection::next`]; bytes to be written wait in its queue, until
+//!    [`Connection::flush_to`] hands them to a socket.
 //! 3. It knows HTTP and WebSocket, and no rule of chat: a text message is the hub's to deal with.
 //!
 //! # Files
 //! `life` (the table of states, and the one place that changes a state), `keepalive` (is the peer alive?), `throttle` (how
-//! much it may send), `request` (the phase before the handshake), `frames` (the phase after it), `deadlines` (what is due
-//! when nothing happens). This file has what is the same in each phase: ends, and what is held.
+//! much it may send), `request` (the phase before the handshake), `frames` (the phase after it), `outgoing` (what waits for the
+//! peer), `deadlines` (what is due when nothing happens). This file has what is the same in each phase: ends, and what is held.
 //!
 //! # Order of calls
 //! After each read: [`next`](Connection::next) until it says [`Incoming::NeedMore`] or [`Incoming::Finished`]. At the end of
@@ -23,10 +23,9 @@ mod deadlines;
 mod frames;
 mod keepalive;
 mod life;
+mod outgoing;
 mod request;
 mod throttle;
-
-use std::io::{self, Write};
 
 use self::life::Life;
 pub use self::life::{Phase, State, TRANSITIONS, Trigger};
@@ -36,13 +35,12 @@ pub use self::throttle::TooManyChanges;
 use crate::chat::visit::Verbosity;
 use crate::close_reason::CloseReason;
 use crate::door::{Endpoint, Site};
-use crate::framing::Framing;
 use crate::gate::{AddressTable, Caller, PeerAddress, Ticket};
 use crate::limits::Limits;
 use crate::limits::fixed::KEPT_OF_AN_EVICTED_BYTES;
 use crate::moment::Moment;
 use crate::websocket::{Decoder, Input};
-use crate::write_queue::{Flushed, WriteQueue};
+use crate::write_queue::WriteQueue;
 
 /// What the bytes amounted to, as far as the hub is concerned.
 #[derive(Debug)]
@@ -88,8 +86,8 @@ pub enum Written {
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
-    /// What waits to be written.
-    pub queue: WriteQueue,
+    /// What waits to be written: only `outgoing` adds to it, and `request` its answer.
+    queue: WriteQueue,
     life: Life,
     throttle: Throttle,
     decoder: Decoder,
@@ -188,28 +186,6 @@ impl Connection {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.state() == State::HungUp && matches!(self.close_reason(), Some(CloseReason::Broken(_)))
-    }
-
-    /// The last write has found the socket full.
-    #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        self.is_blocked
-    }
-
-    /// A write past the queue has found the socket full.
-    pub fn found_full(&mut self) {
-        self.is_blocked = true;
-    }
-
-    /// An answer out of the history has been queued: nothing of this peer is read before the queue has been written out.
-    pub fn page_queued(&mut self) {
-        self.is_page_queued = !self.queue.is_empty();
-    }
-
-    /// How the events that it is sent are framed. Every door leads to a WebSocket so far.
-    #[must_use]
-    pub fn framing(&self) -> Framing {
-        Framing::WebSocket
     }
 
     /// How much of its room's stream it is sent.
@@ -333,7 +309,7 @@ impl Connection {
     pub fn evict(&mut self, reason: CloseReason, now: Moment) {
         self.decoder = Decoder::default();
         if self.state() == State::Open {
-            self.queue.cut_behind_begun_frame();
+            self.give_up_waiting();
         }
         if self.state() != State::Open || self.queue.len() > KEPT_OF_AN_EVICTED_BYTES {
             self.queue = WriteQueue::default();
@@ -342,24 +318,6 @@ impl Connection {
         self.queue_close(reason.close_code(), &reason.to_string());
         self.life.set_reason(reason);
         self.step(Trigger::Evicted, now);
-    }
-
-    /// Writes out what waits, up to `most_bytes`.
-    ///
-    /// # Errors
-    /// What the socket says; it has [failed](Connection::failed) then.
-    pub fn flush_to(&mut self, socket: &mut impl Write, most_bytes: usize, now: Moment) -> io::Result<Written> {
-        let before = self.queue.len();
-        let flushed = self.queue.flush_to(socket, most_bytes);
-        if self.is_blocked && self.queue.len() < before {
-            self.life.progressed(now);
-        }
-        self.is_blocked = matches!(flushed, Ok(Flushed::Blocked));
-        if flushed? != Flushed::Everything {
-            return Ok(Written::Partly);
-        }
-        self.is_page_queued = false;
-        Ok(if self.step(Trigger::Flushed, now) { Written::Finally } else { Written::Wholly })
     }
 
     /// The socket has failed: a reset, or a write that can never be done. What waits cannot be delivered. The connection

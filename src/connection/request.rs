@@ -185,7 +185,7 @@ impl Connection {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.
             Ok(Route::Upgrade(upgrade, endpoint)) => {
                 let Some(request) = self.request.take() else { return Incoming::Finished };
-                self.queue.push_unit(upgrade.response());
+                self.queue.push_whole(upgrade.response());
                 self.purpose = match endpoint {
                     Endpoint::Room(_) => Purpose::Chat,
                     Endpoint::Echo => Purpose::Echo,
@@ -198,7 +198,7 @@ impl Connection {
                     request.drop_bytes();
                 }
                 self.life.set_reason(CloseReason::Answered(response.status));
-                self.queue.push_unit(response.into_bytes(body_wanted));
+                self.queue.push_whole(response.into_bytes(body_wanted));
                 self.step(Trigger::Answered, now);
             }
             Err(refusal) => {
@@ -218,7 +218,7 @@ impl Connection {
             request.drop_bytes();
         }
         self.life.set_reason(CloseReason::Refused(refusal));
-        self.queue.push_unit(refusal.response().into_bytes(body_wanted));
+        self.queue.push_whole(refusal.response().into_bytes(body_wanted));
         self.step(Trigger::Answered, now);
     }
 }

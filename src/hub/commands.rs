@@ -19,7 +19,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn run_command(&mut self, id: PeerId, command: Command, now: Now) {
         let Some(slot) = self.peers.get(id) else { return };
         let Some((_, seat)) = slot.stay.speaker() else { return };
-        let before = slot.connection.queue.len();
+        let before = slot.connection.waiting_bytes();
         let done = match command {
             Command::Nick(name) => self.take_name(id, seat, &name, now.moment),
             Command::Join(room) => self.move_to(id, &room, now.moment),
@@ -43,7 +43,7 @@ impl<S: Socket> Hub<S> {
 
     /// A line that looks like a command and is none.
     pub(super) fn refuse_command(&mut self, id: PeerId, fault: BadCommand, now: Moment) {
-        let before = self.peers.get(id).map_or(0, |slot| slot.connection.queue.len());
+        let before = self.peers.get(id).map_or(0, |slot| slot.connection.waiting_bytes());
         self.send_error(id, Problem::Command(fault));
         self.count_answer(id, before, now);
     }
@@ -53,7 +53,7 @@ impl<S: Socket> Hub<S> {
     /// A private message is counted by its receipt: once, as what is said to the room.
     fn count_answer(&mut self, id: PeerId, before: usize, now: Moment) {
         if let Some(slot) = self.peers.touch(id) {
-            let bytes = slot.connection.queue.len().saturating_sub(before);
+            let bytes = slot.connection.waiting_bytes().saturating_sub(before);
             slot.connection.spend_answer(bytes, &self.limits, now);
         }
     }

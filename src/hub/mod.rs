@@ -264,7 +264,7 @@ impl<S: Socket> Hub<S> {
     /// Bytes that wait in all queues, shared chunks counted once for each connection that waits for them.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.peers.iter().map(|(_, slot)| slot.connection.queue.len()).sum()
+        self.peers.iter().map(|(_, slot)| slot.connection.waiting_bytes()).sum()
     }
 
     /// Bytes that sockets have taken from the outbox: all that they were ever given. For tests, in a debug build.

@@ -11,7 +11,8 @@
 //! - What a room hears: [`Outbox::send_room`], one write for each member whose socket takes it.
 //! - What one member is told: [`Outbox::answer`], [`Outbox::past`], [`Outbox::private`].
 //! - What belongs to the connection alone and to no room (a Ping, a Pong, a Close, the answer to an HTTP request, an echo),
-//!   the [`Connection`](crate::connection::Connection) queues by itself; `connection.rs` has no other way out.
+//!   the [`Connection`](crate::connection::Connection) queues by itself. Its queue is its own: what is queued for it from
+//!   outside goes through the methods of `connection/outgoing.rs`, and only from here.
 //!
 //! Whatever was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in `drain_to`, and what is sent is
 //! drawn into the log from here.
@@ -84,12 +85,7 @@ impl Outbox {
             return 0;
         }
         self.catch_up(slot, stream);
-        let before = slot.connection.queue.len();
-        let framing = slot.connection.framing();
-        slot.connection.queue.append_own(|out| {
-            framing.append_with(out, |out| event.write_json(room, out));
-        });
-        slot.connection.queue.len() - before
+        slot.connection.queue_event(|out| event.write_json(room, out))
     }
 
     /// It is sent a part of the past.
@@ -98,13 +94,13 @@ impl Outbox {
             return;
         }
         let framing = slot.connection.framing();
-        let (queue, len) = (&mut slot.connection.queue, messages.len());
         if self.is_traced {
             // What is in front of it comes first here as well.
-            queue.show_own(|units| trace::sends(id, framing, units));
+            slot.connection.show_own(|units| trace::sends(id, framing, units));
             trace::sends(id, framing, &messages);
         }
-        queue.push_shared(messages, 0..len);
+        let all = 0..messages.len();
+        slot.connection.queue_shared(messages, all);
     }
 
     /// It is sent a private message of another, unless too much waits for it already. Nobody is closed for what one other
@@ -115,8 +111,7 @@ impl Outbox {
         }
         match self.drain_to(self.limits.private_queue_bytes(), slot, now) {
             Sent::AsFarAsPossible => {
-                let framing = slot.connection.framing();
-                slot.connection.queue.append_own(|out| framing.append(out, json));
+                self.receipt(slot, json);
                 Ok(())
             }
             Sent::OwesTooMuch => Err(NotQueued::Busy),
@@ -127,8 +122,7 @@ impl Outbox {
 
     /// It is told what it has said to another.
     pub(super) fn receipt<S>(&self, slot: &mut Slot<S>, json: &[u8]) {
-        let framing = slot.connection.framing();
-        slot.connection.queue.append_own(|out| framing.append(out, json));
+        slot.connection.queue_event(|out| out.extend_from_slice(json));
     }
 
     /// Queues what its room has heard since its place, which is here from now on.
@@ -137,7 +131,7 @@ impl Outbox {
         let part = slot.place as usize..chunk.len();
         if !part.is_empty() && slot.connection.may_be_sent_to() {
             slot.place = chunk.len() as u32;
-            slot.connection.queue.push_late(chunk.share_late(), part);
+            slot.connection.queue_late(chunk.share_late(), part);
         }
     }
 
@@ -185,8 +179,8 @@ impl Outbox {
             // If something waits for it already, it may be too much: the same question as in a turn that writes.
             let sent = if !slot.connection.may_be_sent_to() {
                 Sent::AsFarAsPossible
-            } else if slot.connection.queue.is_empty() {
-                slot.connection.queue.push_shared(chunk.share(), part);
+            } else if slot.connection.waiting_bytes() == 0 {
+                slot.connection.queue_shared(chunk.share(), part);
                 Sent::SomethingChanged
             } else {
                 self.send_behind(slot, chunk, part.start, now)
@@ -214,7 +208,7 @@ impl Outbox {
             for id in peers.ids_to_flush() {
                 if let Some(slot) = peers.touch(id) {
                     let framing = slot.connection.framing();
-                    slot.connection.queue.show_own(|units| trace::sends(id, framing, units));
+                    slot.connection.show_own(|units| trace::sends(id, framing, units));
                 }
             }
         }
@@ -229,7 +223,7 @@ impl Outbox {
                 continue;
             }
             flushed_bytes += self.flush_one(slot, now) + WRITE_CALL_BYTES;
-            if slot.connection.queue.len() <= self.limits.piece_bytes()
+            if slot.connection.waiting_bytes() <= self.limits.piece_bytes()
                 && let Some(catch_up) = slot.catch_up()
                 && std::mem::take(&mut catch_up.is_reading)
             {
@@ -240,9 +234,9 @@ impl Outbox {
 
     /// Says how many bytes the socket has taken.
     fn flush_one<S: Socket>(&mut self, slot: &mut Slot<S>, now: Moment) -> usize {
-        let before = slot.connection.queue.len();
+        let before = slot.connection.waiting_bytes();
         let written = slot.connection.flush_to(&mut slot.socket, self.limits.write_budget_bytes, now);
-        let bytes = before - slot.connection.queue.len();
+        let bytes = before - slot.connection.waiting_bytes();
         self.count(bytes);
         if bytes > 0 {
             slot.has_taken();
@@ -272,7 +266,7 @@ impl Outbox {
         if !slot.connection.may_be_sent_to() {
             return Sent::AsFarAsPossible;
         }
-        if !slot.connection.queue.is_empty() {
+        if slot.connection.waiting_bytes() > 0 {
             return self.send_behind(slot, chunk, part.start, now);
         }
         match slot.socket.write(&chunk.bytes()[part.clone()]) {
@@ -282,16 +276,16 @@ impl Outbox {
             }
             Ok(count) => {
                 self.count(count);
-                slot.connection.queue.push_shared(chunk.share(), part.start + count..part.end);
+                slot.connection.queue_shared(chunk.share(), part.start + count..part.end);
                 Sent::SomethingChanged
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                slot.connection.queue.push_shared(chunk.share(), part);
+                slot.connection.queue_shared(chunk.share(), part);
                 slot.connection.found_full();
                 Sent::AsFarAsPossible
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {
-                slot.connection.queue.push_shared(chunk.share(), part);
+                slot.connection.queue_shared(chunk.share(), part);
                 Sent::SomethingChanged
             }
             Err(error) => {
@@ -305,7 +299,7 @@ impl Outbox {
     #[cold]
     #[inline(never)]
     fn send_behind<S: Socket>(&mut self, slot: &mut Slot<S>, chunk: &mut TurnChunk, start: usize, now: Moment) -> Sent {
-        let owed = slot.connection.queue.len();
+        let owed = slot.connection.waiting_bytes();
         // What was queued in this turn comes with this part and is no debt: such a member is not asked.
         if start == 0 {
             match self.drain_to(self.limits.max_queue_bytes, slot, now) {
@@ -314,8 +308,8 @@ impl Outbox {
             }
         }
         // One that owes less may be read again.
-        let has_drained = slot.connection.queue.len() < owed;
-        slot.connection.queue.push_shared(chunk.share(), start..chunk.len());
+        let has_drained = slot.connection.waiting_bytes() < owed;
+        slot.connection.queue_shared(chunk.share(), start..chunk.len());
         if has_drained { Sent::SomethingChanged } else { Sent::AsFarAsPossible }
     }
 
@@ -325,16 +319,16 @@ impl Outbox {
     /// is about what it owes, not about what comes: one large turn makes nobody slow.
     fn drain_to<S: Socket>(&mut self, most_bytes: usize, slot: &mut Slot<S>, now: Moment) -> Sent {
         let connection = &mut slot.connection;
-        if connection.queue.cost() > most_bytes && !connection.is_blocked() {
-            let before = connection.queue.len();
+        if connection.waiting_cost() > most_bytes && !connection.is_blocked() {
+            let before = connection.waiting_bytes();
             let written = connection.flush_to(&mut slot.socket, usize::MAX, now);
-            self.count(before - connection.queue.len());
+            self.count(before - connection.waiting_bytes());
             if let Err(error) = written {
                 connection.failed(CloseReason::Broken(error.kind()), &self.limits, now);
                 return Sent::SomethingChanged;
             }
         }
-        if connection.queue.cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
+        if connection.waiting_cost() > most_bytes { Sent::OwesTooMuch } else { Sent::AsFarAsPossible }
     }
 
     /// Counts bytes that a socket has taken, for the tests: there is no other way to a socket than those that count.

@@ -11,15 +11,16 @@ use crate::framing::Framing;
 use crate::inspect::dump;
 use crate::inspect::layout::{self, Layout};
 use crate::limits::fixed::SHOWN_PAYLOAD_BYTES;
-use crate::websocket::frame::FrameHeader;
+use crate::websocket::frame::Sender;
 
 /// The target of the log, apart from the module's own: no line of it is to be had by accident with `roomd::hub=trace`.
 const TARGET: &str = "roomd::wire";
 
-/// Draws the frames that are received. There is one only if the log asks for it: who has none pays nothing.
+/// Draws the frames that are received. There is one only if the log asks for it, and without it nothing is paid.
 ///
-/// It is shown the bytes that a connection is about to take, still masked, and cuts them where the decoder will: at the
-/// end of each frame. What it does is marked as cold, to stay out of the loops that call it. Of frames that have begun it keeps a copy, which `--max-message` bounds.
+/// It is shown the bytes that a connection is about to take, since the decoder removes their mask in place, and cuts them where
+/// the decoder will: at the end of each frame, which the [`Layout`] that is drawn knows. What it does is marked as cold, to
+/// stay out of the loops that call it. Of frames that have begun it keeps a copy, which `--max-message` bounds.
 #[derive(Default)]
 pub(super) struct FrameTrace {
     begun: BTreeMap<PeerId, Vec<u8>>,
@@ -53,7 +54,7 @@ impl FrameTrace {
     #[cold]
     pub(super) fn ended(&mut self, id: PeerId) {
         if let Some(begun) = self.begun.remove(&id) {
-            log_frame(&format!("received from #{}", id.serial), &begun);
+            log_frame(&format!("received from #{}", id.serial), Layout::of(&begun));
         }
     }
 
@@ -65,21 +66,17 @@ impl FrameTrace {
         let mut bytes = self.begun.remove(&id).unwrap_or_default();
         let before = bytes.len();
         bytes.extend_from_slice(input);
-        let len = match FrameHeader::parse(&bytes) {
-            Ok(Some((header, header_len))) => {
-                usize::try_from(header.payload_len).unwrap_or(usize::MAX).saturating_add(header_len)
-            }
-            Ok(None) => usize::MAX,
-            // The connection fails with it.
-            Err(_) => bytes.len(),
-        };
-        if bytes.len() < len {
+        let layout = Layout::of(&bytes);
+        // 5.1: of a client, a frame without a mask is at fault as well.
+        let is_at_fault = layout.fault().is_some() || layout.sender() == Some(Sender::Server);
+        if !is_at_fault && layout.missing().is_some() {
             self.begun.insert(id, bytes);
             return input.len();
         }
-        bytes.truncate(len);
-        log_frame(&format!("received from #{}", id.serial), &bytes);
-        len - before
+        let frame_bytes = layout.frame().len();
+        log_frame(&format!("received from #{}", id.serial), layout);
+        // The connection fails with a frame at fault, and takes no other.
+        if is_at_fault { input.len() } else { frame_bytes.saturating_sub(before) }
     }
 }
 
@@ -91,7 +88,7 @@ pub(super) fn is_logged() -> bool {
 /// Frames are about to be sent to one connection.
 #[cold]
 pub(super) fn sends(id: PeerId, framing: Framing, units: &[u8]) {
-    for_each(framing, units, |frame| log_frame(&format!("sent to #{}", id.serial), frame));
+    for_each(framing, units, |frame| log_frame(&format!("sent to #{}", id.serial), Layout::of(frame)));
 }
 
 /// What a room hears this turn is about to be sent to its members: drawn once for all of them.
@@ -100,7 +97,7 @@ pub(super) fn sends_to_room(room: &RoomName, members: usize, framing: Framing, u
     let noun = if members == 1 { "member" } else { "members" };
     let title = format!("sent to {members} {noun} of {}", room.as_str());
     if members > 0 {
-        for_each(framing, units, |frame| log_frame(&title, frame));
+        for_each(framing, units, |frame| log_frame(&title, Layout::of(frame)));
     }
 }
 
@@ -111,9 +108,9 @@ fn for_each(framing: Framing, mut units: &[u8], mut draw: impl FnMut(&[u8])) {
     }
 }
 
-fn log_frame(title: &str, frame: &[u8]) {
-    let layout = Layout::of(frame).with_payload_up_to(SHOWN_PAYLOAD_BYTES);
-    let mut text = format!("{title}: {}\n{layout}", dump::bytes(frame.len() as u64));
+fn log_frame(title: &str, layout: Layout<'_>) {
+    let layout = layout.with_payload_up_to(SHOWN_PAYLOAD_BYTES);
+    let mut text = format!("{title}: {}\n{layout}", dump::bytes(layout.frame().len() as u64));
     // Writing to a String cannot fail.
     let _ = match (layout.fault(), layout.missing()) {
         (Some(violation), _) => layout::write_fault(&mut text, violation),

@@ -22,7 +22,7 @@ impl<S: Socket> Peers<S> {
             };
             assert!(may_have_place, "{id:?} has not had its part of the chunk");
             assert!(
-                connection.queue.is_empty() || connection.is_blocked() || slot.is_to_flush || has_ended,
+                connection.waiting_bytes() == 0 || connection.is_blocked() || slot.is_to_flush || has_ended,
                 "{id:?} has something queued that nobody will flush"
             );
             assert!(

@@ -44,7 +44,7 @@ impl Lists {
         }
         // A closing connection is flushed even with nothing queued: that is how it learns that it is done.
         let is_done = matches!(slot.connection.state(), State::Closing(Phase::Flushing | Phase::FlushingLast));
-        if (is_done || !slot.connection.queue.is_empty()) && !slot.connection.is_blocked() {
+        if (is_done || slot.connection.waiting_bytes() > 0) && !slot.connection.is_blocked() {
             list_once(&mut self.to_flush, &mut slot.is_to_flush, id);
         }
         let deadline = slot.connection.deadline(limits);

@@ -175,7 +175,7 @@ impl<S: Socket> Peers<S> {
         if slot.is_readable {
             list_once(&mut self.lists.to_read, &mut slot.is_to_read, id);
         }
-        if readiness.writable && !slot.connection.queue.is_empty() {
+        if readiness.writable && slot.connection.waiting_bytes() > 0 {
             list_once(&mut self.lists.to_flush, &mut slot.is_to_flush, id);
         }
     }
