@@ -265,6 +265,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 /// The only reader of clocks. The names themselves are looked for, since `now` can hide behind an alias.
 const CLOCKS: (&[&str], &str) = (&["Instant", "SystemTime", "UNIX_EPOCH"], "clock.rs");
 
+/// What queues bytes for a socket, or writes them to it. In the hub only the outbox calls these: it knows in which order a
+/// member is sent things, holds `--max-queue` against it, and shows it to the log.
+const WAYS_TO_A_SOCKET: (&[&str], &str) = (&["queue_event", "queue_shared", "queue_late", "flush_to"], "hub/outbox.rs");
+
 /// Names that say nothing about what is inside, and so collect everything.
 const NO_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc", "util", "utils"];
 
@@ -325,6 +329,12 @@ fn every_dependency_has_its_place_in_the_table() {
 fn only_clock_rs_reads_a_clock() {
     let faults = sources().iter().flat_map(clock_readers).collect::<Vec<_>>();
     report("time is an argument, `Moment` or `Now`; only clock.rs reads one", &faults);
+}
+
+#[test]
+fn only_the_outbox_queues_for_a_member_and_writes_to_a_socket() {
+    let faults = sources().iter().flat_map(ways_round_the_outbox).collect::<Vec<_>>();
+    report("what a member is sent goes through src/hub/outbox.rs", &faults);
 }
 
 #[test]
@@ -398,6 +408,15 @@ fn clock_readers(file: &Source) -> Vec<String> {
     let is_clock = |path: &&NamedPath| path.segments.iter().any(|segment| names.contains(&segment.as_str()));
     let readers = file.paths().into_iter().filter(|path| is_clock(&path) && !file.is_in(place));
     readers.map(|path| format!("{} {}", file.at(path.line), path.segments.join("::"))).collect()
+}
+
+fn ways_round_the_outbox(file: &Source) -> Vec<String> {
+    let (methods, place) = WAYS_TO_A_SOCKET;
+    if !file.is_in("hub/") || file.is_in(place) {
+        return Vec::new();
+    }
+    let calls = file.method_calls().into_iter().filter(|call| methods.contains(&call.segments[0].as_str()));
+    calls.map(|call| format!("{} {}", file.at(call.line), call.segments[0])).collect()
 }
 
 fn empty_name(file: &Source) -> Option<String> {
@@ -563,6 +582,19 @@ fn a_module_is_found_however_it_is_written() {
     assert_eq!(faults("main.rs", "use roomd::{flags::Flags, hub::Hub};").len(), 1);
     let message = &faults("chat/room.rs", "\n\nuse crate::http::Head;")[0];
     assert!(message.starts_with("src/chat/room.rs:3: http::Head"), "{message}");
+}
+
+#[test]
+fn a_way_round_the_outbox_is_found() {
+    let faults = |path: &str, text: &str| ways_round_the_outbox(&Source::new(path, text)).len();
+    for foreign in
+        ["fn f() { slot.connection.queue_shared(a, b); }", "fn f() -> X { g(|| c.flush_to(&mut s, 1, now))? }"]
+    {
+        assert_eq!(faults("hub/pages.rs", foreign), 1, "{foreign}");
+        assert_eq!(faults("hub/outbox.rs", foreign), 0, "{foreign}");
+    }
+    assert_eq!(faults("hub/pages.rs", "#[cfg(test)] mod tests { fn f() { c.queue_event(g) } }"), 0);
+    assert_eq!(faults("hub/pages.rs", "fn f() { self.outbox.flush(a) }"), 0);
 }
 
 #[test]

@@ -115,6 +115,13 @@ impl RustSource {
         reader.found
     }
 
+    /// All calls of a method: its name alone, for whose method it is only the compiler knows.
+    pub fn method_calls(&self) -> Vec<NamedPath> {
+        let mut reader = MethodReader { found: Vec::new() };
+        self.items.iter().for_each(|item| reader.visit_item(item));
+        reader.found
+    }
+
     /// The crate's own module that a path leads to, from the crate's root on: `http::head`.
     pub fn own_module(&self, path: &NamedPath) -> Option<String> {
         let mut here = self.module();
@@ -318,6 +325,18 @@ fn behind(attributes: &[Attribute], lines: RangeInclusive<usize>) -> RangeInclus
 
 fn lines_of(span: proc_macro2::Span) -> RangeInclusive<usize> {
     span.start().line..=span.end().line
+}
+
+struct MethodReader {
+    found: Vec<NamedPath>,
+}
+
+impl<'ast> Visit<'ast> for MethodReader {
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let line = call.method.span().start().line;
+        self.found.push(NamedPath { line, segments: vec![call.method.to_string()] });
+        syn::visit::visit_expr_method_call(self, call);
+    }
 }
 
 struct PathReader {
