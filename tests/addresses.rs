@@ -408,9 +408,46 @@ fn the_log_names_the_client_and_says_once_that_an_address_is_refused() {
     let log = daemon.rest_of_log();
     let told: Vec<_> = log.iter().filter(|line| line.contains("429")).collect();
     assert_eq!(told.len(), 1, "{log:?}");
-    let words = "connections from 203.0.113.7 via 127.0.0.1 are answered 429 for now: it has as many connections as --max-per-address allows";
+    let words =
+        "connections from 203.0.113.7 are answered 429 for now: it has as many connections as --max-per-address allows";
     assert!(told[0].contains(" INFO ") && told[0].contains(words), "{}", told[0]);
     assert!(log.iter().any(|line| line.contains("too-many-from-address 5")), "{log:?}");
+}
+
+/// Behind a proxy that passes on bytes: all that one client can have is its own part of the daemon, whatever it sends.
+#[test]
+fn with_a_daemon_that_takes_200_one_client_that_keeps_500_open_leaves_room_for_others() {
+    let flags = ["--trusted-proxy", "127.0.0.1", "--proxy-protocol", "--max-connections", "200"];
+    let mut daemon = Daemon::start(&flags);
+    let mut hostile = Vec::new();
+    for nth in 0..500 {
+        let mut client = daemon.connect();
+        client.send(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\n");
+        match nth % 3 {
+            0 => client.send(handshake("/").as_bytes()),
+            1 => client.send(b"GET / HTTP/1.1\r\nHost: a"),
+            _ => {}
+        }
+        // Who is refused is told so, though it never closes.
+        if nth >= 64 {
+            let head = client.read_head();
+            assert!(head.starts_with("HTTP/1.1 429 "), "{nth}: {head}");
+        }
+        hostile.push(client);
+    }
+    let mut others = Vec::new();
+    for nth in 0..100 {
+        let mut other = daemon.connect();
+        other.send(format!("PROXY TCP4 203.0.113.{nth} 10.0.0.1 4711 80\r\n").as_bytes());
+        other.send(handshake("/?quiet=1").as_bytes());
+        let head = other.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{nth}: {head}");
+        others.push(other);
+    }
+    daemon.signal("TERM");
+    daemon.wait();
+    let log = daemon.rest_of_log();
+    assert!(log.iter().any(|line| line.contains("too-many-from-address 436")), "{:?}", log.last());
 }
 
 #[test]

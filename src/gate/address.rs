@@ -1,7 +1,7 @@
 //! Addresses: of the other end of a socket, of the client that it may speak for, and of networks of either.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -81,6 +81,18 @@ pub enum AddressBlock {
     V6([u8; 8]),
 }
 
+/// As a network: `192.0.2.7`, `2001:db8:0:1::/64`.
+impl fmt::Display for AddressBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            AddressBlock::V4(octets) => Ipv4Addr::from(octets).fmt(f),
+            AddressBlock::V6([a, b, c, d, e, g, h, i]) => {
+                write!(f, "{}/64", Ipv6Addr::from([a, b, c, d, e, g, h, i, 0, 0, 0, 0, 0, 0, 0, 0]))
+            }
+        }
+    }
+}
+
 /// A network, `10.0.0.0/8`, or one address. What is written as IPv4 inside IPv6 is IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpNet);
@@ -97,6 +109,7 @@ impl FromStr for Network {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Network, &'static str> {
+        let text = text.trim();
         let network = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse().map_err(|_| "a network looks like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7")?,
@@ -202,6 +215,8 @@ mod tests {
         ] {
             assert_eq!(address(one).block() == address(other).block(), is_same, "{one} {other}");
         }
+        assert_eq!(address("::ffff:192.0.2.7").block().to_string(), "192.0.2.7");
+        assert_eq!(address("2001:db8:0:1:2:3:4:5").block().to_string(), "2001:db8:0:1::/64");
     }
 
     #[test]
@@ -211,7 +226,7 @@ mod tests {
             ("10.1.2.3/8", "10.255.0.1", "11.0.0.1"),
             ("10.0.0.0/8", "::ffff:10.0.0.1", "::10.0.0.1"),
             ("::ffff:10.0.0.0/104", "10.9.9.9", "11.0.0.1"),
-            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            (" 192.0.2.7 ", "192.0.2.7", "192.0.2.8"),
             ("::1", "::1", "127.0.0.1"),
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
             ("0.0.0.0/0", "203.0.113.7", "2001:db8::1"),

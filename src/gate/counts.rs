@@ -31,8 +31,8 @@ pub enum TooMany {
 /// What the operator should hear of. Each address is told of once, until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressNews {
-    /// Somebody's connections are refused from now on.
-    Refused(Caller, TooMany),
+    /// Connections from there are refused from now on.
+    Refused(AddressBlock, TooMany),
     /// Many connections of this peer have said `X-Forwarded-For`, and it is no trusted proxy.
     Forwards(PeerAddress),
 }
@@ -107,7 +107,7 @@ impl AddressTable {
         let Some(entry) = self.entries.get_mut(key as usize) else { return Ok(None) };
         if let Err(too_many) = entry.may_come(self.max_connections, self.connect_rate, self.failure_rate, now) {
             if !std::mem::replace(&mut entry.is_told, true) {
-                self.news.push(AddressNews::Refused(*caller, too_many));
+                self.news.push(AddressNews::Refused(address.block(), too_many));
             }
             return Err(too_many);
         }
@@ -385,7 +385,10 @@ mod tests {
             for _ in 0..10 {
                 assert!(table.came(&caller, at(round)).is_err());
             }
-            assert_eq!(table.take_news(), [AddressNews::Refused(caller, TooMany::Connections)]);
+            assert_eq!(
+                table.take_news(),
+                [AddressNews::Refused(AddressBlock::V4([192, 0, 2, 7]), TooMany::Connections)]
+            );
             assert!(table.take_news().is_empty());
             table.left(ticket, at(round));
         }

@@ -27,7 +27,7 @@ impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<TrustedProxy, String> {
-        if text == "unix" {
+        if text.trim() == "unix" {
             return Ok(TrustedProxy::Unix);
         }
         text.parse().map(TrustedProxy::In).map_err(|why: &str| format!("{why}; or it is unix, for socket files"))

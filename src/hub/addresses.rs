@@ -59,13 +59,13 @@ impl<S: Socket> Hub<S> {
     pub(super) fn tell_address_news(&mut self) {
         for news in self.addresses.take_news() {
             match news {
-                AddressNews::Refused(caller, too_many) => {
+                AddressNews::Refused(block, too_many) => {
                     let why = match too_many {
                         TooMany::Connections => "it has as many connections as --max-per-address allows",
                         TooMany::NewConnections => "it makes new connections faster than --connect-rate allows",
                         TooMany::Failures => "more of its handshakes have failed than --failure-rate allows",
                     };
-                    info!("connections from {caller} are answered 429 for now: {why}");
+                    info!("connections from {block} are answered 429 for now: {why}");
                 }
                 AddressNews::Forwards(peer) => {
                     let (from, flag) = match peer.address() {
