@@ -160,6 +160,28 @@ fn while_a_program_holds_the_write_lock_senders_wait_and_then_are_told_and_pages
     assert_eq!(count(&lock), 3);
 }
 
+/// Their locks lie in the index of the log.
+#[test]
+fn after_the_index_of_the_log_was_deleted_the_daemon_and_other_programs_know_of_each_other_again() {
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let daemon = start(&file);
+    let mut member = daemon.open("/?quiet=1");
+    let first = say(&mut member, "before");
+    fs::remove_file(format!("{file}-shm")).unwrap();
+    say(&mut member, "behind");
+    let other = tool(&file);
+    assert_eq!(count(&other), 2);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    member.send_text("it waits");
+    member.send_text(&format!("/history {}", first + 1));
+    // A message that is written comes before a page that is read.
+    assert_eq!(member.frame().json()["type"], "history");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(member.event("message")["mess"], "it waits");
+    assert_eq!(count(&other), 3);
+}
+
 #[test]
 fn what_other_programs_write_and_fold_ends_no_epoch() {
     let folder = Folder::new();

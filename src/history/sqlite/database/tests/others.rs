@@ -72,20 +72,6 @@ fn a_daemon_begins_while_another_program_has_the_write_lock() {
     }
 }
 
-#[test]
-fn an_index_of_the_log_that_was_deleted_is_made_anew_so_that_other_programs_see_the_same() {
-    let folder = Folder::new();
-    let mut database = open(&folder);
-    append(&mut database, &[said("r", "a")]);
-    fs::remove_file(folder.0.path().join("history.db-shm")).unwrap();
-    assert_eq!(append(&mut database, &[said("r", "b")]), [2]);
-    let other = tool(&folder);
-    let count = || other.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, u64>(0)).unwrap();
-    assert_eq!(count(), 2);
-    assert_eq!(append(&mut database, &[said("r", "c")]), [3]);
-    assert_eq!(count(), 3);
-}
-
 /// The first connection of the tool is there when the daemon is killed, and when the next one starts.
 #[test]
 fn a_daemon_that_was_killed_beside_other_programs_goes_on_in_its_epoch() {
