@@ -1,14 +1,16 @@
-//! What one connection has still to be sent, in order.
+//! What waits to be written to one connection, in order.
 //!
 //! A room's turn is one chunk of whole units (see [`framing`](crate::framing)), encoded once. A member whose socket takes it all never has it queued; a
 //! member whose socket does not keeps a reference and an offset, not a copy. So a thousand slow readers cost one chunk
 //! and a thousand short lists.
 //!
-//! What is meant for one connection alone (a greeting, a Pong, an echo) is appended to one private buffer, so that many
-//! small answers of a turn leave in one write.
+//! What is meant for one connection alone (a welcome, a Pong, an echo) is appended to one private buffer, so that many small
+//! answers of a turn leave in one write.
 //!
-//! The queue has no limit of its own. The hub asks [`WriteQueue::cost`] before it adds, and says goodbye to those who
-//! owe too much.
+//! The queue has no limit of its own. The outbox asks [`WriteQueue::cost`] before it adds, and closes a connection for which
+//! too much waits.
+//!
+//! The queue does not know what its bytes mean. Where it may be cut, the framing of its connection says.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -89,7 +91,7 @@ pub enum Flushed {
     Everything,
     /// The socket takes no more. Readiness will say when it does.
     Blocked,
-    /// The socket would take more, but others come first. Nothing will remind us: the caller must come back.
+    /// The socket would take more, but other connections come first. The poller reports nothing: the caller must come back.
     Budget,
 }
 
@@ -129,7 +131,7 @@ impl WriteQueue {
         }
     }
 
-    /// Adds a part of a chunk that is not finished, which ends at or after that part. Its bytes are to be there before the
+    /// Adds a part of a chunk that is not finished, which ends at or after that part. Its bytes must be put in place before the
     /// queue is flushed or cut.
     pub fn push_late(&mut self, bytes: Rc<LateBytes>, Range { start, end }: Range<usize>) {
         if start < end {
@@ -150,8 +152,8 @@ impl WriteQueue {
             self.chunks.push_back(Chunk::Own { bytes: Vec::new(), start: 0, shown: 0 });
         }
         if let Some(Chunk::Own { bytes, start, shown }) = self.chunks.back_mut() {
-            // A reader that always lags a little never empties this buffer: what it has taken must not stay in it. Each
-            // byte is moved at most once for each byte written, so the work stays linear.
+            // A reader that always lags a little never empties this buffer, so what it has taken must leave it before. Each
+            // byte is moved at most once for each byte written, and the work stays linear.
             if *start > bytes.len() / 2 {
                 let begun = framing.boundary_at_or_before(bytes, *start);
                 bytes.drain(..begun);
@@ -243,9 +245,9 @@ impl WriteQueue {
     }
 }
 
-/// Bytes that are shared before they are there. What a room hears in a turn grows while the turn goes on; a member that is
-/// answered or leaves in the middle of it has the part up to there queued at once, and the bytes are put in place before
-/// anything is written.
+/// Bytes that are shared before they are written down. What a room hears in a turn grows while the turn goes on. For a member
+/// that is answered or leaves in the middle of it, the part up to there is queued at once, and the bytes are put in place
+/// before anything is written.
 #[derive(Debug, Default)]
 pub struct LateBytes(OnceCell<Rc<[u8]>>);
 

@@ -1,11 +1,11 @@
 //! The outbox: the one place where bytes for members are queued, and the one place that writes to a socket.
 //!
 //! # Places in the stream
-//! A room's turn is one [`Stream`], and each member is sent the part of it that comes after its place (`Slot::place`): all
-//! of it, nearly always, for the place is the beginning. A member that joins in the middle of a turn has the middle for its
-//! place. One that is answered there has its part up to there queued first, behind it the answer, and then has that place.
-//! One that leaves has its part up to there queued, and none after. So whatever is queued is queued in its order, at the
-//! time when it happens, and no phase of the turn has to remember anything.
+//! A room's turn is one [`Stream`], and each member is sent the part of its chunk that comes after its place (`Slot::place`).
+//! Nearly always that is all of it, for the place is the beginning. A member that joins in the middle of a turn has its place
+//! there. If a member is answered in the middle of a turn, the outbox first queues its part up to there, then the answer, and
+//! moves its place there. If a member leaves, the outbox queues its part up to there, and nothing after. So everything is
+//! queued in its order, at the time when it happens, and no phase of the turn has to remember anything.
 //!
 //! # The ways to a socket
 //! - What a room hears: [`Outbox::send_room`], one write for each member whose socket takes it.
@@ -14,7 +14,7 @@
 //!   the [`Connection`](crate::connection::Connection) queues by itself. Its queue is its own: what is queued for it from
 //!   outside goes through the methods of `connection/outgoing.rs`, and only from here.
 //!
-//! Whatever was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in `drain_to`, and what is sent is
+//! All that was queued leaves with [`Outbox::flush`]. `--max-queue` is asked here, in `drain_to`, and what is sent is
 //! drawn into the log from here.
 
 use std::io::ErrorKind;
@@ -62,18 +62,18 @@ impl Outbox {
 
     // ---- What one member is told ----------------------------------------------------------------------------------
 
-    /// From here on it hears what its room hears.
+    /// A member is in its room: from here on it hears what the room hears.
     pub(super) fn join<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
         slot.place = stream.chunk(ChunkKey::of(&slot.connection)).len() as u32;
     }
 
-    /// It hears what its room has heard up to here, whatever it owes already, and nothing after.
+    /// A member leaves: it hears what its room has heard up to here, however much waits for it already, and nothing after.
     pub(super) fn leave<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
         self.catch_up(slot, stream);
         slot.place = NOT_IN;
     }
 
-    /// It is told something, behind what its room has heard up to here. Gives the bytes of that.
+    /// Tells a member something, behind what its room has heard up to here. Gives the bytes that this adds to its queue.
     pub(super) fn answer<S>(
         &self,
         slot: &mut Slot<S>,
@@ -88,7 +88,7 @@ impl Outbox {
         slot.connection.queue_event(|out| event.write_json(room, out))
     }
 
-    /// It is sent a part of the past.
+    /// Sends a newcomer a part of the past.
     pub(super) fn past<S>(&self, id: PeerId, slot: &mut Slot<S>, messages: Rc<[u8]>) {
         if !slot.connection.may_be_sent_to() {
             return;
@@ -103,8 +103,8 @@ impl Outbox {
         slot.connection.queue_shared(messages, all);
     }
 
-    /// It is sent a private message of another, unless too much waits for it already. Nobody is closed for what one other
-    /// says: it is the sender who has to wait.
+    /// Sends a member a private message of another, unless too much waits for it already. No member is closed for what one
+    /// other says to it: the sender has to wait.
     pub(super) fn private<S: Socket>(&mut self, slot: &mut Slot<S>, json: &[u8], now: Moment) -> Result<(), NotQueued> {
         if !slot.connection.may_be_sent_to() {
             return Err(NotQueued::Leaving);
@@ -120,12 +120,12 @@ impl Outbox {
         }
     }
 
-    /// It is told what it has said to another.
+    /// Sends a member what it has said to another.
     pub(super) fn receipt<S>(&self, slot: &mut Slot<S>, json: &[u8]) {
         slot.connection.queue_event(|out| out.extend_from_slice(json));
     }
 
-    /// Queues what its room has heard since its place, which is here from now on.
+    /// Queues what the member's room has heard since its place, and moves its place here.
     fn catch_up<S>(&self, slot: &mut Slot<S>, stream: &mut Stream) {
         let chunk = stream.chunk(ChunkKey::of(&slot.connection));
         let part = slot.place as usize..chunk.len();

@@ -1,4 +1,4 @@
-//! What a room can be asked of its past: where somebody is in it who comes back, and what comes next.
+//! The past of a room: where in it a client is that comes back, and what it is sent next.
 
 use std::rc::Rc;
 
@@ -17,9 +17,9 @@ pub(super) enum Past {
     Missed(Rc<[u8]>),
     /// What it missed is long. This is the next piece of it, up to the message `reached`.
     Piece { messages: Rc<[u8]>, reached: u64 },
-    /// What it missed is not in the scrollback: the history is to be asked.
+    /// What it missed is not in the scrollback: the history has to be asked.
     Older,
-    /// What it has does not join on to what it could be sent: it is to forget that, and is sent the newest.
+    /// What it has does not join on to what it could be sent. It is told to forget that, and is sent the newest.
     Afresh(ResetReason),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Before<'a> {
 }
 
 impl RoomState {
-    /// Whether the stream goes on for one who comes back with that, in a log of this epoch.
+    /// From which message on a client that comes back with that position goes on, in a log of this epoch.
     pub(super) fn find(&self, position: Position, epoch: Epoch) -> Result<u64, ResetReason> {
         let RoomIds { first, base, last } = self.room.ids();
         let Position { epoch: of, id } = position;
@@ -48,15 +48,15 @@ impl RoomState {
             // In this epoch the ids of the room have begun anew, for what it had was forgotten.
             Some(_) if id < first => Err(ResetReason::Gone),
             None if id < first => Err(ResetReason::Unknown),
-            // There, or on the way to another id that nobody has any more.
+            // At this id, or on the way to it from an id that no room has any more.
             None if id < base => Err(ResetReason::Epoch),
             Some(_) | None => Ok(id),
         }
     }
 
-    /// What somebody is to be sent next who has everything up to the message `after`.
+    /// What a client is sent next that has everything up to the message `after`.
     pub(super) fn missed(&self, after: u64, archive: Archive, framing: Framing, limits: &Limits) -> Past {
-        // From the base on ids rise by one, so so many are missing, and the newest of them is the newest that there is.
+        // From the base on ids rise by one: so their difference is how many it missed, and these are the newest of all.
         let missed = self.room.ids().last.checked_sub(after).filter(|_| after >= self.room.ids().base);
         match missed.map(usize::try_from) {
             Some(Ok(missed)) if missed <= self.scrollback.len() => {

@@ -55,7 +55,7 @@ pub(super) struct TurnChunk {
     /// Whole units, appended in the order in which the room hears them.
     bytes: Vec<u8>,
     shared: Option<Rc<[u8]>>,
-    /// What queues hold of it that were given a part before it was finished.
+    /// For queues that were given a part of it before it was finished.
     late: Option<Rc<LateBytes>>,
     /// Members that hear it.
     members: usize,
@@ -71,12 +71,12 @@ impl Stream {
         }
     }
 
-    /// The members who hear everything are told. Gives the JSON of it.
+    /// Tells an event to the members who hear everything. Gives its JSON.
     pub(super) fn tell(&mut self, event: Event<'_>, room: &RoomName) -> &[u8] {
         self.append(event, room, |verbosity| verbosity == Verbosity::Everything)
     }
 
-    /// All members are told, quiet ones as well. Gives the JSON of it.
+    /// Tells an event to all members, quiet ones as well. Gives its JSON.
     #[inline]
     pub(super) fn tell_all(&mut self, event: Event<'_>, room: &RoomName) -> &[u8] {
         self.append(event, room, |_| true)
@@ -104,7 +104,7 @@ impl Stream {
         self.chunk(key).members -= 1;
     }
 
-    /// What such a member hears.
+    /// The chunk of a key.
     #[inline]
     pub(super) fn chunk(&mut self, key: ChunkKey) -> &mut TurnChunk {
         &mut self.chunks[key.index()]

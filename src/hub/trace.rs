@@ -119,3 +119,38 @@ fn log_frame(title: &str, layout: Layout<'_>) {
     };
     trace!(target: TARGET, "{}", text.trim_end());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: PeerId = PeerId { slot: 0, serial: 1 };
+    const PING: &[u8] = &[0x89, 0x82, 1, 2, 3, 4, b'h', b'i'];
+    const TEXT: &[u8] = &[0x81, 0x81, 1, 2, 3, 4, b'x'];
+
+    #[test]
+    fn a_frame_is_cut_where_it_ends_however_it_came() {
+        let both = [PING, TEXT].concat();
+        for cut in 1..PING.len() {
+            let mut trace = FrameTrace::default();
+            assert_eq!(trace.take_frame(ID, &both[..cut]), cut);
+            assert_eq!(trace.begun.get(&ID).map(Vec::len), Some(cut), "it has begun");
+            assert_eq!(trace.take_frame(ID, &both[cut..]), PING.len() - cut, "cut after {cut} bytes");
+            assert!(trace.begun.is_empty());
+            assert_eq!(trace.take_frame(ID, TEXT), TEXT.len());
+        }
+    }
+
+    #[test]
+    fn a_frame_at_fault_is_drawn_at_once_and_nothing_is_expected_behind_it() {
+        let without_mask: &[u8] = &[0x81, 5, b'h'];
+        let reserved_bit: &[u8] = &[0xc1];
+        let bad_close: &[u8] = &[0x88, 0x81, 1, 2, 3, 4, 0];
+        for fault in [without_mask, reserved_bit, bad_close] {
+            let mut trace = FrameTrace::default();
+            let input = [fault, TEXT].concat();
+            assert_eq!(trace.take_frame(ID, &input), input.len(), "{fault:02x?}");
+            assert!(trace.begun.is_empty(), "{fault:02x?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Beat four: every member is sent what its room hears, and what it owes is written out.
+//! Beat four: every member is sent what its room hears, and what waits for it is written out.
 
 use super::peers::PeerId;
 use super::{Hub, Socket};
