@@ -17,6 +17,7 @@ mod vocabulary;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -96,6 +97,11 @@ pub(crate) struct Run {
     pub(crate) reached: BTreeSet<String>,
 }
 
+/// The clients of a world are at some addresses, and are counted there.
+fn peer_number(nth: usize) -> PeerAddress {
+    PeerAddress::Ip(SocketAddr::from(([192, 0, 2, nth as u8 % 4], 49152)))
+}
+
 impl World {
     fn new(mut choices: Choices) -> World {
         let limits = Limits {
@@ -173,7 +179,7 @@ impl World {
 
     fn connect_as(&mut self, kind: Kind, wish: Wish) {
         let pipe = SharedPipe::new(RefCell::new(Pipe { room: 4_000, max_write: 1_000, ..Pipe::default() }));
-        let id = self.hub.accept(FakeSocket::of(&pipe), PeerAddress::Unix, self.now());
+        let id = self.hub.accept(FakeSocket::of(&pipe), peer_number(self.clients.len()), self.now());
         assert_eq!(PeerId::from_token(id.to_token()), id);
         let number = self.earlier_clients + self.clients.len();
         let presence = if self.limits.presence_members == 100 { Presence::Told } else { Presence::Counted };
