@@ -38,13 +38,13 @@ pub const COUNTED_OF_A_PAUSE: Duration = Duration::from_secs(1);
 /// Slots beyond `--max-connections` for clients that are told 503. Each takes an open file, too.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;
 
-/// The fewest open files that are enough to begin with: some twelve for the daemon itself, what it was started with, and
+/// The fewest open files that are enough to begin with: some fifteen for the daemon itself, what it was started with, and
 /// a few connections.
 pub const LEAST_OPEN_FILES: u64 = 32;
 
 /// Open files left for what is open for a moment only: a file of `--web`, the directory of the history, a connection that
-/// is being accepted.
-pub const SPARE_OPEN_FILES: u64 = 8;
+/// is being accepted. These are three; the others are for what a library opens.
+pub const SPARE_OPEN_FILES: u64 = 5;
 
 /// Memory that must be there at the start: for the threads, SQLite, and the first connections. Without it the daemon would
 /// be aborted later, without a sentence.
