@@ -26,7 +26,7 @@ pub mod user_list;
 pub mod visit;
 
 pub use command::{Command, Spoken};
-pub use entry::{Change, Entry, Member};
+pub use entry::{Change, Entry, Kept, Member, NewEntry, NewMessage};
 pub use event::{Event, Kind, Message};
 pub use name::Name;
 pub use presence::Presence;

@@ -4,7 +4,7 @@
 //! answer. So two programs that apply the same entries have the same room, also if one of them began with a copy of the
 //! other's room and the entries behind it. This is called a fold.
 
-use super::entry::{Change, Entry, Member};
+use super::entry::{Change, Entry, Kept, Member};
 use super::name::Name;
 use super::names::{Conflict, NameRegistry};
 use super::position::RoomIds;
@@ -97,9 +97,11 @@ impl Room {
     #[inline]
     pub fn apply(&mut self, entry: Entry<'_>) -> Effect {
         match entry {
-            Entry::Said(message) => {
-                self.ids = self.ids.followed_by(message.id);
-                Effect::Said
+            Entry::Kept { id, kept, .. } => {
+                self.ids = self.ids.followed_by(id);
+                match kept {
+                    Kept::Said(_) => Effect::Said,
+                }
             }
             Entry::Change(Change::Joined { who, name }) => self.join(who, name),
             Entry::Change(Change::Renamed { who, seat, to }) => self.rename(who, seat, to),
@@ -233,8 +235,8 @@ impl Seat {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::entry::Node;
-    use super::super::event::{Kind, Message};
+    use super::super::entry::{NewMessage, Node};
+    use super::super::event::Kind;
     use super::super::names::Unavailable;
     use super::*;
 
@@ -371,12 +373,13 @@ mod tests {
 
     fn applied(room: &mut Room, entry: &Any) -> Effect {
         let name = Name::tourist(1);
-        room.apply(match entry {
+        match entry {
             Any::Said(id) => {
-                Entry::Said(Message { id: *id, unix_ms: 5, kind: Kind::Action, name: &name, text: "waves" })
+                let message = NewMessage { unix_ms: 5, kind: Kind::Action, name: &name, text: "waves" };
+                room.apply(Entry::Kept { id: *id, author: member(1), kept: Kept::Said(message) })
             }
-            Any::Change(change) => Entry::Change(change.clone()),
-        })
+            Any::Change(change) => room.apply(Entry::Change(change.clone())),
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::RoomKey;
-use crate::chat::{Kind, Message, Name, RoomName};
+use crate::chat::{Kept, Kind, Name, NewMessage, RoomName};
 use crate::limits::fixed::{RETAINED_MESSAGES, RETAINED_TEXT_BYTES};
 
 /// Messages of any rooms. A batch goes to the store by value and comes back with the ids, so nothing in it is copied or
@@ -25,19 +25,6 @@ struct BatchedMessage {
     unix_ms: u64,
     kind: Kind,
     text: Range<usize>,
-}
-
-/// A message that is to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewMessage<'a> {
-    /// The author's name at that time.
-    pub name: &'a Name,
-    /// Milliseconds since 1970, UTC.
-    pub unix_ms: u64,
-    /// How it is said.
-    pub kind: Kind,
-    /// What is said.
-    pub text: &'a str,
 }
 
 impl Batch {
@@ -76,20 +63,19 @@ impl Batch {
         self.rooms.len() - 1
     }
 
-    /// Adds a message of the room in that place.
-    pub(super) fn push(&mut self, room: usize, message: NewMessage<'_>) {
-        let NewMessage { name, unix_ms, kind, text } = message;
+    /// Adds an entry of the room in that place.
+    pub(super) fn push(&mut self, room: usize, kept: Kept<'_>) {
+        let Kept::Said(NewMessage { name, unix_ms, kind, text }) = kept;
         let start = self.texts.len();
         self.texts.push_str(text);
         let text = start..self.texts.len();
         self.messages.push(BatchedMessage { room, name: name.clone(), unix_ms, kind, text });
     }
 
-    /// The message in that place. None if there is none, or if it has no id.
-    pub(super) fn message(&self, nth: usize) -> Option<Message<'_>> {
+    /// The entry in that place, with its id. None if there is none, or if it has no id.
+    pub(super) fn entry(&self, nth: usize) -> Option<(u64, Kept<'_>)> {
         let id = *self.ids.get(nth)?;
-        let NewMessage { name, unix_ms, kind, text } = self.new_message(self.messages.get(nth)?);
-        Some(Message { id, unix_ms, kind, name, text })
+        Some((id, Kept::Said(self.new_message(self.messages.get(nth)?))))
     }
 
     /// Empties it and keeps its memory, unless that is unusually much.

@@ -22,7 +22,6 @@ use std::time::Duration;
 use ::log::warn;
 
 use super::backlog::Backlog;
-use super::batch::NewMessage;
 use super::driver::{Answers, Closing, Driver, InPlace, Thread, Wake};
 use super::faults::Faults;
 use super::retention::{Look, Retention};
@@ -32,9 +31,9 @@ use super::store::Store;
 use super::transient::Transient;
 use super::upkeep::{TouristNumbers, TrimSchedule};
 use super::worker::{Reply, Request};
-use super::{Archive, Committed, Condition, Entry, History, PageSize, Pressure, RoomKey, Wanted};
-use crate::chat::RoomName;
+use super::{Archive, Committed, Condition, History, PageSize, Pressure, RoomKey, Wanted};
 use crate::chat::position::Epoch;
+use crate::chat::{Entry, Kept, Member, NewEntry, RoomName};
 use crate::limits::fixed::{HISTORY_CLOSE_WITHIN, OPENING_RETRY, OPENINGS_AT_ONCE};
 use crate::moment::Now;
 
@@ -60,16 +59,16 @@ pub struct Inherited {
 
 /// See the module. It never waits but when it is dropped: then it lets the store write what has been appended, for two
 /// seconds at most.
-pub struct Log<M, D: Driver> {
+pub struct Log<D: Driver> {
     driver: D,
-    rooms: Rooms<M>,
-    sequencer: Sequencer<M>,
+    rooms: Rooms,
+    sequencer: Sequencer,
     /// Rooms that the store is opening. Those that could not be read, and are tried again, do not count.
     opening: usize,
     /// Rooms that were opened at a later try, in this turn: the store is still to be told that they are taken.
     reopened: usize,
     /// What was asked for, in the order in which it will be answered.
-    reads: VecDeque<Reading<M>>,
+    reads: VecDeque<Reading>,
     backlog: Backlog,
     trims: TrimSchedule,
     tourists: TouristNumbers,
@@ -78,32 +77,32 @@ pub struct Log<M, D: Driver> {
 }
 
 /// A page that the store is asked for.
-struct Reading<M> {
+struct Reading {
     room: RoomKey,
     serial: u64,
     wanted: Wanted,
-    reader: M,
+    reader: Member,
 }
 
 /// A log that lives as long as the daemon. What is appended comes back in the same turn. The newest messages are in the
 /// scrollback of their room, and no message is kept besides.
-pub type InMemoryLog<M> = Log<M, InPlace<Transient>>;
+pub type InMemoryLog = Log<InPlace<Transient>>;
 
-impl<M> InMemoryLog<M> {
+impl InMemoryLog {
     /// An empty log.
     #[must_use]
-    pub fn new() -> InMemoryLog<M> {
+    pub fn new() -> InMemoryLog {
         Log::with_driver(InPlace::new(Transient::default()), Retention::ALL, Inherited::default())
     }
 }
 
-impl<M> Default for InMemoryLog<M> {
-    fn default() -> InMemoryLog<M> {
+impl Default for InMemoryLog {
+    fn default() -> InMemoryLog {
         InMemoryLog::new()
     }
 }
 
-impl<M> Log<M, Thread> {
+impl Log<Thread> {
     /// A log in front of a store that may block: a thread of its own calls it, and calls `wake` whenever something has come
     /// back.
     ///
@@ -114,14 +113,14 @@ impl<M> Log<M, Thread> {
         options: LogOptions,
         inherited: Inherited,
         wake: Wake,
-    ) -> io::Result<Log<M, Thread>> {
+    ) -> io::Result<Log<Thread>> {
         let thread = Thread::start(store, options.newest, OPENING_RETRY, wake)?;
         Ok(Log::with_driver(thread, options.retention, inherited))
     }
 }
 
-impl<M, D: Driver> Log<M, D> {
-    fn with_driver(driver: D, retention: Retention, inherited: Inherited) -> Log<M, D> {
+impl<D: Driver> Log<D> {
+    fn with_driver(driver: D, retention: Retention, inherited: Inherited) -> Log<D> {
         Log {
             driver,
             rooms: Rooms::new(),
@@ -142,20 +141,20 @@ impl<M, D: Driver> Log<M, D> {
         self.faults.lost_something();
     }
 
-    fn append_message(&mut self, key: RoomKey, author: M, message: NewMessage<'_>) {
+    fn append_kept(&mut self, key: RoomKey, author: Member, kept: Kept<'_>) {
         let Some(room) = self.rooms.get_mut(key) else {
             self.sequencer.push_ready(key, Committed::Refused(author));
             return;
         };
         match &mut room.held {
-            Some(held) => held.push_message(author, message),
-            None => self.sequencer.push_message((key, &room.name, &mut room.place), author, message),
+            Some(held) => held.push_kept(author, kept),
+            None => self.sequencer.push_kept((key, &room.name, &mut room.place), author, kept),
         }
-        self.add_to_backlog(message.text.len());
+        self.add_to_backlog(kept.text_bytes());
     }
 
     /// An entry that is not kept. It comes back as it is.
-    fn append_other(&mut self, key: RoomKey, entry: Committed<'static, M>) {
+    fn append_other(&mut self, key: RoomKey, entry: Committed<'static>) {
         let Some(room) = self.rooms.get_mut(key) else { return self.sequencer.push_ready(key, entry) };
         let waits = match &mut room.held {
             Some(held) => {
@@ -169,7 +168,7 @@ impl<M, D: Driver> Log<M, D> {
         }
     }
 
-    fn ask_for_page(&mut self, key: RoomKey, HeldRead { wanted, size, reader }: HeldRead<M>) {
+    fn ask_for_page(&mut self, key: RoomKey, HeldRead { wanted, size, reader }: HeldRead) {
         if let Some(room) = self.rooms.get_mut(key) {
             if let Some(held) = &mut room.held {
                 held.reads.push(HeldRead { wanted, size, reader });
@@ -220,11 +219,11 @@ impl<M, D: Driver> Log<M, D> {
     }
 }
 
-fn load_of<M>(held: &Held<M>) -> Settled {
-    Settled { entries: held.entries.len(), text_bytes: held.messages.text_bytes() }
+fn load_of(held: &Held) -> Settled {
+    Settled { entries: held.entries.len(), text_bytes: held.kept.text_bytes() }
 }
 
-impl<M, D: Driver> History<M> for Log<M, D> {
+impl<D: Driver> History for Log<D> {
     fn open(&mut self, room: RoomKey, name: &RoomName) {
         self.forget(room);
         self.rooms.insert(room, name.clone());
@@ -243,20 +242,18 @@ impl<M, D: Driver> History<M> for Log<M, D> {
         self.driver.epoch()
     }
 
-    fn append(&mut self, room: RoomKey, entry: Entry<'_, M>) {
+    fn append(&mut self, room: RoomKey, entry: NewEntry<'_>) {
         match entry {
-            Entry::Said { author, name, unix_ms, kind, text } => {
-                self.append_message(room, author, NewMessage { name, unix_ms, kind, text });
-            }
-            Entry::Changed(change) => self.append_other(room, Committed::Changed(change)),
+            Entry::Kept { author, kept, .. } => self.append_kept(room, author, kept),
+            Entry::Change(change) => self.append_other(room, Committed::Entry(Entry::Change(change))),
         }
     }
 
-    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M) {
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: Member) {
         self.ask_for_page(room, HeldRead { wanted, size, reader });
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Committed<'_, M>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         loop {
             self.send_batch();
             if self.sequencer.has_ready() {
@@ -322,7 +319,7 @@ impl<M, D: Driver> History<M> for Log<M, D> {
     }
 }
 
-impl<M, D: Driver> Drop for Log<M, D> {
+impl<D: Driver> Drop for Log<D> {
     /// If the store is not served any more, there is nothing to be done, and no request matters.
     fn drop(&mut self) {
         let batch = self.sequencer.take_last_batch();

@@ -33,36 +33,16 @@ use crate::chat::event::DAMAGED;
 use crate::chat::name::DAEMON;
 use crate::chat::position::Epoch;
 pub use crate::chat::position::RoomIds;
-use crate::chat::{Change, Kind, Message, Name, RoomName};
+use crate::chat::{Entry, Kind, Member, Message, Name, NewEntry, RoomName};
 use crate::moment::Now;
 
 /// A room, by the number that its owner has given it while it is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub u32);
 
-/// What happens in a room, on its way in. `M` is what the hub calls a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry<'a, M> {
-    /// A message. It has no id yet.
-    Said {
-        /// The author's connection. It is told if the message cannot be kept.
-        author: M,
-        /// The author's name at that time.
-        name: &'a Name,
-        /// The time of the message: milliseconds since 1970, UTC.
-        unix_ms: u64,
-        /// A message, or an action (`/me`).
-        kind: Kind,
-        /// The text.
-        text: &'a str,
-    },
-    /// A member joins, leaves or is renamed. It is not kept, and comes back as it is, in its place among the messages.
-    Changed(Change),
-}
-
 /// What comes back. In each room, the order is that in which the entries went in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Committed<'a, M> {
+pub enum Committed<'a> {
     /// The room is open.
     Opened {
         /// Where its ids stand.
@@ -70,16 +50,14 @@ pub enum Committed<'a, M> {
         /// The newest messages, oldest first.
         newest: Vec<Stored>,
     },
-    /// A message has happened.
-    Said(Message<'a>),
-    /// A message could not be kept, and so has not happened.
-    Refused(M),
-    /// A member has joined, left or been renamed.
-    Changed(Change),
+    /// An entry has happened.
+    Entry(Entry<'a>),
+    /// An entry of this author could not be kept, and so has not happened.
+    Refused(Member),
     /// The answer to [`History::read`].
     Read {
-        /// The connection that asked.
-        reader: M,
+        /// Who has asked.
+        reader: Member,
         /// What it asked for.
         wanted: Wanted,
         /// The messages. None if they cannot be read now.
@@ -149,7 +127,7 @@ pub struct PageSize {
 ///
 /// In each turn the hub calls [`History::append`] as it reads, then [`History::next`] until there is no more. What goes to a
 /// disk comes back in a later turn. The hub relies on the order in each room, and on no other.
-pub trait History<M> {
+pub trait History {
     /// A room comes into use. [`Committed::Opened`] is the first that comes back for it.
     fn open(&mut self, room: RoomKey, name: &RoomName);
 
@@ -161,13 +139,13 @@ pub trait History<M> {
     fn epoch(&self) -> Epoch;
 
     /// Takes one entry.
-    fn append(&mut self, room: RoomKey, entry: Entry<'_, M>);
+    fn append(&mut self, room: RoomKey, entry: NewEntry<'_>);
 
     /// Asks for older messages. The page has every message that has come back before it, and none that comes back after it.
-    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: M);
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: Member);
 
     /// The next of what has happened.
-    fn next(&mut self) -> Option<(RoomKey, Committed<'_, M>)>;
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_>)>;
 
     /// Whether there may be more to read than the room's newest messages.
     fn archive(&self) -> Archive;

@@ -30,7 +30,7 @@ impl HistoryPlan {
     ///
     /// # Errors
     /// [`DatabaseError`]
-    pub fn open<M: 'static>(&self, wake: Wake) -> Result<Box<dyn History<M>>, DatabaseError> {
+    pub fn open(&self, wake: Wake) -> Result<Box<dyn History>, DatabaseError> {
         match self {
             HistoryPlan::InMemory => Ok(Box::new(InMemoryLog::new())),
             HistoryPlan::InFile { path, durability, options } => {

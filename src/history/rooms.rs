@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::batch::{Batch, NewMessage};
+use super::batch::Batch;
 use super::sequencer::{Pending, Place};
 use super::worker::Opening;
 use super::{Committed, PageSize, RoomKey, Wanted};
-use crate::chat::RoomName;
+use crate::chat::{Kept, Member, RoomName};
 
 /// The rooms in use, by their keys. Keys are small numbers that are used again, so this is as long as there are rooms.
-pub(super) struct Rooms<M> {
-    rooms: Vec<Option<LogRoom<M>>>,
+pub(super) struct Rooms {
+    rooms: Vec<Option<LogRoom>>,
     in_use: usize,
     next_serial: u64,
     /// Rooms to be opened once the store opens fewer.
@@ -18,45 +18,45 @@ pub(super) struct Rooms<M> {
 }
 
 /// A room in use.
-pub(super) struct LogRoom<M> {
+pub(super) struct LogRoom {
     pub(super) name: RoomName,
     /// No two uses of a key share it: a late answer for an earlier use is dropped.
     pub(super) serial: u64,
     /// What waits for the room to be opened. None once it is open.
-    pub(super) held: Option<Held<M>>,
+    pub(super) held: Option<Held>,
     pub(super) place: Place,
 }
 
 /// What came before its room was open.
-pub(super) struct Held<M> {
-    /// The messages of `entries`.
-    pub(super) messages: Batch,
-    pub(super) entries: Vec<Pending<M>>,
-    pub(super) reads: Vec<HeldRead<M>>,
+pub(super) struct Held {
+    /// Those of `entries` that are kept.
+    pub(super) kept: Batch,
+    pub(super) entries: Vec<Pending>,
+    pub(super) reads: Vec<HeldRead>,
 }
 
 /// A page that was asked for.
-pub(super) struct HeldRead<M> {
+pub(super) struct HeldRead {
     pub(super) wanted: Wanted,
     pub(super) size: PageSize,
-    pub(super) reader: M,
+    pub(super) reader: Member,
 }
 
-impl<M> Rooms<M> {
-    pub(super) fn new() -> Rooms<M> {
+impl Rooms {
+    pub(super) fn new() -> Rooms {
         Rooms { rooms: Vec::new(), in_use: 0, next_serial: 1, to_open: VecDeque::new() }
     }
 
-    pub(super) fn get(&self, RoomKey(nth): RoomKey) -> Option<&LogRoom<M>> {
+    pub(super) fn get(&self, RoomKey(nth): RoomKey) -> Option<&LogRoom> {
         self.rooms.get(nth as usize)?.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, RoomKey(nth): RoomKey) -> Option<&mut LogRoom<M>> {
+    pub(super) fn get_mut(&mut self, RoomKey(nth): RoomKey) -> Option<&mut LogRoom> {
         self.rooms.get_mut(nth as usize)?.as_mut()
     }
 
     /// The room with that key, if it still is the use that was meant.
-    pub(super) fn of_serial(&self, key: RoomKey, serial: u64) -> Option<&LogRoom<M>> {
+    pub(super) fn of_serial(&self, key: RoomKey, serial: u64) -> Option<&LogRoom> {
         self.get(key).filter(|room| room.serial == serial)
     }
 
@@ -76,7 +76,7 @@ impl<M> Rooms<M> {
         // Openings of rooms that were forgotten before their turn came must not pile up.
         if self.to_open.len() > 2 * self.in_use {
             let rooms = &self.rooms;
-            let is_wanted = |room: &LogRoom<M>, opening: &Opening| room.serial == opening.serial;
+            let is_wanted = |room: &LogRoom, opening: &Opening| room.serial == opening.serial;
             self.to_open.retain(|opening| {
                 rooms.get(opening.room.0 as usize).and_then(Option::as_ref).is_some_and(|room| is_wanted(room, opening))
             });
@@ -84,7 +84,7 @@ impl<M> Rooms<M> {
     }
 
     /// A room is no longer in use.
-    pub(super) fn remove(&mut self, RoomKey(nth): RoomKey) -> Option<LogRoom<M>> {
+    pub(super) fn remove(&mut self, RoomKey(nth): RoomKey) -> Option<LogRoom> {
         let room = self.rooms.get_mut(nth as usize)?.take()?;
         self.in_use -= 1;
         Some(room)
@@ -103,18 +103,18 @@ impl<M> Rooms<M> {
     }
 }
 
-impl<M> Held<M> {
-    fn new() -> Held<M> {
-        Held { messages: Batch::default(), entries: Vec::new(), reads: Vec::new() }
+impl Held {
+    fn new() -> Held {
+        Held { kept: Batch::default(), entries: Vec::new(), reads: Vec::new() }
     }
 
-    pub(super) fn push_message(&mut self, author: M, message: NewMessage<'_>) {
+    pub(super) fn push_kept(&mut self, author: Member, kept: Kept<'_>) {
         // All are of one room, so no list of rooms is kept.
-        self.messages.push(0, message);
-        self.entries.push(Pending::Message { author });
+        self.kept.push(0, kept);
+        self.entries.push(Pending::Kept { author });
     }
 
-    pub(super) fn push_other(&mut self, entry: Committed<'static, M>) {
+    pub(super) fn push_other(&mut self, entry: Committed<'static>) {
         self.entries.push(Pending::Other(entry));
     }
 }

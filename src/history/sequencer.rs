@@ -1,44 +1,44 @@
 //! The order of a log: entries go in, and come back room by room in the order in which they went in.
 //!
-//! Messages collect in a batch. One batch is with the store at a time, and the next collects meanwhile, so the slower the
-//! store, the larger the batches. An entry that is not kept takes its place among the messages of its room; if none of
-//! them is under way, it has nothing to wait for.
+//! Entries that are kept collect in a batch. One batch is with the store at a time, and the next collects meanwhile, so the
+//! slower the store, the larger the batches. An entry that is not kept takes its place among those of its room that are; if
+//! none of them is in flight, it has nothing to wait for.
 
 use std::collections::VecDeque;
 
-use super::batch::{Batch, NewMessage};
+use super::batch::Batch;
 use super::{Committed, RoomKey};
-use crate::chat::RoomName;
+use crate::chat::{Entry, Kept, Member, RoomName};
 use crate::limits::fixed::RETAINED_ENTRIES;
 
 /// An entry that has not come back yet.
-pub(super) enum Pending<M> {
-    /// The next message of its batch. The author is told if it cannot be kept.
-    Message { author: M },
+pub(super) enum Pending {
+    /// The next entry of its batch. The author is told if it cannot be kept.
+    Kept { author: Member },
     /// Anything else comes back as it is.
-    Other(Committed<'static, M>),
+    Other(Committed<'static>),
 }
 
 /// See the module.
-pub(super) struct Sequencer<M> {
+pub(super) struct Sequencer {
     /// The batch that collects, and all entries in their order.
     collecting: Batch,
-    collecting_entries: VecDeque<(RoomKey, Pending<M>)>,
+    collecting_entries: VecDeque<(RoomKey, Pending)>,
     /// The number of that batch. They are counted from 1.
     collecting_number: u64,
     /// The entries of the batch that the store has.
-    in_flight: VecDeque<(RoomKey, Pending<M>)>,
+    in_flight: VecDeque<(RoomKey, Pending)>,
     /// The bytes of its texts. None if the store has no batch.
     in_flight_bytes: Option<usize>,
     /// The number of the last batch that is settled: kept, or refused.
     settled_number: u64,
     /// What has happened and is to come back next.
-    ready: VecDeque<(RoomKey, Pending<M>)>,
-    /// The batch whose messages are in `ready`, and the place of the next of them.
+    ready: VecDeque<(RoomKey, Pending)>,
+    /// The batch whose entries are in `ready`, and the place of the next of them.
     ///
     /// Invariant: there is one such batch at most, for none is settled before `ready` is empty.
     settled: Batch,
-    next_message: usize,
+    next_kept: usize,
 }
 
 /// How far a room is in the batches.
@@ -57,8 +57,8 @@ pub(super) struct Settled {
     pub(super) text_bytes: usize,
 }
 
-impl<M> Sequencer<M> {
-    pub(super) fn new() -> Sequencer<M> {
+impl Sequencer {
+    pub(super) fn new() -> Sequencer {
         Sequencer {
             collecting: Batch::default(),
             collecting_entries: VecDeque::new(),
@@ -68,27 +68,27 @@ impl<M> Sequencer<M> {
             settled_number: 0,
             ready: VecDeque::new(),
             settled: Batch::default(),
-            next_message: 0,
+            next_kept: 0,
         }
     }
 
-    /// A message goes into the batch that collects.
-    pub(super) fn push_message(
+    /// An entry that is kept goes into the batch that collects.
+    pub(super) fn push_kept(
         &mut self,
         (key, name, place): (RoomKey, &RoomName, &mut Place),
-        author: M,
-        message: NewMessage<'_>,
+        author: Member,
+        kept: Kept<'_>,
     ) {
         if place.in_batch.0 != self.collecting_number {
             place.in_batch = (self.collecting_number, self.collecting.add_room(key, name.clone()));
         }
         place.last_batch = self.collecting_number;
-        self.collecting.push(place.in_batch.1, message);
-        self.collecting_entries.push_back((key, Pending::Message { author }));
+        self.collecting.push(place.in_batch.1, kept);
+        self.collecting_entries.push_back((key, Pending::Kept { author }));
     }
 
     /// An entry that is not kept: says whether it has to wait for messages of its room.
-    pub(super) fn push_other(&mut self, key: RoomKey, place: &mut Place, entry: Committed<'static, M>) -> bool {
+    pub(super) fn push_other(&mut self, key: RoomKey, place: &mut Place, entry: Committed<'static>) -> bool {
         let waits = place.last_batch > self.settled_number;
         if waits {
             place.last_batch = self.collecting_number;
@@ -100,7 +100,7 @@ impl<M> Sequencer<M> {
     }
 
     /// Something comes back that waits for nothing.
-    pub(super) fn push_ready(&mut self, key: RoomKey, entry: Committed<'static, M>) {
+    pub(super) fn push_ready(&mut self, key: RoomKey, entry: Committed<'static>) {
         self.ready.push_back((key, Pending::Other(entry)));
     }
 
@@ -127,7 +127,7 @@ impl<M> Sequencer<M> {
 
     /// The batch in flight has been kept, and has its ids.
     pub(super) fn kept(&mut self, batch: Batch) -> Settled {
-        (self.settled, self.next_message) = (batch, 0);
+        (self.settled, self.next_kept) = (batch, 0);
         let entries = self.in_flight.len();
         self.ready.append(&mut self.in_flight);
         self.settle(entries)
@@ -137,7 +137,7 @@ impl<M> Sequencer<M> {
     pub(super) fn refused(&mut self) -> Settled {
         let entries = self.in_flight.len();
         let refused = self.in_flight.drain(..).map(|(key, entry)| match entry {
-            Pending::Message { author } => (key, Pending::Other(Committed::Refused(author))),
+            Pending::Kept { author } => (key, Pending::Other(Committed::Refused(author))),
             entry @ Pending::Other(_) => (key, entry),
         });
         self.ready.extend(refused);
@@ -167,15 +167,15 @@ impl<M> Sequencer<M> {
     }
 
     /// The next that comes back.
-    pub(super) fn next(&mut self) -> Option<(RoomKey, Committed<'_, M>)> {
+    pub(super) fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         let (key, entry) = self.ready.pop_front()?;
         let committed = match entry {
             Pending::Other(committed) => committed,
-            Pending::Message { author } => {
-                let nth = self.next_message;
-                self.next_message += 1;
-                match self.settled.message(nth) {
-                    Some(message) => Committed::Said(message),
+            Pending::Kept { author } => {
+                let nth = self.next_kept;
+                self.next_kept += 1;
+                match self.settled.entry(nth) {
+                    Some((id, kept)) => Committed::Entry(Entry::Kept { id, author, kept }),
                     // A store that has given too few ids.
                     None => Committed::Refused(author),
                 }

@@ -102,9 +102,8 @@ fn first_id(unix_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::NewMessage;
     use super::*;
-    use crate::chat::{Kind, Name};
+    use crate::chat::{Kept, Kind, Name, NewMessage};
 
     const NO_PAGE: PageSize = PageSize { messages: 0, bytes: 0 };
 
@@ -117,7 +116,8 @@ mod tests {
         let name = Name::tourist(1);
         for (key, unix_ms) in messages {
             let place = batch.add_room(RoomKey(*key), RoomName::lobby());
-            batch.push(place, NewMessage { name: &name, unix_ms: *unix_ms, kind: Kind::Message, text: "x" });
+            let message = NewMessage { name: &name, unix_ms: *unix_ms, kind: Kind::Message, text: "x" };
+            batch.push(place, Kept::Said(message));
         }
         store.append(&batch, &mut ids).unwrap();
         ids

@@ -5,13 +5,13 @@ use super::outbox::NotQueued;
 use super::pages::page_size;
 use super::past::Before;
 use super::peers::{Arrival, PeerId};
-use super::rooms::RoomState;
+use super::room_state::RoomState;
 use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
 use crate::chat::event::json_array;
-use crate::chat::{Change, Command, Event, Name, Problem, RoomName, Seat};
+use crate::chat::{Change, Command, Entry, Event, Name, Problem, RoomName, Seat};
 use crate::connection::{State, TooManyChanges};
-use crate::history::{Archive, Entry, Page, Wanted};
+use crate::history::{Archive, Page, Wanted};
 use crate::moment::{Moment, Now};
 
 impl<S: Socket> Hub<S> {
@@ -77,7 +77,7 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(room) = slot.stay.room() else { return Ok(()) };
         slot.stay.step(Trigger::Asked);
-        self.log.append(room, Entry::Changed(Change::Renamed { who: id.member(), seat, to }));
+        self.log.append(room, Entry::Change(Change::Renamed { who: id.member(), seat, to }));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Beat three: what has happened comes back from the log and is encoded.
 
 use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
-use super::{Hub, Socket};
-use crate::chat::Problem;
+use super::{Hub, PeerId, Socket};
+use crate::chat::{Entry, Kept, Problem};
 use crate::door::Health;
 use crate::history::{Committed, Condition, Stored, Wanted};
 use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
@@ -15,28 +15,32 @@ impl<S: Socket> Hub<S> {
         let mut delivered_bytes = 0;
         while let Some((room, outcome)) = self.log.next() {
             match outcome {
-                Committed::Said(message) => {
+                Committed::Entry(entry @ Entry::Kept { kept: Kept::Said(message), .. }) => {
                     let members = self.rooms.get(room).map_or(0, |state| state.room.online());
                     delivered_bytes += message.text.len() + MESSAGE_INTAKE_BYTES + delivery_cost(message.text, members);
-                    self.rooms.say(room, message, &self.limits, now.moment);
+                    self.rooms.say(room, entry, &self.limits, now.moment);
                     // A disk gives back at once what many turns have taken in. The rest is for the next turns.
                     if delivered_bytes >= INTAKE_BYTES_PER_TURN {
                         self.log.put_off();
                         break;
                     }
                 }
-                Committed::Refused(author) => self.send_error(author, Problem::HistoryUnavailable),
+                Committed::Entry(Entry::Change(change)) => self.commit_change(room, change, now.moment),
+                Committed::Refused(author) => {
+                    if let Some(author) = PeerId::of(author) {
+                        self.send_error(author, Problem::HistoryUnavailable);
+                    }
+                }
                 Committed::Opened { ids, newest } => {
                     self.rooms.opened(room, ids, newest.iter().map(Stored::as_message));
                 }
-                Committed::Changed(change) => self.commit_change(room, change, now.moment),
-                Committed::Read { reader, wanted: Wanted::After(since), page } => {
+                Committed::Read { reader, wanted, page } => {
                     self.page_requests.came_back(room);
-                    self.catch_up_with(reader, since, page);
-                }
-                Committed::Read { reader, wanted: Wanted::Before(before), page } => {
-                    self.page_requests.came_back(room);
-                    self.show_older(reader, before, page, now.moment);
+                    match (PeerId::of(reader), wanted) {
+                        (Some(reader), Wanted::After(since)) => self.catch_up_with(reader, since, page),
+                        (Some(reader), Wanted::Before(before)) => self.show_older(reader, before, page, now.moment),
+                        (None, _) => {}
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::member_life::Stay;
 use super::peers::{Arrival, PeerId};
-use super::rooms::RoomState;
+use super::room_state::RoomState;
 use super::stream::ChunkKey;
 use super::{Hub, Socket};
 

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use crate::chat::position::Epoch;
-use crate::chat::{Name, RoomName};
-use crate::history::{Archive, Committed, Condition, Entry, History, PageSize, Pressure, RoomKey, Wanted};
+use crate::chat::{Name, NewEntry, RoomName};
+use crate::history::{Archive, Committed, Condition, History, PageSize, Pressure, RoomKey, Wanted};
 use crate::moment::Now;
 
 use super::peers::PeerId;
 
 /// See the module.
 pub(super) struct LogPort {
-    history: Box<dyn History<PeerId>>,
+    history: Box<dyn History>,
     /// Something was put in since [`LogPort::begin_commit`], or was left for the next turn.
     is_to_commit: bool,
     /// The number of the newest tourist: a visitor without a name of its own is called after it.
@@ -22,7 +22,7 @@ pub(super) struct LogPort {
 }
 
 impl LogPort {
-    pub(super) fn new(history: Box<dyn History<PeerId>>) -> LogPort {
+    pub(super) fn new(history: Box<dyn History>) -> LogPort {
         LogPort { tourists: history.tourists(), history, is_to_commit: false }
     }
 
@@ -38,14 +38,14 @@ impl LogPort {
     }
 
     /// Puts in one entry.
-    pub(super) fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+    pub(super) fn append(&mut self, room: RoomKey, entry: NewEntry<'_>) {
         self.history.append(room, entry);
         self.is_to_commit = true;
     }
 
     /// Asks for older messages.
     pub(super) fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
-        self.history.read(room, wanted, size, reader);
+        self.history.read(room, wanted, size, reader.member());
         self.is_to_commit = true;
     }
 
@@ -63,7 +63,7 @@ impl LogPort {
     }
 
     /// The next of what has happened.
-    pub(super) fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
+    pub(super) fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         self.history.next()
     }
 
@@ -106,7 +106,7 @@ impl LogPort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::Change;
+    use crate::chat::{Change, Entry};
     use crate::history::log::InMemoryLog;
     use crate::moment::Moment;
 
@@ -131,7 +131,7 @@ mod tests {
         log.open(ROOM, &RoomName::lobby());
         assert!(log.is_to_commit());
         let mut log = committed(log);
-        log.append(ROOM, Entry::Changed(Change::Left { who: someone().member(), seat: None }));
+        log.append(ROOM, Entry::Change(Change::Left { who: someone().member(), seat: None }));
         assert!(log.is_to_commit());
         let mut log = committed(log);
         log.read(ROOM, Wanted::Before(1), PageSize { messages: 1, bytes: 1 }, someone());

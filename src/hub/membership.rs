@@ -6,7 +6,8 @@ use log::info;
 use super::member_life::{Membership, Trigger};
 use super::past::Past;
 use super::peers::{Arrival, Newcomer, PeerId};
-use super::rooms::{Opened, RoomState, TooManyRooms};
+use super::room_state::RoomState;
+use super::rooms::{Opened, TooManyRooms};
 use super::stream::ChunkKey;
 use super::{Hub, Socket};
 use crate::chat::names::Conflict;
@@ -14,11 +15,11 @@ use crate::chat::position::Position;
 use crate::chat::presence::News;
 use crate::chat::problem::Problem;
 use crate::chat::visit::{Verbosity, Visit};
-use crate::chat::{Change, Effect, Event, Name, RoomName, Seat};
+use crate::chat::{Change, Effect, Entry, Event, Name, RoomName, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::gate::Caller;
-use crate::history::{Entry, RoomKey};
+use crate::history::RoomKey;
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
@@ -64,7 +65,7 @@ impl<S: Socket> Hub<S> {
         let name = name.unwrap_or_else(|| self.log.name_tourist());
         slot.arrival = Some(Box::new(Arrival::Joining(newcomer)));
         slot.stay.join_requested(room);
-        self.log.append(room, Entry::Changed(Change::Joined { who: id.member(), name }));
+        self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name }));
     }
 
     /// A change has come back from the log: it is applied to the room, and has happened.
@@ -116,12 +117,12 @@ impl<S: Socket> Hub<S> {
         let problem = Problem::NameUnavailable(conflict.why);
         match (slot.stay.membership(), slot.arrival.as_deref_mut()) {
             (Membership::Joining | Membership::Waiting, _) if is_soon_free => {
-                self.log.append(room, Entry::Changed(wish));
+                self.log.append(room, Entry::Change(wish));
             }
             (Membership::Joining, Some(Arrival::Joining(newcomer))) => {
                 newcomer.problems.push(problem);
                 let name = self.log.name_tourist();
-                self.log.append(room, Entry::Changed(Change::Joined { who: id.member(), name }));
+                self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name }));
             }
             (Membership::Waiting, _) => {
                 slot.stay.step(Trigger::Answered);
@@ -250,7 +251,7 @@ impl<S: Socket> Hub<S> {
         }
         // It says nothing more here, and what it has sent is looked at as that of anybody.
         self.peers.leave_line(id);
-        self.log.append(room, Entry::Changed(Change::Left { who: id.member(), seat }));
+        self.log.append(room, Entry::Change(Change::Left { who: id.member(), seat }));
     }
 
     /// A member is leaving: what its room has heard up to here is the last that it is sent of it. Its last messages are
@@ -309,6 +310,7 @@ mod tests {
     use super::super::Readiness;
     use super::*;
     use crate::chat::position::Epoch;
+    use crate::chat::{Member, NewEntry};
     use crate::door::OriginPolicy;
     use crate::door::Pages;
     use crate::door::{EchoService, Health, Site};
@@ -321,11 +323,11 @@ mod tests {
     /// A history that has read nothing and lets nobody go until it is told to.
     #[derive(Default)]
     struct Slow {
-        ready: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
-        late: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
+        ready: VecDeque<(RoomKey, Committed<'static>)>,
+        late: VecDeque<(RoomKey, Committed<'static>)>,
     }
 
-    impl History<PeerId> for Rc<RefCell<Slow>> {
+    impl History for Rc<RefCell<Slow>> {
         fn open(&mut self, room: RoomKey, _name: &RoomName) {
             self.borrow_mut()
                 .ready
@@ -338,21 +340,24 @@ mod tests {
             Epoch(1)
         }
 
-        fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+        fn append(&mut self, room: RoomKey, entry: NewEntry<'_>) {
             match entry {
-                Entry::Changed(change @ Change::Joined { .. }) => {
-                    self.borrow_mut().ready.push_back((room, Committed::Changed(change)));
+                Entry::Change(change) => {
+                    let joins = matches!(change, Change::Joined { .. });
+                    let committed = Committed::Entry(Entry::Change(change));
+                    let mut slow = self.borrow_mut();
+                    let queue = if joins { &mut slow.ready } else { &mut slow.late };
+                    queue.push_back((room, committed));
                 }
-                Entry::Changed(change) => self.borrow_mut().late.push_back((room, Committed::Changed(change))),
-                Entry::Said { .. } => {}
+                Entry::Kept { .. } => {}
             }
         }
 
-        fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: PeerId) {
+        fn read(&mut self, room: RoomKey, wanted: Wanted, _size: PageSize, reader: Member) {
             self.borrow_mut().late.push_back((room, Committed::Read { reader, wanted, page: None }));
         }
 
-        fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
+        fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
             self.borrow_mut().ready.pop_front()
         }
 

@@ -2,10 +2,10 @@
 //!
 //! Reading order: this file has the turn; `read`, `commit`, `write` and `reap` are its beats, `timers` what is due in it.
 //! They work on what has an owner of its own: `peers` has the connections and the lists of who is to be read, flushed,
-//! woken or freed; `log_port` is what goes into the log and comes out; `rooms` has who hears what, `past` what a room
-//! can be asked of its past, `share` how much it may say, `member_life` the table of a membership. Then what they do:
-//! `membership` how members come and go, `commands` what becomes of a command, `pages` what the history is asked for,
-//! `memory` what all may hold together, `trace` all of it frame by frame in the log.
+//! woken or freed; `log_port` is what goes into the log and comes out; `rooms` has the rooms, `room_state` is one of them,
+//! `past` what it can be asked of its past, `share` how much may be said in it, `member_life` the table of a membership.
+//! Then what they do: `membership` how members come and go, `commands` what becomes of a command, `pages` what the history
+//! is asked for, `memory` what all may hold together, `trace` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -61,6 +61,7 @@ mod past;
 mod peers;
 mod read;
 mod reap;
+mod room_state;
 mod rooms;
 mod share;
 mod stream;
@@ -130,7 +131,7 @@ pub struct Hub<S> {
 impl<S: Socket> Hub<S> {
     /// A hub without connections.
     #[must_use]
-    pub fn new(limits: Limits, site: Site, history: Box<dyn History<PeerId>>) -> Hub<S> {
+    pub fn new(limits: Limits, site: Site, history: Box<dyn History>) -> Hub<S> {
         Hub {
             told_limits: Told::new(limits.message.max_message_bytes, limits.presence_members),
             limits,

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use super::member_life::Membership;
 use super::past::Past;
 use super::peers::{Arrival, CatchUp, PeerId};
-use super::rooms::RoomState;
+use super::room_state::RoomState;
 use super::{Hub, Socket};
 use crate::chat::event::ResetReason;
 use crate::chat::position::Position;

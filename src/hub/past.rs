@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::rooms::RoomState;
+use super::room_state::RoomState;
 use crate::chat::event::ResetReason;
 use crate::chat::position::{Epoch, Position};
 use crate::framing::Framing;

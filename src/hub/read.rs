@@ -5,17 +5,17 @@ use log::info;
 use super::log_port::LogPort;
 use super::member_life::Stay;
 use super::peers::{PeerId, ReportedEnd, Unread, WasRead};
-use super::rooms::{RoomState, Rooms};
+use super::room_state::RoomState;
+use super::rooms::Rooms;
 use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
 use crate::chat::event::message_bytes;
 use crate::chat::visit::Visit;
-use crate::chat::{Command, Kind, Problem, Spoken};
+use crate::chat::{Command, Kind, NewEntry, NewMessage, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::{Departure, Incoming};
 use crate::door::Endpoint;
 use crate::gate::Caller;
-use crate::history::Entry;
 use crate::limits::Limits;
 use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
 use crate::moment::{Moment, Now};
@@ -271,7 +271,7 @@ fn take_line(
         }
     };
     taken.intake_bytes = delivery_cost(text, members.online());
-    log.append(room, Entry::Said { author: id, name, unix_ms: now.unix_ms, kind, text });
+    log.append(room, NewEntry::said(id.member(), NewMessage { name, unix_ms: now.unix_ms, kind, text }));
     if limits.rate.is_some() || limits.room_byte_rate.is_some() {
         taken.said_bytes = message_bytes(members.name(), name, text);
         taken.is_share_spent = share.charge(id, taken.said_bytes, limits, now.moment);

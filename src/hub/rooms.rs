@@ -1,4 +1,4 @@
-//! The rooms that are in use: who is in each, what it hears this turn, what it heard last.
+//! The rooms that are in use, and the lists of those for which something is to be done.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,16 +6,13 @@ use slab::Slab;
 
 use super::past::Newest;
 use super::peers::PeerId;
-use super::share::Share;
-use super::stream::Stream;
-use crate::chat::event::ResetReason;
+use super::room_state::RoomState;
 use crate::chat::presence::News;
-use crate::chat::{Change, Effect, Entry, Event, Message, Presence, Room, RoomName, UserList};
+use crate::chat::{Change, Effect, Entry, Event, Kept, Message, RoomName};
 use crate::history::{Archive, RoomIds, RoomKey};
 use crate::limits::fixed::{SCREEN_BYTES, SPARE_BUFFERS};
 use crate::limits::{Limits, ScrollbackLimit};
 use crate::moment::Moment;
-use crate::scrollback::Scrollback;
 
 /// See the module.
 pub(super) struct Rooms {
@@ -32,25 +29,6 @@ pub(super) struct Rooms {
     spare: Vec<Vec<u8>>,
     /// Bytes of all scrollbacks.
     kept_bytes: usize,
-}
-
-pub(super) struct RoomState {
-    /// Who is in it, and how far its messages have come: the fold of its log.
-    pub(super) room: Room,
-    pub(super) presence: Presence,
-    pub(super) users: UserList,
-    /// What the room hears this turn.
-    pub(super) stream: Stream,
-    /// What the room heard last.
-    pub(super) scrollback: Scrollback,
-    /// What may be said in it.
-    pub(super) share: Share,
-    /// What a newcomer is sent as the past.
-    pub(super) newest: Newest,
-    /// Connections that are in it, on their way in, or on their way out.
-    visitors: usize,
-    is_dirty: bool,
-    is_counting: bool,
 }
 
 /// There are as many rooms as there may be, and none is empty.
@@ -105,18 +83,7 @@ impl Rooms {
         while self.rooms.len() >= limits.max_rooms {
             forgotten.push(self.forget_longest_empty().ok_or(TooManyRooms)?);
         }
-        let key = RoomKey(self.rooms.insert(RoomState {
-            room: Room::new(name.clone()),
-            presence: Presence::new(limits.presence_members),
-            users: UserList::default(),
-            stream: Stream::default(),
-            scrollback: Scrollback::new(limits.kept),
-            share: Share::default(),
-            newest: Newest::default(),
-            visitors: 1,
-            is_dirty: false,
-            is_counting: false,
-        }) as u32);
+        let key = RoomKey(self.rooms.insert(RoomState::new(name.clone(), limits)) as u32);
         self.by_name.insert(name.clone(), key);
         Ok(Opened { key, is_new: true, forgotten })
     }
@@ -182,13 +149,15 @@ impl Rooms {
     }
 
     /// A message has happened: it is encoded, once.
-    pub(super) fn say(&mut self, key: RoomKey, message: Message<'_>, limits: &Limits, now: Moment) {
+    pub(super) fn say(&mut self, key: RoomKey, entry: Entry<'_>, limits: &Limits, now: Moment) {
+        let Entry::Kept { id, kept: Kept::Said(message), .. } = entry else { return };
+        let message = message.with_id(id);
         let Some(state) = self.mark_dirty(key) else { return };
         let RoomIds { last, .. } = state.room.ids();
-        if message.id != last + 1 && last > 0 {
-            state.begins_anew(message.id - 1);
+        if id != last + 1 && last > 0 {
+            state.begins_anew(id - 1);
         }
-        state.room.apply(Entry::Said(message));
+        state.room.apply(entry);
         let json = state.stream.tell_all(Event::Message(message), state.room.name());
         state.share.charge_nobody(message.uncounted_bytes(state.room.name(), json.len()), limits, now);
         let before = state.scrollback.bytes();
@@ -369,38 +338,10 @@ impl Rooms {
     }
 }
 
-impl RoomState {
-    /// The log has forgotten the room while somebody is in it and nobody has spoken for long: its ids begin anew. What
-    /// its members have is no longer there, and is not gone on from.
-    #[cold]
-    fn begins_anew(&mut self, last: u64) {
-        let reset = Event::Reset { last, since: self.room.ids().last, reason: ResetReason::Gone };
-        self.stream.tell_all(reset, self.room.name());
-    }
-
-    /// Tells each member of a change. Gives the bytes that each is sent.
-    fn tell(&mut self, effect: &Effect) -> usize {
-        let online = self.room.online();
-        let name_of = |seat| self.room.name_of(seat);
-        let event = match effect {
-            Effect::Joined(seat) => name_of(*seat).map(|name| Event::Join { name, online }),
-            Effect::Left { name, .. } => Some(Event::Leave { name, online }),
-            Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to }),
-            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
-        };
-        event.map_or(0, |event| self.stream.tell(event, self.room.name()).len())
-    }
-
-    #[cfg(debug_assertions)]
-    pub(super) fn visitors(&self) -> usize {
-        self.visitors
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{Kind, Name};
+    use crate::chat::{Kind, Name, NewMessage};
 
     fn limits() -> Limits {
         Limits {
@@ -417,14 +358,13 @@ mod tests {
 
     fn say(rooms: &mut Rooms, key: RoomKey, times: u64) {
         for id in 1..=times {
-            let name = &Name::tourist(1);
-            rooms.say(
-                key,
-                Message { id, unix_ms: 0, kind: Kind::Message, name, text: "something" },
-                &limits(),
-                Moment::START,
-            );
+            rooms.say(key, said(id, &Name::tourist(1), "something"), &limits(), Moment::START);
         }
+    }
+
+    fn said<'a>(id: u64, name: &'a Name, text: &'a str) -> Entry<'a> {
+        let message = NewMessage { name, unix_ms: 0, kind: Kind::Message, text };
+        Entry::Kept { id, author: PeerId::from_token(1).member(), kept: Kept::Said(message) }
     }
 
     fn end_turn(rooms: &mut Rooms) {
@@ -451,9 +391,7 @@ mod tests {
         let key = visit(&mut rooms, "a").unwrap().key;
         say(&mut rooms, key, 2);
         end_turn(&mut rooms);
-        let name = &Name::tourist(1);
-        let message = Message { id: 9, unix_ms: 0, kind: Kind::Message, name, text: "again" };
-        rooms.say(key, message, &limits(), Moment::START);
+        rooms.say(key, said(9, &Name::tourist(1), "again"), &limits(), Moment::START);
         let state = rooms.get(key).unwrap();
         let (_, _, heard) = state.stream.chunks().next().unwrap();
         let heard = String::from_utf8_lossy(heard);

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomd::chat::position::Epoch;
-use roomd::chat::{Kind, Name, RoomName};
-use roomd::history::{Archive, Committed, Entry, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
+use roomd::chat::{Entry, Kind, Member, Name, NewEntry, RoomName};
+use roomd::history::{Archive, Committed, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
 use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
 use roomd::moment::Now;
@@ -22,8 +22,8 @@ struct Late(Rc<RefCell<Queues>>);
 
 #[derive(Default)]
 struct Queues {
-    ready: VecDeque<(RoomKey, Committed<'static, PeerId>)>,
-    asked: Vec<(RoomKey, PeerId, Wanted)>,
+    ready: VecDeque<(RoomKey, Committed<'static>)>,
+    asked: Vec<(RoomKey, Member, Wanted)>,
     sizes: Vec<PageSize>,
     /// Nothing comes back.
     hangs: bool,
@@ -55,7 +55,7 @@ impl Late {
     }
 }
 
-impl History<PeerId> for Late {
+impl History for Late {
     /// A hundred messages have been said here, and none is at hand.
     fn open(&mut self, room: RoomKey, _name: &RoomName) {
         self.0.borrow_mut().ready.push_back((room, Committed::Opened { ids: RoomIds::up_to(100), newest: Vec::new() }));
@@ -67,20 +67,20 @@ impl History<PeerId> for Late {
         Epoch(1)
     }
 
-    fn append(&mut self, room: RoomKey, entry: Entry<'_, PeerId>) {
+    fn append(&mut self, room: RoomKey, entry: NewEntry<'_>) {
         let outcome = match entry {
-            Entry::Changed(change) => Committed::Changed(change),
-            Entry::Said { author, .. } => Committed::Refused(author),
+            Entry::Change(change) => Committed::Entry(Entry::Change(change)),
+            Entry::Kept { author, .. } => Committed::Refused(author),
         };
         self.0.borrow_mut().ready.push_back((room, outcome));
     }
 
-    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: Member) {
         self.0.borrow_mut().asked.push((room, reader, wanted));
         self.0.borrow_mut().sizes.push(size);
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         let queues = &mut *self.0.borrow_mut();
         if queues.hangs { None } else { queues.ready.pop_front() }
     }
@@ -283,7 +283,7 @@ fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_wh
     for (id, wire) in &readers {
         clocked.say(*id, wire, &masked_frame(0x81, b"/history 50"));
     }
-    let asked = || late.0.borrow().asked.iter().map(|(_, id, _)| *id).collect::<Vec<_>>();
+    let asked = || late.0.borrow().asked.iter().map(|(_, reader, _)| PeerId::of(*reader).unwrap()).collect::<Vec<_>>();
     assert_eq!(asked(), [readers[0].0, readers[1].0]);
     // All are asked for a sign of life, and one gives none.
     clocked.pass(limits.ping_interval);

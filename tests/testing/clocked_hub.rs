@@ -27,7 +27,7 @@ pub struct ClockedHub {
 pub struct FakeClient(SharedPipe);
 
 impl ClockedHub {
-    pub fn new(limits: Limits, history: Box<dyn History<PeerId>>) -> ClockedHub {
+    pub fn new(limits: Limits, history: Box<dyn History>) -> ClockedHub {
         let site = Site {
             pages: Pages::Embedded,
             origins: OriginPolicy::default(),

@@ -7,8 +7,9 @@ use super::super::store::{OpenedRoom, StoreError};
 use super::super::worker::{Opening, Reply};
 use super::super::{Committed, Page, RoomKey};
 use super::{Log, Reading, load_of};
+use crate::chat::Kept;
 
-impl<M, D: Driver> Log<M, D> {
+impl<D: Driver> Log<D> {
     pub(super) fn take_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Opened(opening, opened) => self.opened(opening, opened),
@@ -53,15 +54,15 @@ impl<M, D: Driver> Log<M, D> {
     }
 
     /// Appends what has waited for its room.
-    fn release(&mut self, key: RoomKey, held: Held<M>) {
+    fn release(&mut self, key: RoomKey, held: Held) {
         self.backlog.take(load_of(&held));
-        let mut messages = held.messages.messages();
+        let mut messages = held.kept.messages();
         for entry in held.entries {
             match entry {
                 Pending::Other(entry) => self.append_other(key, entry),
-                Pending::Message { author } => {
+                Pending::Kept { author } => {
                     if let Some((_, message)) = messages.next() {
-                        self.append_message(key, author, message);
+                        self.append_kept(key, author, Kept::Said(message));
                     }
                 }
             }
@@ -86,7 +87,7 @@ impl<M, D: Driver> Log<M, D> {
     }
 
     /// Gives a page to its reader. A reader in a room that has been forgotten is gone.
-    fn answer(&mut self, reading: Reading<M>, page: Option<Page>) {
+    fn answer(&mut self, reading: Reading, page: Option<Page>) {
         let Reading { room, serial, wanted, reader } = reading;
         if self.rooms.of_serial(room, serial).is_some() {
             self.sequencer.push_ready(room, Committed::Read { reader, wanted, page });

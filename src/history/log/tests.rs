@@ -14,8 +14,8 @@ use super::super::store::{OpenedRoom, StoreError};
 use super::super::worker::{Opening, Worker};
 use super::super::{Page, RoomIds, Stored};
 use super::*;
-use crate::chat::entry::{Member, Node};
-use crate::chat::{Change, Kind, Name};
+use crate::chat::entry::Node;
+use crate::chat::{Change, Kind, Name, NewMessage};
 use crate::limits::fixed::{
     BACKLOG_ENTRIES, BACKLOG_TEXT_BYTES, HISTORY_CLOSE_WITHIN, OPENING_TRIES, TOURISTS_RESERVED,
 };
@@ -141,13 +141,22 @@ impl Store for Scripted {
 }
 
 /// A change that is told from others by its number.
-fn change(number: u32) -> Entry<'static, u8> {
-    Entry::Changed(Change::Left { who: Member { node: Node::FIRST, slot: 0, serial: number }, seat: None })
+fn change(number: u32) -> NewEntry<'static> {
+    Entry::Change(Change::Left { who: member(number), seat: None })
+}
+
+fn member(number: u32) -> Member {
+    Member { node: Node::FIRST, slot: 0, serial: number }
+}
+
+/// A message of member 7.
+fn message<'a>(name: &'a Name, text: &'a str) -> NewEntry<'a> {
+    NewEntry::said(member(7), NewMessage { name, unix_ms: 5, kind: Kind::Message, text })
 }
 
 /// A history in front of a scripted store, and all that a test needs to pull its strings.
 struct Bench {
-    history: Log<u8, Thread>,
+    history: Log<Thread>,
     verdicts: Option<Sender<Verdict>>,
     calls: Receiver<Call>,
     wakes: Receiver<()>,
@@ -158,9 +167,9 @@ struct Bench {
 enum Got {
     Opened(u64, usize),
     Said(u64, String),
-    Refused(u8),
+    Refused(u32),
     Changed(u32),
-    Read(u8, Option<Vec<u64>>),
+    Read(u32, Option<Vec<u64>>),
 }
 
 impl Bench {
@@ -198,7 +207,7 @@ impl Bench {
 
     fn say(&mut self, text: &str) {
         let name = Name::tourist(1);
-        self.history.append(LOBBY, Entry::Said { author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
+        self.history.append(LOBBY, message(&name, text));
     }
 
     fn next(&mut self) -> Option<(RoomKey, Got)> {
@@ -221,18 +230,19 @@ impl Bench {
     }
 }
 
-fn got(committed: Committed<'_, u8>) -> Got {
+fn got(committed: Committed<'_>) -> Got {
     match committed {
         Committed::Opened { ids, newest } => Got::Opened(ids.last, newest.len()),
-        Committed::Said(message) => {
+        Committed::Entry(Entry::Kept { id, author, kept: Kept::Said(message) }) => {
             assert_eq!((message.name, message.unix_ms, message.kind), (&Name::tourist(1), 5, Kind::Message));
-            Got::Said(message.id, message.text.to_owned())
+            assert_eq!(author, member(7));
+            Got::Said(id, message.text.to_owned())
         }
-        Committed::Refused(author) => Got::Refused(author),
-        Committed::Changed(Change::Left { who, .. }) => Got::Changed(who.serial),
-        Committed::Changed(change) => panic!("{change:?} was not appended"),
+        Committed::Refused(author) => Got::Refused(author.serial),
+        Committed::Entry(Entry::Change(Change::Left { who, .. })) => Got::Changed(who.serial),
+        Committed::Entry(entry) => panic!("{entry:?} was not appended"),
         Committed::Read { reader, page, .. } => {
-            Got::Read(reader, page.map(|page| page.messages.into_iter().map(|message| message.id).collect()))
+            Got::Read(reader.serial, page.map(|page| page.messages.into_iter().map(|message| message.id).collect()))
         }
     }
 }
@@ -290,11 +300,11 @@ fn a_page_has_what_came_back_before_it_and_nothing_that_comes_after() {
     let mut bench = Bench::open(KEEP_ALL);
     bench.say("a");
     assert_eq!(bench.turn(), []);
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(3));
     bench.say("b");
     assert_eq!(bench.turn(), []);
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 4);
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 5);
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(4));
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(5));
     bench.tell(Verdict::Do);
     assert_eq!([bench.call(), bench.call()], [Call::Append(1), Call::Read]);
     assert_eq!(bench.wait_for(1), [said(1, "a")]);
@@ -309,7 +319,7 @@ fn a_page_has_what_came_back_before_it_and_nothing_that_comes_after() {
 fn a_batch_waits_for_one_page_however_many_are_asked_for() {
     let mut bench = Bench::open(KEEP_ALL);
     for reader in 0..5 {
-        bench.history.read(LOBBY, Wanted::Before(9), PAGE, reader);
+        bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(reader));
     }
     assert_eq!(bench.call(), Call::Read);
     bench.say("a");
@@ -464,7 +474,7 @@ fn a_room_that_was_there_before_opens_with_what_was_said() {
 fn an_answer_for_a_room_that_was_forgotten_is_nobody_s() {
     let mut bench = Bench::open(KEEP_ALL);
     let other = RoomName::parse("other").unwrap();
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(3));
     bench.history.forget(LOBBY);
     bench.history.open(LOBBY, &other);
     bench.history.append(LOBBY, change(1));
@@ -539,7 +549,7 @@ fn between_two_requests_there_is_one_slice_of_a_trim() {
     assert_eq!(bench.turn(), []);
     bench.tell(Verdict::Do);
     assert_eq!(bench.call(), Call::Append(1));
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(3));
     bench.tell(Verdict::Do);
     assert_eq!(bench.wait_for(1), [said(1, "a")]);
     assert_eq!(bench.call(), Call::Trim(1));
@@ -585,7 +595,7 @@ fn if_the_thread_dies_nobody_waits_for_it() {
     let mut bench = Bench::open(KEEP_ALL);
     bench.say("a");
     assert_eq!(bench.turn(), []);
-    bench.history.read(LOBBY, Wanted::Before(9), PAGE, 3);
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(3));
     bench.say("b");
     bench.history.append(LOBBY, change(1));
     bench.tell(Verdict::Panic);
@@ -597,8 +607,8 @@ fn if_the_thread_dies_nobody_waits_for_it() {
 fn in_memory_all_comes_back_in_the_same_turn_room_by_room_in_its_order() {
     let (other, name) = (RoomKey(1), Name::tourist(1));
     let mut log = InMemoryLog::new();
-    let say = |log: &mut InMemoryLog<u8>, room, text| {
-        log.append(room, Entry::Said { author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text });
+    let say = |log: &mut InMemoryLog, room, text| {
+        log.append(room, message(&name, text));
     };
     log.open(LOBBY, &RoomName::lobby());
     log.append(LOBBY, change(7));

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
 
 use super::errors;
 use super::lineage::Lineage;
-use crate::chat::{Kind, Name, RoomName};
-use crate::history::batch::{Batch, NewMessage};
+use crate::chat::{Kind, Name, NewMessage, RoomName};
+use crate::history::batch::Batch;
 use crate::history::{Page, PageSize, RoomKey, Stored};
 use crate::limits::fixed::MOST_SEARCHED_FOR_A_TIME;
 

@@ -20,12 +20,12 @@ use crate::limits::fixed::TOURISTS_RESERVED;
 ///
 /// # Errors
 /// [`DatabaseError`]
-pub fn open_log<M>(
+pub fn open_log(
     path: &Path,
     durability: Durability,
     options: LogOptions,
     wake: Wake,
-) -> Result<Log<M, Thread>, DatabaseError> {
+) -> Result<Log<Thread>, DatabaseError> {
     let mut database = Database::open(path, durability)?;
     let path: Box<Path> = database.path().into();
     let damaged = |_| DatabaseError::new(&path, Doing::Opening, Cause::Damaged);

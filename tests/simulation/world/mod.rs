@@ -137,7 +137,7 @@ impl World {
         let damaged = Damaged::default();
         let is_late = choices.one_in(2);
         let is_forgetful = is_late && choices.one_in(3);
-        let inner: Box<dyn History<PeerId>> = if is_late {
+        let inner: Box<dyn History> = if is_late {
             let cells = [Rc::clone(&is_stuck), Rc::clone(&is_hung)];
             let damaged = Rc::clone(&damaged);
             Box::new(SlowLog::new(choices.fork(), Rc::clone(&under_way), cells, is_forgetful, damaged))

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
-use roomd::chat::{self, Change, Effect, Room, RoomName};
-use roomd::history::{Archive, Committed, Entry, History, PageSize, Pressure, RoomKey, Wanted};
+use roomd::chat::{Change, Effect, Entry, Kept, Member, NewEntry, Room, RoomName};
+use roomd::history::{Archive, Committed, History, PageSize, Pressure, RoomKey, Wanted};
 use roomd::hub::PeerId;
 use roomd::moment::Now;
 
@@ -124,7 +124,7 @@ impl Record {
         (self.open.len(), with_messages)
     }
 
-    fn note(&mut self, key: RoomKey, outcome: &Committed<'_, PeerId>) {
+    fn note(&mut self, key: RoomKey, outcome: &Committed<'_>) {
         let opening = self.open.get_mut(&key).expect("nothing comes back of a room that is not open");
         if let Committed::Opened { ids, newest } = outcome {
             let last_id = &ids.last;
@@ -155,7 +155,8 @@ impl Record {
         }
         match outcome {
             Committed::Opened { .. } => {}
-            Committed::Said(message) => {
+            Committed::Entry(Entry::Kept { id, kept: Kept::Said(message), .. }) => {
+                let message = message.with_id(*id);
                 let list = &mut self.lists[opening.list];
                 if list.messages.is_empty() {
                     list.first_id = message.id;
@@ -176,13 +177,13 @@ impl Record {
                 assert!(message.id > 0 && message.id == list.last_id(), "{} is not the next id", message.id);
             }
             Committed::Refused(author) => {
-                *self.refused.entry(*author).or_default() += 1;
-                *self.unavailable.entry(*author).or_default() += 1;
+                *self.refused.entry(here(*author)).or_default() += 1;
+                *self.unavailable.entry(here(*author)).or_default() += 1;
             }
-            Committed::Changed(change) => {
-                let id = PeerId::of(change.who()).expect("a connection of this hub");
+            Committed::Entry(Entry::Change(change)) => {
+                let id = here(change.who());
                 let joins = matches!(change, Change::Joined { .. });
-                match opening.room.apply(chat::Entry::Change(change.clone())) {
+                match opening.room.apply(Entry::Change(change.clone())) {
                     Effect::Joined(_) => self.visits.entry(id).or_default().push(Visit {
                         room: opening.name.clone(),
                         list: opening.list,
@@ -212,7 +213,8 @@ impl Record {
                 }
             }
             Committed::Read { reader, wanted: Wanted::After(_), page } => {
-                let visit = self.visits.get_mut(reader).and_then(|visits| visits.last_mut()).expect("it came before");
+                let visit =
+                    self.visits.get_mut(&here(*reader)).and_then(|visits| visits.last_mut()).expect("it came before");
                 if visit.went.is_some() {
                     self.met.insert("a page for one who is gone");
                     return;
@@ -224,20 +226,24 @@ impl Record {
             Committed::Read { reader, wanted: Wanted::Before(_), page } => {
                 self.met.insert(if page.is_some() { "a page before" } else { "no page before" });
                 if page.is_none() {
-                    *self.unavailable.entry(*reader).or_default() += 1;
+                    *self.unavailable.entry(here(*reader)).or_default() += 1;
                 }
             }
         }
     }
 }
 
+fn here(member: Member) -> PeerId {
+    PeerId::of(member).expect("a connection of this hub")
+}
+
 pub(crate) struct Recorder {
-    pub(crate) inner: Box<dyn History<PeerId>>,
+    pub(crate) inner: Box<dyn History>,
     pub(crate) record: Rc<RefCell<Record>>,
     pub(crate) max_rooms: usize,
 }
 
-impl History<PeerId> for Recorder {
+impl History for Recorder {
     fn open(&mut self, key: RoomKey, parsed: &RoomName) {
         let mut record = self.record.borrow_mut();
         let name = parsed.to_string();
@@ -268,33 +274,33 @@ impl History<PeerId> for Recorder {
         self.inner.epoch()
     }
 
-    fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
+    fn append(&mut self, key: RoomKey, entry: NewEntry<'_>) {
         let mut record = self.record.borrow_mut();
-        if let Entry::Said { author, .. } = &entry {
-            let visit = record.visits.get(author).and_then(|visits| visits.last()).expect("who speaks has come");
+        if let Entry::Kept { author, .. } = &entry {
+            let visit =
+                record.visits.get(&here(*author)).and_then(|visits| visits.last()).expect("who speaks has come");
             assert_eq!((visit.list, visit.went), (record.open[&key].list, None), "who speaks is there");
         }
         let opening = record.open.get_mut(&key).expect("things happen in open rooms only");
         opening.under_way += 1;
         match &entry {
-            Entry::Changed(Change::Joined { who, .. }) => {
-                opening.visitors.insert(PeerId::of(*who).expect("a connection of this hub"));
+            Entry::Change(Change::Joined { who, .. }) => {
+                opening.visitors.insert(here(*who));
             }
-            Entry::Changed(Change::Left { who, .. }) => {
-                let id = PeerId::of(*who).expect("a connection of this hub");
-                assert!(opening.visitors.remove(&id), "who leaves has asked to join, and leaves once");
+            Entry::Change(Change::Left { who, .. }) => {
+                assert!(opening.visitors.remove(&here(*who)), "who leaves has asked to join, and leaves once");
             }
-            Entry::Said { .. } | Entry::Changed(Change::Renamed { .. }) => {}
+            Entry::Kept { .. } | Entry::Change(Change::Renamed { .. }) => {}
         }
         self.inner.append(key, entry);
     }
 
-    fn read(&mut self, key: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
+    fn read(&mut self, key: RoomKey, wanted: Wanted, size: PageSize, reader: Member) {
         assert!(self.record.borrow().open[&key].is_opened);
         self.inner.read(key, wanted, size, reader);
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         let (key, outcome) = self.inner.next()?;
         self.record.borrow_mut().note(key, &outcome);
         Some((key, outcome))

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
-use roomd::chat::{Change, Kind, Name, RoomName};
-use roomd::history::{Archive, Committed, Entry, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
-use roomd::hub::PeerId;
+use roomd::chat::{Change, Entry, Kept, Kind, Member, Name, NewEntry, NewMessage, RoomName};
+use roomd::history::{Archive, Committed, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
 use roomd::moment::Now;
 
 use super::choices::Choices;
@@ -46,11 +45,11 @@ pub(crate) struct SlowLog {
 }
 
 /// What is kept of each room.
-pub(crate) type Disk = Rc<RefCell<HashMap<String, Kept>>>;
+pub(crate) type Disk = Rc<RefCell<HashMap<String, RoomOnDisk>>>;
 
 /// What is kept of a room.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct RoomOnDisk {
     /// Its ids rise by one from behind this on.
     pub(crate) base: u64,
     pub(crate) last_id: u64,
@@ -59,7 +58,7 @@ pub(crate) struct Kept {
     pub(crate) cut: u64,
 }
 
-impl Kept {
+impl RoomOnDisk {
     /// As it stands when a room is opened.
     pub(crate) fn ids(&self) -> RoomIds {
         RoomIds { first: 0, base: self.base, last: self.last_id.max(self.base) }
@@ -75,7 +74,7 @@ struct Room {
 
 enum Waiting {
     Open,
-    Said { author: PeerId, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
+    Said { author: Member, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
     Changed(Change),
 }
 
@@ -83,7 +82,7 @@ struct Read {
     room: RoomKey,
     wanted: Wanted,
     size: PageSize,
-    reader: PeerId,
+    reader: Member,
     is_ready: bool,
 }
 
@@ -183,7 +182,7 @@ impl SlowLog {
     }
 }
 
-impl History<PeerId> for SlowLog {
+impl History for SlowLog {
     fn open(&mut self, key: RoomKey, name: &RoomName) {
         let room = Room { name: name.to_string(), waiting: VecDeque::from([Waiting::Open]), ready: 0 };
         self.rooms.insert(key, room);
@@ -200,23 +199,23 @@ impl History<PeerId> for SlowLog {
         self.epoch
     }
 
-    fn append(&mut self, key: RoomKey, entry: Entry<'_, PeerId>) {
+    fn append(&mut self, key: RoomKey, entry: NewEntry<'_>) {
         let waiting = match entry {
-            Entry::Said { author, name, unix_ms, kind, text } => {
+            Entry::Kept { author, kept: Kept::Said(NewMessage { name, unix_ms, kind, text }), .. } => {
                 Waiting::Said { author, name: name.clone(), unix_ms, kind, text: text.into() }
             }
-            Entry::Changed(change) => Waiting::Changed(change),
+            Entry::Change(change) => Waiting::Changed(change),
         };
         self.rooms.get_mut(&key).expect("an open room").waiting.push_back(waiting);
         self.count();
     }
 
-    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: PeerId) {
+    fn read(&mut self, room: RoomKey, wanted: Wanted, size: PageSize, reader: Member) {
         self.reads.push(Read { room, wanted, size, reader, is_ready: self.choices.one_in(4) });
         self.count();
     }
 
-    fn next(&mut self) -> Option<(RoomKey, Committed<'_, PeerId>)> {
+    fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
         let ready: Vec<RoomKey> = self.rooms.iter().filter(|(_, room)| room.ready > 0).map(|(key, _)| *key).collect();
         let read = self.reads.iter().position(|read| read.is_ready);
         if let Some(read) = read
@@ -253,13 +252,15 @@ impl History<PeerId> for SlowLog {
         let outcome = match waiting {
             Waiting::Open => Committed::Opened { ids: kept.ids(), newest },
             Waiting::Said { author, .. } if self.is_failing => Committed::Refused(author),
-            Waiting::Said { name, unix_ms, kind, text, .. } => {
+            Waiting::Said { author, name, unix_ms, kind, text } => {
                 kept.last_id = kept.ids().last + 1;
                 let message = Stored { id: kept.last_id, unix_ms, kind, name, text };
                 kept.messages.push_back(message.clone());
-                Committed::Said(self.lent.insert(message).as_message())
+                let Stored { id, unix_ms, kind, name, text } = self.lent.insert(message);
+                let message = NewMessage { name, unix_ms: *unix_ms, kind: *kind, text };
+                Committed::Entry(Entry::Kept { id: *id, author, kept: Kept::Said(message) })
             }
-            Waiting::Changed(change) => Committed::Changed(change),
+            Waiting::Changed(change) => Committed::Entry(Entry::Change(change)),
         };
         Some((key, outcome))
     }

@@ -82,10 +82,7 @@ proptest! {
                 }
                 Step::Say(room) if models[room as usize].is_asked_for => {
                     let text = nth.to_string();
-                    let text_ref = &text;
-                    bench.history.append(RoomKey(room), Entry::Said {
-                        author: 7, name: &name, unix_ms: 5, kind: Kind::Message, text: text_ref,
-                    });
+                    bench.history.append(RoomKey(room), message(&name, &text));
                     models[room as usize].expected.push_back(Got::Said(0, text));
                 }
                 Step::Mark(room, mark) if models[room as usize].is_asked_for => {
@@ -101,7 +98,7 @@ proptest! {
                     }
                 }
                 Step::Read(room) if models[room as usize].is_asked_for => {
-                    bench.history.read(RoomKey(room), Wanted::After(0), PAGE, 9);
+                    bench.history.read(RoomKey(room), Wanted::After(0), PAGE, member(9));
                     models[room as usize].readings += 1;
                 }
                 Step::Turn => {

@@ -26,10 +26,9 @@ use super::super::end_mark::Left;
 use super::super::errors::Lost;
 use super::super::{log_end, schema};
 use super::*;
-use crate::chat::{Kind, Name, RoomName};
+use crate::chat::{Kept, Kind, Name, NewMessage, RoomName};
 use crate::history::RoomKey;
 use crate::history::Stored;
-use crate::history::batch::NewMessage;
 use crate::history::retention::Retention;
 use crate::history::sqlite::check;
 use crate::limits::fixed::{TRIM_MESSAGES, TRIM_ROOMS, WAL_BYTES};
@@ -88,7 +87,8 @@ fn batch(messages: &[Said<'_>]) -> Batch {
     for Said { room, name, unix_ms, kind, text } in messages {
         let known = batch.rooms().iter().position(|(_, name)| name.as_str() == *room);
         let place = known.unwrap_or_else(|| batch.add_room(RoomKey(0), RoomName::parse(room).unwrap()));
-        batch.push(place, NewMessage { name: &Name::from_stored(name), unix_ms: *unix_ms, kind: *kind, text });
+        let message = NewMessage { name: &Name::from_stored(name), unix_ms: *unix_ms, kind: *kind, text };
+        batch.push(place, Kept::Said(message));
     }
     batch
 }
