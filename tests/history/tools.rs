@@ -1,7 +1,10 @@
 //! Other programs use the file while the daemon runs: they read it, hold a snapshot of it, or lock it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -213,6 +216,67 @@ fn what_other_programs_write_and_fold_ends_no_epoch() {
     other.execute_batch(writes).unwrap();
     drop(other);
     assert_eq!(epoch_of(&start(&file)), epoch);
+}
+
+/// Two speak as fast as they are answered, and another program does to the file what it likes. In the end the daemon is killed.
+#[test]
+fn what_is_confirmed_is_kept_while_another_program_locks_folds_and_rewrites_the_file() {
+    const ROUNDS: usize = 8;
+    let folder = Folder::new();
+    let file = folder.file("room.db");
+    let mut daemon = start(&file);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let speakers: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut member, is_over) = (daemon.open("/?quiet=1"), is_over.clone());
+            std::thread::spawn(move || {
+                let (mut seen, mut said) = (BTreeMap::new(), 0_u64);
+                while !is_over.load(Ordering::Relaxed) {
+                    let text = format!("{:?} {said}", std::thread::current().id());
+                    said += 1;
+                    member.send_text(&text);
+                    loop {
+                        let event = member.event("message");
+                        seen.insert(event["id"].as_u64().unwrap(), event["mess"].as_str().unwrap().to_owned());
+                        if event["mess"] == text {
+                            break;
+                        }
+                    }
+                }
+                seen
+            })
+        })
+        .collect();
+    let other = tool(&file);
+    for _ in 0..ROUNDS {
+        for sql in [
+            "BEGIN IMMEDIATE",
+            "COMMIT",
+            "VACUUM",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "BEGIN; SELECT 1 FROM message",
+            "COMMIT",
+        ] {
+            // Who is refused a lock here tries again in the next round.
+            let _ = other.execute_batch(sql);
+            std::thread::sleep(Duration::from_millis(40));
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let seen: Vec<BTreeMap<u64, String>> = speakers.into_iter().map(|speaker| speaker.join().unwrap()).collect();
+    daemon.signal("KILL");
+    daemon.wait();
+    let mut statement = other.prepare("SELECT id, text FROM message ORDER BY id").unwrap();
+    let kept = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let kept: BTreeMap<u64, String> = kept.map(Result::unwrap).collect();
+    let (first, last) = (*kept.keys().next().unwrap(), *kept.keys().last().unwrap());
+    assert_eq!(last - first + 1, kept.len() as u64, "no id is missing");
+    for seen in seen {
+        assert!(seen.len() > 100, "only {} messages: nobody has been let in", seen.len());
+        for (id, text) in seen {
+            assert_eq!(kept.get(&id), Some(&text));
+        }
+    }
 }
 
 #[test]
