@@ -191,6 +191,7 @@ const TABLE = {
   'error-too-many-rooms': ['', '房间数量已达上限。'],
   'error-bad-since': ['', '请求的消息编号无效。'],
   'error-since-in-future': ['', '请求的消息尚不存在。'],
+  'error-bad-me': ['', '身份密钥无效：须为 16 到 128 个可打印的 ASCII 字符，且不含空格。'],
   'error-slow-down': ['', '操作太频繁，请稍等片刻。'],
   'error-message-too-big': ['', '消息太大。'],
   'error-history-unavailable': ['', '消息暂时无法保存，因此没有人看到。'],

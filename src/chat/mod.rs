@@ -1,10 +1,11 @@
 //! The chat room: who is in it, what they said, what each of them is told.
 //!
-//! Reading order: [`command`] (what a line means), [`text`], [`unseen`] and [`emoji`] (which characters names are
-//! made of), [`name`] (what members are called), [`room_name`] (what rooms are called), [`entry`] (what happens in a
-//! room), [`room`] (what that makes of the room), [`names`] (which member has which name), [`event`] (what the room hears,
-//! as JSON; `json` keeps that from steering a terminal), [`position`] (how far somebody has read), [`presence`] (when it is news who comes and goes), [`user_list`]
-//! (the names in a welcome), [`problem`] (why something cannot be done), [`visit`] (what a newcomer asks for).
+//! Reading order: [`command`] (what a line means), [`text`], [`unseen`] and [`emoji`] (which characters names are made
+//! of), [`name`] (what members are called), [`room_name`] (what rooms are called), [`entry`] (what happens in a room),
+//! [`room`] (what that makes of the room), [`names`] (which member has which name), [`person`] (who is the same again),
+//! [`event`] (what the room hears, as JSON; `json` keeps that from steering a terminal), [`position`] (how far somebody
+//! has read), [`presence`] (when it is news who comes and goes), [`user_list`] (the names in a welcome), [`problem`]
+//! (why something cannot be done), [`visit`] (what a newcomer asks for).
 //!
 //! No frame, no socket, no clock: a room could be served over plain lines as well.
 
@@ -15,6 +16,7 @@ pub mod event;
 mod json;
 pub mod name;
 pub mod names;
+pub mod person;
 pub mod position;
 pub mod presence;
 pub mod problem;
@@ -29,6 +31,7 @@ pub use command::{Command, Spoken};
 pub use entry::{Change, Entry, Kept, Member, NewEntry, NewMessage};
 pub use event::{Event, Kind, Message};
 pub use name::Name;
+pub use person::{PersonId, Tag};
 pub use presence::Presence;
 pub use problem::Problem;
 pub use room::{Effect, Room, Seat};

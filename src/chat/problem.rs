@@ -6,6 +6,7 @@ use std::fmt::Display;
 use super::command::BadCommand;
 use super::name::NameError;
 use super::names::Unavailable;
+use super::person::BadSecret;
 use super::room_name::BadRoomName;
 
 /// What the one who caused it is told in an `error` event. Nobody else notices.
@@ -31,6 +32,8 @@ pub enum Problem {
     BadSince,
     /// `since` is the number of a message that has not been said yet.
     SinceInFuture,
+    /// What was shown as the secret of a person cannot be one.
+    BadMe(BadSecret),
     /// Too many new names or rooms in too short a time.
     SlowDown,
     /// The message was longer than is allowed; the connection closes with 1009.
@@ -57,6 +60,7 @@ impl Problem {
             Problem::TooManyRooms => "too-many-rooms",
             Problem::BadSince => "bad-since",
             Problem::SinceInFuture => "since-in-future",
+            Problem::BadMe(_) => "bad-me",
             Problem::SlowDown => "slow-down",
             Problem::MessageTooBig => "message-too-big",
             Problem::HistoryUnavailable => "history-unavailable",
@@ -85,6 +89,7 @@ impl Problem {
                 "What comes after since= must be the id of a message, or its epoch, a minus sign and the id.".into()
             }
             Problem::SinceInFuture => "No message with that id has been said yet.".into(),
+            Problem::BadMe(bad) => bad.sentence().into(),
             Problem::SlowDown => "Not so fast. Wait a moment and try again.".into(),
             Problem::MessageTooBig => "That message is too long.".into(),
             Problem::HistoryUnavailable => "Your message cannot be kept just now, so nobody has seen it.".into(),

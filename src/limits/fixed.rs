@@ -148,6 +148,12 @@ pub const SPARE_BUFFERS: usize = 8;
 
 // ---- Rooms, names, messages: docs/protocol.md promises these -----------------------------------------------------------
 
+/// The shortest secret of a person. 16 random letters and digits have 95 bits, which nobody guesses.
+pub const MIN_SECRET_CHARACTERS: usize = 16;
+
+/// The longest: what is longer adds nothing to a hash of 256 bits, and only takes time.
+pub const MAX_SECRET_CHARACTERS: usize = 128;
+
 /// The longest name: characters, after NFC. At most four bytes each, so 128 bytes.
 pub const MAX_NAME_CHARACTERS: usize = 32;
 
