@@ -303,6 +303,9 @@ fn the_rooms_of_a_daemon_at_work_are_listed_with_their_sizes_and_the_newest_firs
     assert_eq!((lines[1][6], lines[2][6]), ("lobby", "garden"), "{said}");
     assert!(lines[1][4].starts_with("20") && lines[1][4].ends_with('Z') && lines[1][4].len() == 20, "{said}");
     assert!(said.ends_with("\n2 rooms, 3 messages, 17 bytes\n"), "{said}");
+    let mut where_the_daemon_has_it = Command::new(env!("CARGO_BIN_EXE_roomd"));
+    where_the_daemon_has_it.arg("rooms").env("ROOMD_HISTORY", &file);
+    assert_eq!(String::from_utf8(where_the_daemon_has_it.output().unwrap().stdout).unwrap(), said);
 }
 
 /// The one who speaks goes on all the time; what the copy has is what was said up to one moment.

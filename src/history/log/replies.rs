@@ -94,7 +94,7 @@ impl<D: Driver> Log<D> {
         }
     }
 
-    /// Nobody serves the store any more: what it was asked comes back as not done.
+    /// The store is not served any more: its requests come back as failed.
     pub(super) fn give_up(&mut self) {
         if self.sequencer.is_in_flight() || !self.reads.is_empty() {
             self.faults.thread_ended();

@@ -5,14 +5,14 @@ use rusqlite::{Connection, OptionalExtension};
 use super::errors;
 use super::rows::clamped;
 
-/// No number that was written comes near: one that does is damaged.
+/// All numbers that are written stay far below. A number from here on is damaged.
 const LEAST_WRONG: u64 = 1 << 52;
 
 const READ: &str = "SELECT value FROM counter WHERE name = ?1";
 const WRITE: &str = "INSERT INTO counter (name, value) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-/// The number of that name, if it was ever written and is not damaged. For none of them is damage a reason not to begin.
+/// The number of that name, if it was written and is not damaged. A damaged counter does not keep a daemon from its start.
 pub(super) fn read(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
     match connection.query_row(READ, [name], |row| row.get::<_, u64>(0)).optional() {
         Ok(number) => Ok(number.filter(|number| *number < LEAST_WRONG)),

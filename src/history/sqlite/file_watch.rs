@@ -1,7 +1,7 @@
 //! Whether the file that is open still is the one at its path.
 //!
-//! A file that is deleted, moved or replaced stays open: all that is written to it succeeds, and is gone when the daemon
-//! ends. SQLite does not look; so it is looked for here, before each batch and every two seconds in between.
+//! A file that is deleted, moved or replaced stays open: writes to it succeed, and are gone when the daemon ends. SQLite does
+//! not look at the path. So this does, before each batch, and every two seconds when there is none.
 
 use std::fs::{self, File};
 use std::io;

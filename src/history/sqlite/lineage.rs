@@ -1,11 +1,11 @@
-//! What an id is worth: the epoch of the log, and where its ids begin.
+//! The lineage: the epoch of the log, and the floor above which its ids begin.
 //!
-//! A file may come back without its end, after a loss of power, or as an older copy of itself. Then ids that somebody has
-//! seen are not in it, and must not be given to other messages: who comes back with one of them would miss what took its
-//! place, and not know. So a daemon that cannot tell that the file is as the last one left it (see [`end_mark`]) begins
-//! a new epoch, and a new floor, which lies above all ids that may ever have been given: it is the time, in microseconds
-//! since 1970, and no log is given a million messages a second. The clock may be wrong; so the floor is also far above
-//! the last one, and each room goes on far above its own last id.
+//! A file may come back without its end, after a loss of power, or as an older copy of itself. Then it lacks ids that clients
+//! have seen. These ids must not be given to other messages: a client that comes back with one of them would miss the new
+//! message and not know it. So a daemon that cannot tell that the file is as the last daemon left it (see [`end_mark`])
+//! begins a new epoch and a new floor above all ids that may ever have been given. The floor is the time in microseconds
+//! since 1970, because no log is given a million messages a second. The clock may be wrong, so the floor also lies far
+//! above the last floor, and each room goes on far above its own last id.
 //!
 //! [`end_mark`]: super::end_mark
 
@@ -18,7 +18,7 @@ use crate::limits::fixed::{FIRST_IDS_BELOW, IDS_LEFT_OUT};
 const READ: &str = "SELECT epoch, floor, forgotten, checksum FROM log WHERE id = 1";
 const WRITE: &str = "INSERT OR REPLACE INTO log (id, epoch, floor, forgotten, checksum) VALUES (1, ?1, ?2, ?3, ?4)";
 
-/// 48 random bits: nobody guesses it, and it is short enough to be read out.
+/// 48 random bits: too many to guess, and few enough to be read out.
 const RANDOM: &str = "SELECT random() & 0xffffffffffff";
 
 /// The clock of SQLite, which is the system's: milliseconds since 1970, UTC.
@@ -35,7 +35,7 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// That of the file. None if there is none, or it is damaged.
+    /// Reads the lineage of the file. None if there is none, or it is damaged.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Lineage>> {
         let found = connection.query_row(READ, [], |row| {
             let lineage = Lineage { epoch: row.get(0)?, floor: row.get(1)?, forgotten: row.get(2)? };
@@ -48,7 +48,7 @@ impl Lineage {
         }
     }
 
-    /// One that begins now, after that.
+    /// Begins a new lineage after the one before.
     pub(super) fn begin(before: Option<Lineage>, now_us: u64, connection: &Connection) -> rusqlite::Result<Lineage> {
         let after = before.map_or(0, |before| before.floor.max(before.forgotten).saturating_add(IDS_LEFT_OUT));
         let epoch = connection.query_row(RANDOM, [], |row| row.get(0))?;
@@ -56,7 +56,7 @@ impl Lineage {
         Ok(Lineage { epoch, floor, forgotten: before.map_or(0, |before| before.forgotten) })
     }
 
-    /// The first id of a room that is new is the next.
+    /// A new room begins with the next id.
     pub(super) fn base(self) -> u64 {
         self.floor.max(self.forgotten)
     }

@@ -1,8 +1,8 @@
 //! Where the ids of a room jump.
 //!
-//! They rise by one for as long as the file is what the daemon before has left: that is a run. After a loss of power, or
-//! in an older copy of the file, the room goes on in a new run, far above. The ids in between are a gap: whether they were
-//! given, nobody knows any more, and there is no row for them.
+//! A run is a range of ids that rise by one. It goes on as long as each daemon finds the file as the last one left it. After
+//! a loss of power, or in an older copy of the file, the room goes on in a new run, far above. The ids in between are a
+//! gap. They may have been given or not, and the file has no rows for them.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ impl RoomRow {
         RoomRow { id, first: base, base, last_id: base, oldest: Some(base + 1), unchecked: 0 }
     }
 
-    /// Where its ids stand, though nothing has been said in it since they had to jump.
+    /// Where its ids stand. If they have to jump, they stand behind the jump already.
     pub(super) fn ids_in(&self, lineage: Lineage) -> RoomIds {
         let (base, last) = match self.jump(lineage) {
             Some(base) => (base, base),
@@ -32,7 +32,7 @@ impl RoomRow {
         RoomIds { first: self.first, base, last }
     }
 
-    /// Before a message is added: if its ids have to jump, they do it now.
+    /// Called before a message is added: makes the jump, if the ids have to jump.
     pub(super) fn go_on(&mut self, connection: &Connection, lineage: Lineage) -> rusqlite::Result<()> {
         let Some(base) = self.jump(lineage) else { return Ok(()) };
         let ids = self.ids(connection)?;
@@ -53,7 +53,7 @@ impl RoomRow {
         (self.base < lineage.floor).then_some(base)
     }
 
-    /// Those of the ids in `range` for which there must be rows, in runs that rise.
+    /// The ids in `range` that must have a row, as rising runs.
     pub(super) fn runs(&self, connection: &Connection, range: Range<u64>) -> rusqlite::Result<Vec<Range<u64>>> {
         let mut runs = Vec::new();
         let mut start = range.start;
@@ -72,12 +72,12 @@ impl RoomRow {
         Ok(runs)
     }
 
-    /// How many messages there must be in `range`.
+    /// The number of ids in `range` that must have a row.
     pub(super) fn count(&self, connection: &Connection, range: Range<u64>) -> rusqlite::Result<u64> {
         Ok(self.runs(connection, range)?.iter().map(|run| run.end - run.start).sum())
     }
 
-    /// The id from which on there are just so many messages, or the oldest.
+    /// The first id of the newest `messages` messages, or the oldest id if there are fewer.
     pub(super) fn newest(&self, connection: &Connection, ids: Range<u64>, mut messages: u64) -> rusqlite::Result<u64> {
         for run in self.runs(connection, ids.clone())?.into_iter().rev() {
             match messages.checked_sub(run.end - run.start) {

@@ -8,8 +8,8 @@ use super::rows::RoomRow;
 /// `room` in ASCII, in the file's header: tells a history from another program's database. `file` shows it.
 const APPLICATION_ID: i32 = 0x726f_6f6d;
 
-/// The way from an empty file to the present tables, a step for each version: version n has the first n behind it. A
-/// step that was released is never changed; what is to be different is a new step at the end.
+/// The migrations: a file of version n has gone through the first n steps. A released step is never changed; a change of
+/// the tables is a new step at the end.
 ///
 /// `room`: a row is made at a room's first message. Its `last_id` is what keeps an id from being given twice.
 ///
@@ -78,7 +78,7 @@ const ALL_ROOMS: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, 
 /// Whose database a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Nobody's yet: it is empty.
+    /// An empty file.
     New,
     /// A history that has so many of our steps behind it.
     Ours(usize),
@@ -88,7 +88,7 @@ pub(super) enum Origin {
     Foreign,
 }
 
-/// Finds out whose it is. Changes nothing in the file.
+/// Finds out whose database it is. Changes nothing in the file.
 pub(super) fn origin(connection: &Connection, steps: &[&str]) -> rusqlite::Result<Origin> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -101,7 +101,7 @@ pub(super) fn origin(connection: &Connection, steps: &[&str]) -> rusqlite::Resul
     })
 }
 
-/// Takes the steps that a file has not behind it: all of them, or none if one fails.
+/// Runs the steps that the file has not gone through: all of them, or none if one fails.
 pub(super) fn migrate(connection: &mut Connection, behind: usize, steps: &[&str]) -> rusqlite::Result<()> {
     let pending = steps.get(behind..).unwrap_or_default();
     if pending.is_empty() {

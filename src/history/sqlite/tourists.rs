@@ -1,7 +1,7 @@
-//! The numbers of tourists, which go on after a restart: no two people have one name in the same past.
+//! The numbers of tourists go on after a restart, so that no two people have the same name in one past.
 //!
-//! A number is not written when it is given, for that would be a write for each who comes. A block is reserved ahead (see `log`), and
-//! what is left of it after a kill is never given.
+//! A number is not written when it is given, because that would be one write for each newcomer. The log reserves a block of
+//! numbers ahead. The rest of a block is never given after a kill.
 
 use rusqlite::Connection;
 
@@ -14,16 +14,16 @@ const NAMES: &str = "SELECT name FROM message WHERE name >= 'Tourist ' AND name 
 /// The highest number that may have been given.
 pub(super) fn reserved(connection: &Connection) -> rusqlite::Result<u64> {
     let reserved = counters::read(connection, COUNTER)?;
-    // A file that an older roomd has written does not say. Each message is looked at, once: a second for two million.
+    // A file of an older roomd has no such counter. All messages are searched once, which takes a second for two million.
     Ok(reserved.unwrap_or_else(|| highest_that_spoke(connection)))
 }
 
-/// From now on, no number up to `number` is given after a restart.
+/// Reserves numbers: none up to `number` is given after a restart.
 pub(super) fn reserve(connection: &Connection, number: u64) -> rusqlite::Result<()> {
     counters::write(connection, COUNTER, number)
 }
 
-/// As far as it can be read: a damaged page is no reason not to begin.
+/// Searches as far as the messages can be read. A damaged page does not keep a daemon from its start.
 fn highest_that_spoke(connection: &Connection) -> u64 {
     let mut highest = 0;
     let Ok(mut statement) = connection.prepare(NAMES) else { return highest };
