@@ -279,6 +279,26 @@ fn an_address_whose_handshakes_fail_too_often_has_to_wait_and_an_honest_one_has_
     assert!(is_in(&ask(&mut clocked, "192.0.2.7", handshake("/").as_bytes())));
 }
 
+#[test]
+fn failures_of_a_proxy_s_client_are_its_own_and_not_the_proxy_s() {
+    let failure_rate = Some(Rate { burst: 2, per_second: 1 });
+    let mut clocked = hub(Limits { failure_rate, ..Limits::default() }, ProxyProtocol::Off);
+    let ask = |clocked: &mut ClockedHub, lines: &str| {
+        let request = handshake("/").replacen("\r\nHost", &format!("{lines}\r\nHost"), 1);
+        let (id, client) = come(clocked, peer("10.0.0.1"), request.as_bytes());
+        clocked.hang_up(id, &client);
+        clocked.settle();
+        client
+    };
+    for _ in 0..2 {
+        let client = ask(&mut clocked, "\r\nX-Forwarded-For: 203.0.113.7\r\nOrigin: https://evil.example");
+        assert!(client.heard().starts_with("HTTP/1.1 403 "), "{}", client.heard());
+    }
+    assert_refused(&ask(&mut clocked, "\r\nX-Forwarded-For: 203.0.113.7"), "were refused");
+    assert!(is_in(&ask(&mut clocked, "\r\nX-Forwarded-For: 203.0.113.8")));
+    assert!(is_in(&ask(&mut clocked, "")));
+}
+
 /// One who says nothing until the time is up holds a slot for nothing, which is a failed handshake as well.
 #[test]
 fn a_handshake_that_takes_too_long_is_a_failed_one() {
