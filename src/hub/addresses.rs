@@ -29,7 +29,7 @@ impl<S: Socket> Hub<S> {
             Ok(ticket) => ticket,
             Err(too_many) => return self.turned_away(peer, too_many, now),
         };
-        // Those who are gone and still counted in their rooms cost memory as well.
+        // Departed members, whose rooms still count them, cost memory as well.
         let is_full = self.peers.len().max(self.departed.len()) >= self.limits.max_connections;
         let mut connection = if is_full {
             Connection::turned_away(peer, Refusal::Full, now)

@@ -1,4 +1,4 @@
-//! What becomes of a line that begins with a slash. What is simply said goes to the history without coming by here.
+//! Commands: lines that begin with a slash. Messages go to the log without coming by here.
 
 use super::member_life::{Membership, Trigger};
 use super::outbox::NotQueued;
@@ -15,7 +15,7 @@ use crate::history::{Archive, Page, Wanted};
 use crate::moment::{Moment, Now};
 
 impl<S: Socket> Hub<S> {
-    /// Does what a member asks for. One that has no seat asks for nothing.
+    /// Runs the command of a member.
     pub(super) fn run_command(&mut self, id: PeerId, command: Command, now: Now) {
         let Some(slot) = self.peers.get(id) else { return };
         let Some((_, seat)) = slot.stay.speaker() else { return };
@@ -41,7 +41,7 @@ impl<S: Socket> Hub<S> {
         self.count_answer(id, before, now.moment);
     }
 
-    /// A line that looks like a command and is none.
+    /// Answers a line that looks like a command and is none.
     pub(super) fn refuse_command(&mut self, id: PeerId, fault: BadCommand, now: Moment) {
         let before = self.peers.get(id).map_or(0, |slot| slot.connection.waiting_bytes());
         self.send_error(id, Problem::Command(fault));
@@ -71,7 +71,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn take_name(&mut self, id: PeerId, seat: Seat, name: &str, now: Moment) -> Result<(), Problem> {
-        // Before it is looked at: it is the looking that costs most, whatever it finds.
+        // Counted before the name is looked at, for that costs most, whatever comes of it.
         self.count_change(id, now)?;
         let to = Name::chosen(name).map_err(Problem::Name)?;
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
@@ -99,7 +99,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Says something to one member only, at once: it is kept nowhere, so there is nothing that it has to wait for.
+    /// Sends a private message to one member, at once: it is kept nowhere, so it does not wait for the log.
     fn whisper(&mut self, id: PeerId, seat: Seat, to: &str, text: &str, now: Now) -> Result<(), Problem> {
         let Some(slot) = self.peers.get(id) else { return Ok(()) };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
@@ -107,8 +107,8 @@ impl<S: Socket> Hub<S> {
         let names = (state.room.name_of(seat), state.room.name_of(receiver_seat));
         let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
         let receiver = state.room.member(receiver_seat).and_then(PeerId::of).ok_or(Problem::NoSuchName)?;
-        // A member can be spoken to until it begins to leave, and not once it has hung up; one that still catches up has
-        // enough to read.
+        // A member gets private messages until it begins to leave or hangs up. A member that still catches up has enough to
+        // read.
         match self.peers.get(receiver).filter(|slot| slot.connection.state() != State::HungUp) {
             Some(slot) if slot.stay.membership() == Membership::CatchingUp => return Err(Problem::ReceiverBusy),
             Some(slot) if matches!(slot.stay.membership(), Membership::Member | Membership::Waiting) => {}
@@ -121,7 +121,7 @@ impl<S: Socket> Hub<S> {
             NotQueued::Leaving => Problem::NoSuchName,
             NotQueued::Busy => Problem::ReceiverBusy,
         })?;
-        // The receipt. Who talks to themselves needs to hear it only once.
+        // The receipt. Members that write to themselves hear it only once.
         if receiver != id
             && let Some(slot) = self.peers.touch(id)
         {
@@ -139,8 +139,8 @@ impl<S: Socket> Hub<S> {
         Ok(())
     }
 
-    /// Answers with the page of messages before that id: out of the scrollback, if it has all of them, else when the history
-    /// has found them.
+    /// Answers with the page of messages before that id: at once if the scrollback has all of them, else when the log has
+    /// found them.
     fn look_back(&mut self, id: PeerId, before: u64) -> Result<(), Problem> {
         let Some(slot) = self.peers.touch(id) else { return Ok(()) };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
@@ -149,10 +149,10 @@ impl<S: Socket> Hub<S> {
         if !more && self.log.archive() == Archive::Present && newest_first.len() < size.messages {
             slot.stay.step(Trigger::Asked);
             self.page_requests.push(id, Wanted::Before(before));
-            // It is asked for at the end of this turn's commit.
+            // The log is asked at the end of this turn's commit.
             return Ok(());
         }
-        // A full page may end just where the scrollback does: that there is nothing more, the next page says.
+        // A full page may end just where the scrollback does. Then the next page says that there is nothing more.
         let more = more || self.log.archive() == Archive::Present;
         let messages = json_array(newest_first.iter().rev().copied());
         let count = newest_first.len();
@@ -161,7 +161,7 @@ impl<S: Socket> Hub<S> {
         Ok(())
     }
 
-    /// Older messages have been found, or not.
+    /// The log has found older messages, or could not read them.
     pub(super) fn show_older(&mut self, id: PeerId, before: u64, page: Option<Page>, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
         if !slot.stay.step(Trigger::Answered) {

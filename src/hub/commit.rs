@@ -1,4 +1,4 @@
-//! Beat three: what has happened comes back from the log and is encoded.
+//! Beat three: entries come back from the log, are applied to their room, and are encoded.
 
 use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
 use super::{Hub, PeerId, Socket};
@@ -9,7 +9,7 @@ use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
 use crate::moment::Now;
 
 impl<S: Socket> Hub<S> {
-    /// Takes from the history what has happened and encodes it, once, in that order.
+    /// Takes what the log has committed, in its order. Each message is encoded once.
     pub(super) fn commit(&mut self, now: Now) {
         self.log.begin_commit(now);
         let mut delivered_bytes = 0;
@@ -19,7 +19,7 @@ impl<S: Socket> Hub<S> {
                     let members = self.rooms.get(room).map_or(0, |state| state.room.online());
                     delivered_bytes += message.text.len() + MESSAGE_INTAKE_BYTES + delivery_cost(message.text, members);
                     self.rooms.say(room, entry, &self.limits, now.moment);
-                    // A disk gives back at once what many turns have taken in. The rest is for the next turns.
+                    // A disk commits at once what many turns have taken in. The next turns deliver the rest.
                     if delivered_bytes >= INTAKE_BYTES_PER_TURN {
                         self.log.put_off();
                         break;

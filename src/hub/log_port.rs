@@ -1,7 +1,7 @@
-//! The hub's end of the log: entries go in, and what has happened comes out, in its order.
+//! The hub's end of the log: entries go in, and come out committed, in their order.
 //!
-//! One rule lives here: after anything was put in, the next turn asks for what has come of it. So the loop does not
-//! sleep on an entry, and no caller has a flag to set.
+//! One rule lives here: after anything was put in, there is another turn. So the loop does not sleep on an entry, and no
+//! caller has a flag to set.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl LogPort {
         self.is_to_commit = true;
     }
 
-    /// The next turn is not to wait for an event: it has something to commit.
+    /// Whether the next turn has something to commit, and does not wait for an event.
     pub(super) fn is_to_commit(&self) -> bool {
         self.is_to_commit
     }

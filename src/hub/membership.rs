@@ -68,11 +68,11 @@ impl<S: Socket> Hub<S> {
         self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name }));
     }
 
-    /// A change has come back from the log: it is applied to the room, and has happened.
+    /// The log has committed a change: it is applied to the room.
     pub(super) fn commit_change(&mut self, room: RoomKey, change: Change, now: Moment) {
         let wish = change.clone();
         let effect = self.rooms.apply(room, change);
-        // A change by a member of another daemon needs nothing more here than that the others are told.
+        // If the member is on another daemon, telling the room is all there is to do here.
         let id = PeerId::of(wish.who());
         if let (Effect::Left { .. }, Some(id)) = (&effect, id) {
             self.stop_hearing(id, room);
@@ -83,7 +83,7 @@ impl<S: Socket> Hub<S> {
             (Effect::Joined(seat), _) => self.join_committed(id, room, seat, now),
             (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, told_bytes, now),
             (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), now),
-            // Its name was refused, and it has left before it could join under another one.
+            // Its name was refused, and it left before it could join under another one.
             (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, None, now),
             (Effect::NameRefused { conflict, .. }, _) => self.name_refused(id, room, wish, conflict, now),
             (Effect::Said | Effect::Nothing, _) => {}
@@ -109,7 +109,7 @@ impl<S: Socket> Hub<S> {
         self.begin_to_catch_up(id, now);
     }
 
-    /// A name that somebody wanted is another member's, so the room is as before.
+    /// Another member has the name that somebody wanted: the change had no effect on the room.
     fn name_refused(&mut self, id: PeerId, room: RoomKey, wish: Change, conflict: Conflict<Seat>, now: Moment) {
         let holder = self.rooms.get(room).and_then(|state| state.room.member(conflict.holder)).and_then(PeerId::of);
         let is_soon_free = holder.is_some_and(|holder| self.makes_way(holder, now));
@@ -135,9 +135,9 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes a member leave that has hung up, so that its name is free. What it had said and has not been read is dropped,
-    /// so that no two speak under one name. Says whether it leaves because of this: each member makes way once, so those
-    /// who want its name do not ask for it again and again.
+    /// Makes a member leave that has hung up, so that its name is free. What it sent and we have not read is dropped, so that
+    /// no two members speak under one name. Returns whether the member leaves because of this call; a second call for the
+    /// same member returns false, so the wish for its name is repeated once at most.
     fn makes_way(&mut self, id: PeerId, now: Moment) -> bool {
         let Some(slot) = self.peers.touch(id) else { return false };
         if slot.stay.membership() == Membership::Leaving || slot.connection.state() != State::HungUp {
@@ -185,7 +185,7 @@ impl<S: Socket> Hub<S> {
         if let Some(messages) = messages {
             self.send_past(id, messages);
         }
-        // Who came and went while it caught up, it has not been told.
+        // It was not told who came and went while it caught up.
         if catch_up.is_some() && is_full {
             self.tell_who_is_there(id);
         }
@@ -216,12 +216,12 @@ impl<S: Socket> Hub<S> {
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
         let Some(state) = self.rooms.get_mut(room) else { return };
         state.share.charge(id, told_bytes, &self.limits, now);
-        // One that is leaving needs no answer.
+        // A member that is leaving needs no answer.
         if !slot.stay.step(Trigger::Answered) {
             return;
         }
         let Some(to) = state.room.name_of(seat) else { return };
-        // A member that is not told with the others is told at least what became of its own request.
+        // A member that is not told with the others still gets the answer to its own request.
         let is_told = state.presence.news(state.room.online()) == News::Told;
         if !is_told || slot.connection.verbosity() == Verbosity::MessagesOnly {
             let event = Event::Rename { from, to };
@@ -230,7 +230,7 @@ impl<S: Socket> Hub<S> {
         info!("#{} is {to} now, and was {from}", id.serial);
     }
 
-    /// The peer is leaving. It has left its room when the log says so; `/echo` at once.
+    /// The peer leaves. In a room it has left when its `Left` entry comes back; on `/echo`, and before a handshake, at once.
     pub(super) fn leave_room(&mut self, id: PeerId, now: Moment) {
         self.request_leave(id);
         let Some(slot) = self.peers.touch(id) else { return };
@@ -239,7 +239,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Puts into the log, once, that somebody leaves.
+    /// Appends the `Left` entry of a member, once.
     pub(super) fn request_leave(&mut self, id: PeerId) {
         let Some(slot) = self.peers.touch(id) else { return };
         let (Some(room), seat) = (slot.stay.room(), slot.stay.seat()) else { return };
@@ -249,13 +249,13 @@ impl<S: Socket> Hub<S> {
         if let Some(state) = self.rooms.get_mut(room) {
             state.share.forget(id);
         }
-        // It says nothing more here, and what it has sent is looked at as that of anybody.
+        // It says nothing more in this room, so it waits for no share of it.
         self.peers.leave_line(id);
         self.log.append(room, Entry::Change(Change::Left { who: id.member(), seat }));
     }
 
-    /// A member is leaving: what its room has heard up to here is the last that it is sent of it. Its last messages are
-    /// among that: a script that says something and leaves waits for the answer (websocat does).
+    /// A member has left: it is sent what its room has heard up to here, and nothing after. Its own last messages are among
+    /// that: a script that says something and leaves waits for them (websocat does).
     fn stop_hearing(&mut self, id: PeerId, room: RoomKey) {
         let Some(state) = self.rooms.get_mut(room) else { return };
         let chunk = match (self.peers.touch(id), self.departed.get(&id)) {
@@ -269,7 +269,7 @@ impl<S: Socket> Hub<S> {
         state.stream.remove_member(chunk);
     }
 
-    /// A member has left its room: it goes on to the next, or is sent the answer to its Close.
+    /// The `Left` entry of a member is committed: the member goes on to the next room, or is sent the answer to its Close.
     fn leave_committed(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, now: Moment) {
         if self.departed.remove(&id).is_none() {
             self.go_on(id, name, now);
@@ -292,7 +292,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// A room has one visitor less. If it was the last, the history may forget the room.
+    /// A visitor is gone from a room. If it was the last, the log may forget the room.
     pub(super) fn leave_empty(&mut self, room: RoomKey) {
         if self.rooms.leave(room, self.log.archive()) {
             self.forget(room);

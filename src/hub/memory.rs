@@ -1,13 +1,14 @@
 //! The budget of memory: what happens when all connections together hold too much.
 //!
 //! The limits on one connection, times the number of connections, are far more than any machine has. So the hub looks at
-//! the memory that is in use, once a turn, and when it passes `--max-memory` the largest debtors go: those for whom most
-//! is kept that they have not read, or have not finished sending. A connection that owes nothing is never among them.
+//! the memory that is in use, once a turn. When it passes `--max-memory`, the hub closes the largest debtors: the connections
+//! for which most is held because they do not read it, or do not finish what they send. A connection for which nothing is
+//! held is never among them.
 //!
-//! The number comes from the edge, which counts what the allocator has handed out: everything is in it, also what nobody
-//! thought of, and what many share is in it once. Sums kept by hand were the alternative. They would have to be right in
-//! every queue and every buffer, and would cost each delivery; a count in the allocator costs nothing where nothing is
-//! allocated, and on the hot path nothing is.
+//! The number comes from the edge, which counts what the allocator has handed out: it has everything, and what many
+//! connections share it has once. The alternative not taken are sums kept by hand. They would have to be right in every
+//! queue and every buffer, and would cost each delivery; a count in the allocator costs nothing on the hot path, where
+//! nothing is allocated.
 
 use std::cmp::Reverse;
 
@@ -26,16 +27,16 @@ pub type Gauge = Box<dyn Fn() -> usize>;
 /// How much is in use, and what was done about it.
 pub(super) struct Memory {
     in_use: Gauge,
-    /// Connections that owe something were last marked then.
+    /// Connections that take nothing were last marked then.
     looked_at: Moment,
-    /// What was in use after the last time that closing debtors was not enough.
+    /// Bytes in use after the last time that closing debtors was not enough.
     floor_bytes: usize,
     /// Newcomers are turned away until then.
     tight_until: Moment,
 }
 
 impl Memory {
-    /// Without a gauge nothing is ever too much.
+    /// Without a gauge, memory is never short.
     pub(super) fn unmeasured() -> Memory {
         Memory::measured_by(Box::new(|| 0))
     }
@@ -44,7 +45,7 @@ impl Memory {
         Memory { in_use, looked_at: Moment::START, floor_bytes: 0, tight_until: Moment::START }
     }
 
-    /// Whether whoever comes now is turned away.
+    /// Whether newcomers are turned away now.
     pub(super) fn is_tight(&self, now: Moment) -> bool {
         now < self.tight_until
     }
@@ -58,7 +59,7 @@ impl<S: Socket> Hub<S> {
         self
     }
 
-    /// At the end of a turn: no more is in use than may be.
+    /// At the end of a turn: frees memory if more is in use than may be.
     pub(super) fn keep_to_budget(&mut self, now: Moment) {
         let most = self.limits.max_memory_bytes;
         let in_use = (self.memory.in_use)();
@@ -74,8 +75,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// From half of the budget on: those who have not taken anything between two looks are known to stall. They go first
-    /// when the time comes, so that nobody who reads is closed for those who do not.
+    /// From half of the budget on, marks the connections that took nothing between two looks as stalled. They are closed
+    /// first, so that no reader is closed for those who do not read.
     fn mark_stalled(&mut self, now: Moment) {
         if now < self.memory.looked_at + STALLED_LOOK_EVERY {
             return;

@@ -10,14 +10,14 @@
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
 //!
-//! 2. **read**: connections that are ready read into the one scratch buffer, each within its budget. Whoever is not done
-//!    stays on a list, for an edge does not repeat.
+//! 2. **read**: connections that are ready are read into the one scratch buffer, each within its budget. A connection that
+//!    has more stays on a list, for an edge does not repeat.
 //! 3. **commit**: what was said has gone to the history; what comes back, room by room in order and with ids, is encoded
 //!    once.
-//! 4. **write**: every member is sent the one chunk of its room, with one write; what its socket does not take, it
-//!    owes.
-//! 5. **reap**: connections that ended leave the room and free their slots. Only here: an event that is still under way
-//!    for this turn can never meet a slot that somebody else has taken over.
+//! 4. **write**: every member is sent the chunk of its room, with one write. What its socket does not take waits in its
+//!    queue.
+//! 5. **reap**: connections that ended leave their room and free their slots. Slots are freed only here, so no event of
+//!    this turn can meet a slot that another connection has taken over.
 //!
 //! # What it does not know
 //! mio, `std::net`, the clock. A socket is anything with [`Read`], [`Write`] and [`Socket`], so that tests script short
@@ -117,8 +117,8 @@ pub struct Hub<S> {
     scratch: Vec<u8>,
     /// What this turn has taken in so far; see [`INTAKE_BYTES_PER_TURN`](crate::limits::fixed::INTAKE_BYTES_PER_TURN).
     intake_bytes: usize,
-    /// Members whose connection is gone and freed, while the history still has their going: their rooms count them until
-    /// it comes back, which on a disk that hangs may be never.
+    /// Members whose connection has been freed while their `Left` entry is in the log. Their rooms count them until it comes
+    /// back, which on a disk that hangs may be never.
     departed: BTreeMap<PeerId, Departed>,
     /// A member that leaves its room now is told that the daemon ends.
     is_shutting_down: bool,
@@ -152,14 +152,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// What the next accepted connection will be called: to be registered with the poller before it is handed over.
+    /// The id of the connection that is accepted next. The poller gets it before the hub gets the socket.
     #[must_use]
     pub fn next_id(&self) -> PeerId {
         self.peers.next_id()
     }
 
-    /// Whether another connection can be taken in, be it only to be told that the daemon is full. While it cannot, the
-    /// others wait in the listener's backlog.
+    /// Whether another connection can be accepted, if only to be told that the daemon is full. If not, connections wait in
+    /// the listener's backlog.
     #[must_use]
     pub fn can_accept(&self) -> bool {
         self.peers.has_slot(self.limits.max_connections.saturating_add(TURNED_AWAY_AT_ONCE))
@@ -171,7 +171,7 @@ impl<S: Socket> Hub<S> {
         self.peers.insert(socket, connection)
     }
 
-    /// Notes what the poller reported. A report for a connection that is gone is nobody's.
+    /// Notes what the poller reported. A report for a connection that is gone is ignored.
     pub fn ready(&mut self, id: PeerId, readiness: Readiness) {
         self.peers.ready(id, readiness);
     }
@@ -205,7 +205,7 @@ impl<S: Socket> Hub<S> {
     /// When the next turn is needed at the latest.
     #[must_use]
     pub fn deadline(&self) -> Moment {
-        // While the log is behind no member is read, whatever is left of a share.
+        // While the log is behind, no member is read, even if its room has some of its share left.
         let next_in_line = if self.log.is_behind() { Moment::NEVER } else { self.rooms.lines_deadline(&self.limits) };
         self.peers.deadline().min(self.rooms.deadline()).min(next_in_line).min(self.page_requests.deadline())
     }
@@ -218,7 +218,7 @@ impl<S: Socket> Hub<S> {
             let Some(peer) = self.peers.touch(id) else { continue };
             match peer.connection.state() {
                 State::AwaitingHandshake => peer.connection.cut(CloseReason::ShutDown, now.moment),
-                // Its last words may be under way: the Close comes when its leaving has come back, behind them.
+                // Its last messages may be under way: its Close is queued behind them, when its `Left` entry comes back.
                 State::Open | State::HungUp if peer.stay.room().is_some() => {
                     self.request_leave(id);
                 }
@@ -228,7 +228,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Ends those who are still there: the time for goodbyes is over.
+    /// Ends all connections that are left: the time for goodbyes is over.
     pub fn cut_all(&mut self, now: Now) {
         for id in self.peers.ids() {
             if let Some(peer) = self.peers.touch(id) {
@@ -238,8 +238,8 @@ impl<S: Socket> Hub<S> {
         self.turn(now);
     }
 
-    /// The time for goodbyes was over so long ago: to cut off ten thousand takes a moment, and the history is to make up for
-    /// it when it is dropped.
+    /// The time for goodbyes ended this long ago: to cut ten thousand connections takes a moment. The log makes up for it
+    /// when it is dropped.
     pub fn is_late(&mut self, late: Duration) {
         self.log.is_late(late);
     }
@@ -250,7 +250,7 @@ impl<S: Socket> Hub<S> {
         self.limits.close_timeout
     }
 
-    /// Connections in whatever state.
+    /// Connections, in any state.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.peers.len()
@@ -268,7 +268,7 @@ impl<S: Socket> Hub<S> {
         self.peers.iter().map(|(_, slot)| slot.connection.waiting_bytes()).sum()
     }
 
-    /// Bytes that sockets have taken from the outbox: all that they were ever given. For tests, in a debug build.
+    /// All bytes that sockets have taken from the outbox. For tests, in a debug build.
     #[cfg(debug_assertions)]
     #[must_use]
     pub fn written_bytes(&self) -> u64 {

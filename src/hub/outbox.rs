@@ -299,7 +299,7 @@ impl Outbox {
     #[cold]
     #[inline(never)]
     fn send_behind<S: Socket>(&mut self, slot: &mut Slot<S>, chunk: &mut TurnChunk, start: usize, now: Moment) -> Sent {
-        let owed = slot.connection.waiting_bytes();
+        let waiting_before = slot.connection.waiting_bytes();
         // What was queued in this turn comes with this part and is no debt: such a member is not asked.
         if start == 0 {
             match self.drain_to(self.limits.max_queue_bytes, slot, now) {
@@ -307,16 +307,16 @@ impl Outbox {
                 hindered => return hindered,
             }
         }
-        // One that owes less may be read again.
-        let has_drained = slot.connection.waiting_bytes() < owed;
+        // A connection for which less waits may be read again.
+        let has_drained = slot.connection.waiting_bytes() < waiting_before;
         slot.connection.queue_shared(chunk.share(), start..chunk.len());
         if has_drained { Sent::SomethingChanged } else { Sent::AsFarAsPossible }
     }
 
-    /// Sees to it that no more than `most_bytes` wait for a member, before something is added to it.
+    /// Enforces that no more than `most_bytes` wait for a member, before something is added.
     ///
-    /// A queue may have grown because of our own write budget: nobody is too slow whose socket takes more. And the rule
-    /// is about what it owes, not about what comes: one large turn makes nobody slow.
+    /// The queue may have grown because of our own write budget, so it is flushed first: a member whose socket takes more is
+    /// not too slow. What is added does not count, so one large turn makes no member slow.
     fn drain_to<S: Socket>(&mut self, most_bytes: usize, slot: &mut Slot<S>, now: Moment) -> Sent {
         let connection = &mut slot.connection;
         if connection.waiting_cost() > most_bytes && !connection.is_blocked() {

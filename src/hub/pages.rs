@@ -42,7 +42,7 @@ use crate::rate_limit::TokenBucket;
 pub(super) struct PageRequests {
     /// First come, first served. Some may have left since.
     waiting: VecDeque<(PeerId, Wanted)>,
-    /// The rooms of the pages that the history is looking for.
+    /// The rooms of the pages that the log is looking for.
     under_way: Vec<RoomKey>,
     /// Newcomers who wait for a piece of what they missed, each once: the first, or the next since they have read most of
     /// the last. Some may have left since.

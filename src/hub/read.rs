@@ -25,28 +25,28 @@ use crate::websocket::{Input, Violation};
 /// of twenty times the bytes that were read.
 pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
 
-/// What one peer wants that takes the whole hub. It is rare: most of what is said only goes into the log.
+/// A request of one peer that needs the whole hub. It is rare: nearly every frame is a message, which only goes into the log.
 enum Request {
-    /// To come into a room.
+    /// To join a room.
     Join(Visit, Caller),
-    /// To have a command done.
+    /// A command.
     Command(Command),
-    /// What is no command and looks like one.
+    /// Something that looks like a command and is none.
     BadCommand(BadCommand),
-    /// To say something binary.
+    /// A binary message.
     Binary,
-    /// To leave. Nothing more is taken of it.
+    /// To leave. No further frame of it is taken.
     Leave,
 }
 
-/// A line that a member has sent, once it has been dealt with.
+/// What became of a line of a member.
 #[derive(Default)]
 struct TakenLine {
-    /// It is no more than read: this is still to be done.
+    /// It is a request, which is still to be done.
     request: Option<Request>,
-    /// What it counts against the turn's intake, besides itself.
+    /// Bytes that it counts against the turn's intake, besides its own.
     intake_bytes: usize,
-    /// What it counts against the member's rate.
+    /// Bytes that it counts against the member's rate.
     said_bytes: usize,
     /// The room's share is spent with it.
     is_share_spent: bool,
@@ -56,12 +56,12 @@ struct TakenLine {
 struct Pass<'a> {
     input: Input<'a>,
     frames: usize,
-    /// Nothing more is taken in this turn, whatever is left.
+    /// Nothing more is taken in this turn, even if something is left.
     is_over: bool,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Reads from all who are ready, as far as this turn may.
+    /// Reads from all connections that are ready, as far as this turn may.
     pub(super) fn read(&mut self, now: Now, reported_until: Moment) {
         self.note_reported_ends(now.moment);
         self.peers.begin_reading(reported_until);
@@ -83,12 +83,12 @@ impl<S: Socket> Hub<S> {
         }
         self.scratch = scratch;
         self.tell_address_news();
-        // After the reading, and no further than that has come: what has arrived in time is not late.
+        // After the reading, and only up to where that has come: what arrived in time is not late.
         let read_until = self.peers.end_reading();
         self.fire_timers(read_until, now.moment);
     }
 
-    /// Ends do not wait to be read: a connection may rest, or may be throttled.
+    /// Handles hang-ups and failures before the reading: the connection may be throttled, and then it is not read.
     fn note_reported_ends(&mut self, now: Moment) {
         for (id, end) in self.peers.take_reported_ends() {
             let Some(peer) = self.peers.touch(id) else { continue };
@@ -102,7 +102,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Whether a member is not read now, for the log is behind or its room has said enough.
+    /// Whether a member is not read now, because the log is behind or its room's share is spent.
     fn is_held_back(&mut self, id: PeerId, is_behind: bool, now: Moment) -> bool {
         let Some(slot) = self.peers.get(id) else { return false };
         let Some((room, _)) = slot.stay.speaker() else { return false };
@@ -117,13 +117,13 @@ impl<S: Socket> Hub<S> {
         is_behind || has_to_wait
     }
 
-    /// Reads from those who stand in line, as long as their rooms have something left to be said.
+    /// Reads from the members that stand in line, as far as the shares of their rooms allow.
     fn read_from_lines(&mut self, scratch: &mut [u8], now: Now) {
         for room in self.rooms.take_lines() {
             while self.intake_bytes < INTAKE_BYTES_PER_TURN
                 && let Some(id) = self.rooms.next_in_line(room, &self.limits, now.moment)
             {
-                // Others have left the line, and perhaps come to another.
+                // It has left the line since, and perhaps stands in another.
                 if self.peers.touch(id).is_some_and(|peer| peer.stay.room() == Some(room) && peer.was_called()) {
                     self.read_from(id, scratch, now);
                 }
@@ -132,7 +132,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// What was left over of an earlier read of one connection, and then one read of it, at most.
+    /// Takes what was left over from an earlier read of a connection, and then reads it once at most.
     fn read_from(&mut self, id: PeerId, scratch: &mut [u8], now: Now) {
         if self.peers.get(id).is_some_and(|slot| slot.unread.is_some()) {
             self.take_unread(id, now);
@@ -175,7 +175,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Deals with bytes of one connection; says how many of them. The rest must wait until it wants bytes again.
+    /// Processes bytes of one connection and returns how many. The rest waits until the connection wants bytes again.
     fn process_input(&mut self, id: PeerId, bytes: &mut [u8], now: Now) -> usize {
         let mut pass = Pass { input: Input::new(bytes), frames: 0, is_over: false };
         while let Some(request) = self.take_frames(id, &mut pass, now) {
@@ -197,7 +197,7 @@ impl<S: Socket> Hub<S> {
         pass.input.taken()
     }
 
-    /// Takes frames while they only say something. Gives what takes the whole hub, and is called again after that.
+    /// Takes frames while they are messages. Returns a request that needs the whole hub, and is called again after that.
     fn take_frames(&mut self, id: PeerId, pass: &mut Pass<'_>, now: Now) -> Option<Request> {
         let slot = self.peers.touch(id)?;
         let Hub { limits, .. } = self;
@@ -243,7 +243,7 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// Takes one line of a member: what it says is put into the log, a command is given back.
+/// Takes one line of a member: a message goes into the log, a command is returned.
 fn take_line(
     line: &str,
     (id, stay): (PeerId, Stay),
@@ -279,7 +279,7 @@ fn take_line(
     taken
 }
 
-/// What a message costs besides taking it in: it is written to all members of a large room.
+/// What a message costs besides its bytes: it is written to all members of the room.
 pub(super) fn delivery_cost(text: &str, members: usize) -> usize {
     (text.len() + MESSAGE_INTAKE_BYTES).saturating_mul(members / MEMBERS_PER_INTAKE)
 }

@@ -22,7 +22,7 @@ impl<S: Socket> Hub<S> {
         self.peers.end_turn();
     }
 
-    /// A connection whose socket has failed is read as long as nothing holds that up, and not a moment longer.
+    /// A connection whose socket has failed is read only while nothing holds that up.
     fn end_failing(&mut self) {
         let is_behind = self.log.is_behind();
         self.peers.end_failing(|slot| {

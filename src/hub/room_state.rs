@@ -22,7 +22,8 @@ pub(super) struct RoomState {
     pub(super) share: Share,
     /// What a newcomer is sent as the past.
     pub(super) newest: Newest,
-    /// Connections that are in it, on their way in, or on their way out.
+    /// Connections that are in it, on their way in, or on their way out: while there are any, the room stays. The fold does
+    /// not know those whose `Joined` entry has not come back.
     pub(super) visitors: usize,
     /// It has something to hear this turn, and is on the list of such rooms.
     pub(super) is_dirty: bool,
@@ -47,15 +48,15 @@ impl RoomState {
         }
     }
 
-    /// The log has forgotten the room while somebody is in it and nobody has spoken for long: its ids begin anew. What
-    /// its members have is no longer there, and is not gone on from.
+    /// The log has forgotten the room, whose members have said nothing for long, and its ids begin anew. The messages that
+    /// the members have seen are no longer there, so their clients are told to forget them.
     #[cold]
-    pub(super) fn begins_anew(&mut self, last: u64) {
+    pub(super) fn begin_anew(&mut self, last: u64) {
         let reset = Event::Reset { last, since: self.room.ids().last, reason: ResetReason::Gone };
         self.stream.tell_all(reset, self.room.name());
     }
 
-    /// Tells each member of a change. Gives the bytes that each is sent.
+    /// Tells each member of a change. Returns the bytes that each is sent.
     pub(super) fn tell(&mut self, effect: &Effect) -> usize {
         let online = self.room.online();
         let name_of = |seat| self.room.name_of(seat);

@@ -18,29 +18,29 @@ use crate::moment::Moment;
 pub(super) struct Rooms {
     rooms: Slab<RoomState>,
     by_name: HashMap<RoomName, RoomKey>,
-    /// Rooms that nobody is in, and of which only the memory knows what was said: the one longest empty first.
+    /// Empty rooms whose messages are in memory only. The room that has been empty longest comes first.
     empty: Vec<RoomKey>,
-    /// Rooms that have something to hear this turn, each at most once (`RoomState::is_dirty`).
+    /// Rooms in which something happened this turn, each at most once (`RoomState::is_dirty`).
     dirty: Vec<RoomKey>,
-    /// Large rooms that may have a count to tell: each at most once (`RoomState::is_counting`).
+    /// Large rooms that will be told how many are in them, each at most once (`RoomState::is_counting`).
     counting: Vec<RoomKey>,
-    /// Rooms whose share is spent and where somebody stands in line, each once; the one that was served last is last.
+    /// Rooms whose share is spent and in which members stand in line, each once. The room that was served last is last.
     lines: VecDeque<RoomKey>,
     spare: Vec<Vec<u8>>,
     /// Bytes of all scrollbacks.
     kept_bytes: usize,
 }
 
-/// There are as many rooms as there may be, and none is empty.
+/// `--max-rooms` is reached, and there is no empty room to evict.
 #[derive(Debug)]
 pub(super) struct TooManyRooms;
 
-/// A room that was asked for, and what is to be done about it.
+/// A room that a visitor asked for, and what the caller has to do.
 pub(super) struct Opened {
     pub(super) key: RoomKey,
-    /// It is new: the history has to be told.
+    /// It is new: the caller opens it in the log.
     pub(super) is_new: bool,
-    /// Rooms that had to make place for it: the history can forget them.
+    /// Empty rooms that were evicted for it: the caller has the log forget them.
     pub(super) forgotten: Vec<RoomKey>,
 }
 
@@ -70,7 +70,7 @@ impl Rooms {
         self.rooms.get_mut(key.0 as usize)
     }
 
-    /// Somebody is on the way to a room. Each such call wants its [`Rooms::leave`].
+    /// A visitor is on its way into a room. Each call is followed by one call of [`Rooms::leave`].
     pub(super) fn visit(&mut self, name: &RoomName, limits: &Limits) -> Result<Opened, TooManyRooms> {
         if let Some(&key) = self.by_name.get(name) {
             self.empty.retain(|empty| *empty != key);
@@ -88,8 +88,8 @@ impl Rooms {
         Ok(Opened { key, is_new: true, forgotten })
     }
 
-    /// Somebody is gone from a room. Says whether the room is gone as well, for the history to forget it: nobody is in
-    /// it, and nothing was said in it, or what was said can be read again.
+    /// A visitor is gone from a room. Returns whether the room is gone as well, so that the caller has the log forget it: the
+    /// room was empty, and nothing was said in it, or its messages can be read again.
     pub(super) fn leave(&mut self, key: RoomKey, archive: Archive) -> bool {
         let Some(state) = self.get_mut(key) else { return false };
         state.visitors -= 1;
@@ -104,7 +104,7 @@ impl Rooms {
         false
     }
 
-    /// A room's past, as the history knows it.
+    /// The log has opened a room: here are its ids and its newest messages.
     pub(super) fn opened<'a>(&mut self, key: RoomKey, ids: RoomIds, newest: impl Iterator<Item = Message<'a>>) {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
         state.room.begin_at(ids);
@@ -118,7 +118,7 @@ impl Rooms {
         self.kept_bytes = self.kept_bytes + state.scrollback.bytes() - before;
     }
 
-    /// A room in which something happens: it will be heard at the end of this turn.
+    /// Something happens in a room: its members are sent that at the end of this turn.
     pub(super) fn mark_dirty(&mut self, key: RoomKey) -> Option<&mut RoomState> {
         let state = self.rooms.get_mut(key.0 as usize)?;
         if !std::mem::replace(&mut state.is_dirty, true) {
@@ -128,12 +128,12 @@ impl Rooms {
         Some(state)
     }
 
-    /// The rooms that have something to hear this turn. The list is given back to [`Rooms::clear`].
+    /// The rooms in which something happened this turn. The caller gives the list back to [`Rooms::clear`].
     pub(super) fn take_dirty(&mut self) -> Vec<RoomKey> {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Everybody has been sent what there was.
+    /// The members of these rooms have been sent the turn.
     pub(super) fn clear(&mut self, mut dirty: Vec<RoomKey>) {
         for key in dirty.drain(..) {
             let Some(state) = self.rooms.get_mut(key.0 as usize) else { continue };
@@ -148,14 +148,14 @@ impl Rooms {
         self.dirty = dirty;
     }
 
-    /// A message has happened: it is encoded, once.
+    /// The log has committed a message: it is applied to the room and encoded, once.
     pub(super) fn say(&mut self, key: RoomKey, entry: Entry<'_>, limits: &Limits, now: Moment) {
         let Entry::Kept { id, kept: Kept::Said(message), .. } = entry else { return };
         let message = message.with_id(id);
         let Some(state) = self.mark_dirty(key) else { return };
         let RoomIds { last, .. } = state.room.ids();
         if id != last + 1 && last > 0 {
-            state.begins_anew(id - 1);
+            state.begin_anew(id - 1);
         }
         state.room.apply(entry);
         let json = state.stream.tell_all(Event::Message(message), state.room.name());
@@ -167,7 +167,7 @@ impl Rooms {
         self.kept_bytes = self.kept_bytes + after - before;
     }
 
-    /// A change has happened. Gives what has come of it, for the room to be [told](Rooms::tell).
+    /// The log has committed a change. Returns its effect, of which the room is [told](Rooms::tell).
     pub(super) fn apply(&mut self, key: RoomKey, change: Change) -> Effect {
         let Some(state) = self.get_mut(key) else { return Effect::Nothing };
         let effect = state.room.apply(Entry::Change(change));
@@ -177,7 +177,7 @@ impl Rooms {
         effect
     }
 
-    /// The room is told what has come of a change, or will be told how many are in it. Gives the bytes that each is sent.
+    /// Tells the room of a change, or has it told later how many are in it. Returns the bytes that each member is sent.
     pub(super) fn tell(&mut self, key: RoomKey, effect: &Effect, now: Moment) -> usize {
         let Some(state) = self.mark_dirty(key) else { return 0 };
         let online = state.room.online();
@@ -189,13 +189,13 @@ impl Rooms {
         match news {
             News::Told => return state.tell(effect),
             News::Counted if matches!(effect, Effect::Renamed { .. }) => {}
-            News::Counted => self.owes_count(key),
+            News::Counted => self.count_later(key),
         }
         0
     }
 
-    /// All rooms together keep no more than they may. Those longest empty are forgotten, for the history to forget
-    /// them, too; then those in which something is said forget their oldest messages.
+    /// Holds all scrollbacks to their limit. The rooms that have been empty longest are evicted first, and returned for the
+    /// log to forget them; then the rooms in which something is said lose their oldest messages.
     pub(super) fn forget_surplus(&mut self, limits: &Limits) -> Vec<RoomKey> {
         let mut forgotten = Vec::new();
         while self.kept_bytes > limits.kept_by_all_bytes
@@ -216,7 +216,7 @@ impl Rooms {
         forgotten
     }
 
-    /// All rooms forget what can be read again from the history, but for a screen of it for the next newcomer.
+    /// Shortens each scrollback to one screen for the next newcomer. The rest can be read again from the log.
     pub(super) fn shorten_tails(&mut self, limits: &Limits) {
         let screen =
             ScrollbackLimit { messages: limits.replay_messages.min(limits.kept.messages), bytes: SCREEN_BYTES };
@@ -228,8 +228,8 @@ impl Rooms {
         }
     }
 
-    /// A large room owes its members a count.
-    fn owes_count(&mut self, key: RoomKey) {
+    /// A large room will be told how many are in it.
+    fn count_later(&mut self, key: RoomKey) {
         if let Some(state) = self.rooms.get_mut(key.0 as usize)
             && !std::mem::replace(&mut state.is_counting, true)
         {
@@ -237,7 +237,7 @@ impl Rooms {
         }
     }
 
-    /// Tells the counts whose time has come.
+    /// Tells the large rooms whose time has come how many are in them.
     pub(super) fn tell_counts(&mut self, now: Moment) {
         let mut nth = 0;
         while let Some(&key) = self.counting.get(nth) {
@@ -258,7 +258,7 @@ impl Rooms {
         }
     }
 
-    /// A member has to wait until its room has something left to be said: it stands in line.
+    /// The share of the room is spent: a member that wants to speak stands in line.
     pub(super) fn queue_up(&mut self, key: RoomKey, id: PeerId) {
         let Some(state) = self.rooms.get_mut(key.0 as usize) else { return };
         if !state.share.has_line() {
@@ -267,24 +267,24 @@ impl Rooms {
         state.share.queue_up(id);
     }
 
-    /// Lets the next member of that line forward, if there is something left for it.
+    /// Takes the next member out of the line, if the share allows another message.
     pub(super) fn next_in_line(&mut self, key: RoomKey, limits: &Limits, now: Moment) -> Option<PeerId> {
         self.get_mut(key)?.share.next(limits, now)
     }
 
-    /// The rooms with a line. Each is to be given to [`Rooms::keep_line`] once it has been served.
+    /// The rooms with a line. The caller gives each to [`Rooms::keep_line`] when it has served it.
     pub(super) fn take_lines(&mut self) -> VecDeque<RoomKey> {
         std::mem::take(&mut self.lines)
     }
 
-    /// Somebody may still stand in line there.
+    /// A room has been served, and stays on the list if members still stand in line.
     pub(super) fn keep_line(&mut self, key: RoomKey) {
         if self.get(key).is_some_and(|state| state.share.has_line()) {
             self.lines.push_back(key);
         }
     }
 
-    /// When the next in some line can be let forward.
+    /// When the next member of any line may speak.
     pub(super) fn lines_deadline(&self, limits: &Limits) -> Moment {
         let lines = self.lines.iter().filter_map(|key| self.get(*key));
         lines.map(|state| state.share.deadline(limits)).min().unwrap_or(Moment::NEVER)
@@ -292,8 +292,8 @@ impl Rooms {
 
     /// When [`Rooms::tell_counts`] has something to tell.
     pub(super) fn deadline(&self) -> Moment {
-        let owed = self.counting.iter().filter_map(|key| self.get(*key));
-        owed.map(|state| state.presence.deadline()).min().unwrap_or(Moment::NEVER)
+        let counting = self.counting.iter().filter_map(|key| self.get(*key));
+        counting.map(|state| state.presence.deadline()).min().unwrap_or(Moment::NEVER)
     }
 
     fn forget_longest_empty(&mut self) -> Option<RoomKey> {
@@ -307,7 +307,7 @@ impl Rooms {
 
     fn remove(&mut self, key: RoomKey) {
         if let Some(mut state) = self.rooms.try_remove(key.0 as usize) {
-            // The last to leave it have still a part of its turn to be sent.
+            // The queues of members that have just left hold parts of this turn.
             state.stream.finish();
             self.by_name.remove(state.room.name());
             self.kept_bytes -= state.scrollback.bytes();

@@ -1,22 +1,22 @@
-//! What everything that is said in one room may come to, and who waits when it is spent.
+//! The byte rate of a room: how much may be said in it, and who waits when that is spent.
 //!
-//! A reader on an ordinary line takes a fixed number of bytes a second. However many talk, and however much each may: if
-//! the room as a whole says less than that, nobody who reads is ever too slow. So a room has a bucket of bytes, which each
-//! message is paid out of. While it is empty the room's members are not read, and TCP passes the wait on to them.
+//! A reader on an ordinary line takes a fixed number of bytes a second. If a room as a whole says less than that, no reader
+//! is ever too slow, whatever the number of its talkers. So a room has a bucket of bytes, and each message takes its bytes
+//! out of it. While the bucket is empty, the room's members are not read, and TCP passes the wait on to them.
 //!
 //! # The line
-//! Those who have something to say then stand in a line, and are let forward one by one as bytes flow in. The order is by
-//! what each has said since the room was full: every member has a mark, which rises by the bytes that it says. The one is
-//! next whose mark will be lowest when it has spoken, if it says as much as the last time. So the one who talks most waits
-//! most, and a short word does not wait for a long message of each of the others. A member that has not talked begins at the
-//! mark of those who are let forward now: silence is no credit that could be saved up. Nobody starves: a mark in the line
-//! stands still, and those of all who talk pass it.
+//! Members that have something to say then stand in a line, and are taken out of it one by one as bytes flow in. The order
+//! is by what each has said since the bucket was full: every member has a mark, which rises by the bytes that it says. The
+//! next member is the one whose mark will be lowest after its message, if that is as long as its last one. So the member that
+//! talks most waits most, and a short word does not wait for a long message of each of the others. A member that has said
+//! nothing begins at the mark of the member that was served last: silence cannot be saved up. No member starves: a mark in
+//! the line stands still, and the marks of all talkers pass it.
 //!
-//! This is what fair queueing does with packets. A plain line, first come first served, was the alternative: with it a short
-//! word waits for one of the largest messages of each who talks.
+//! Fair queueing does the same with packets. The alternative not taken is a plain line, first come first served: in it a
+//! short word waits for one of the largest messages of each talker.
 //!
-//! To let one forward costs the logarithm of the length of the line; the others are not reschedule, and the loop sleeps until
-//! there is something for the next.
+//! To take one member out costs the logarithm of the length of the line. The others are not looked at, and the loop sleeps
+//! until the next may speak.
 
 use std::collections::BTreeMap;
 
@@ -35,11 +35,11 @@ pub(super) struct Share {
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Each with its mark, first by what that will be, then in the order in which they came.
+    /// Each with its mark, in the order of what the mark will be after the next message, then of arrival.
     waiting: BTreeMap<(u64, u64), (PeerId, u64)>,
-    /// Those who have talked since the room was full.
+    /// Members that have talked since the bucket was full.
     talkers: BTreeMap<PeerId, Talker>,
-    /// The highest mark of anybody who was let forward.
+    /// The highest mark of any member that was served.
     served: u64,
     /// How many have come to the line.
     arrivals: u64,
@@ -53,7 +53,7 @@ struct Talker {
 }
 
 impl Share {
-    /// Whether a member that has something to say has to wait: the share is spent, or others were there before.
+    /// Whether a member that wants to speak has to wait: the share is spent, or others came before it.
     pub(super) fn has_to_wait(&self, limits: &Limits, now: Moment) -> bool {
         match &self.line {
             None => false,
@@ -70,7 +70,7 @@ impl Share {
         line.waiting.insert((mark.saturating_add(last), line.arrivals), (id, mark));
     }
 
-    /// Lets the next in the line forward, if there is something for it. It may have left the room since.
+    /// Takes the next member out of the line, if the share allows another message. It may have left the room since.
     pub(super) fn next(&mut self, limits: &Limits, now: Moment) -> Option<PeerId> {
         if self.spent_until(limits, now).is_some() {
             return None;
@@ -81,7 +81,7 @@ impl Share {
         Some(id)
     }
 
-    /// Counts what a member has caused to be sent to the room. Says whether more has to wait now.
+    /// Counts what a member has caused to be sent to the room. Returns whether the share is spent.
     pub(super) fn charge(&mut self, id: PeerId, bytes: usize, limits: &Limits, now: Moment) -> bool {
         let Some(rate) = limits.room_byte_rate else { return false };
         if self.line.as_ref().is_some_and(|line| line.waiting.is_empty()) && self.bucket.is_full(now) {
@@ -100,7 +100,7 @@ impl Share {
         is_spent
     }
 
-    /// Counts what was found to be sent to the room only when nobody could be told any more whose it was.
+    /// Counts bytes of the room whose author is not known any more when they are counted.
     pub(super) fn charge_nobody(&mut self, bytes: usize, limits: &Limits, now: Moment) {
         if bytes > 0
             && let Some(rate) = limits.room_byte_rate
@@ -124,7 +124,7 @@ impl Share {
         self.line.as_ref().is_some_and(|line| !line.waiting.is_empty())
     }
 
-    /// When the next can be let forward; that may be earlier than now. Never, if nobody waits.
+    /// When the next member may speak, which can be earlier than now. Never, if no member waits.
     pub(super) fn deadline(&self, limits: &Limits) -> Moment {
         if self.has_line() { self.spent_until(limits, Moment::START).unwrap_or(Moment::START) } else { Moment::NEVER }
     }

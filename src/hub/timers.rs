@@ -5,12 +5,12 @@ use crate::connection::Departure;
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
-    /// Does what was due by then. Each connection has one deadline, a function of its state.
+    /// Does what was due by then. Each connection has one deadline, which is a function of its state.
     pub(super) fn fire_timers(&mut self, due_by: Moment, now: Moment) {
         let is_behind = self.log.is_behind();
         for id in self.peers.take_due(due_by) {
             let Some(peer) = self.peers.touch(id) else { continue };
-            // What we do not read, for the log has to come first or it is too much, may well be a sign of life.
+            // A connection that we do not read, because the log comes first or it sent too much, may have given a sign of life.
             if peer.has_bytes() {
                 let reads_its_past = peer.catch_up().is_some_and(|catch_up| catch_up.is_reading);
                 if (peer.waits_for_history() && !reads_its_past)

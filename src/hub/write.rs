@@ -13,11 +13,11 @@ impl<S: Socket> Hub<S> {
         self.outbox.flush(peers, now, |id| page_requests.has_read(id));
     }
 
-    /// Sends each room's turn to all its members. Those for whom this turn may not write any more have it queued.
+    /// Sends each room's turn to all its members. When this turn has written as much as it may, the rest is queued.
     fn fan_out(&mut self, now: Moment) {
         let dirty = self.rooms.take_dirty();
-        // All of them before the first is sent: a member that moves has a part of one room's turn queued, and is sent that of
-        // the other.
+        // All of them before the first is sent: a member that moves has a part of one room's turn in its queue, and is sent
+        // that of the other.
         for key in &dirty {
             if let Some(state) = self.rooms.get_mut(*key) {
                 state.stream.finish();

@@ -33,12 +33,12 @@ pub(super) struct Peers<S> {
     next_serial: u32,
     limits: Limits,
     lists: Lists,
-    /// Connections whose end the poller has reported since the last turn: nothing of it depends on their being read.
+    /// Connections whose end the poller has reported since the last turn. It is handled even if they are not read.
     reported_ends: Vec<(PeerId, ReportedEnd)>,
-    /// How far the reading of those who were there to be read has come.
+    /// How far the current round of reading has come.
     round: Round,
-    /// All that had arrived by then has been read once, but for those who are not read on purpose. No deadline after it
-    /// has passed yet.
+    /// All that had arrived by then has been read, except from connections that are not read on purpose. A deadline after
+    /// this moment has not passed yet.
     read_until: Moment,
 }
 
@@ -51,8 +51,8 @@ pub(super) enum ReportedEnd {
     Failed,
 }
 
-/// Once around the list of connections to be read. A turn may not come to its end, and those who are not done are added
-/// at its end; so the round ends whatever is sent meanwhile, and a flood puts off nobody's deadline for long.
+/// Once around the list of connections to be read. It may take several turns. Connections that have more are added behind
+/// it, so the round ends whatever is sent meanwhile, and a flood delays no deadline for long.
 #[derive(Debug)]
 struct Round {
     /// What had arrived by then has been reported.
@@ -74,7 +74,7 @@ impl<S: Socket> Peers<S> {
         }
     }
 
-    /// What the next connection will be called.
+    /// The id of the connection that is inserted next.
     pub(super) fn next_id(&self) -> PeerId {
         PeerId { slot: self.slots.vacant_key() as u32, serial: self.next_serial }
     }
@@ -94,7 +94,7 @@ impl<S: Socket> Peers<S> {
         id
     }
 
-    /// Takes out a connection. Its slot is free from now on: only at the end of a turn.
+    /// Takes out a connection, whose slot is free from now on. Called only at the end of a turn.
     pub(super) fn remove(&mut self, id: PeerId) -> Option<Slot<S>> {
         slot_of(&mut self.slots, id)?;
         Some(self.slots.remove(id.slot as usize))
@@ -126,8 +126,8 @@ impl<S: Socket> Peers<S> {
         Some(slot)
     }
 
-    /// A connection, to be sent something. Most sockets take all of it, and then no list has to change: so a delivery does
-    /// not pay for [`Peers::touch`]. How it went is given to [`Peers::delivered`].
+    /// A connection, to be sent something. Most sockets take all of it, and then no list has to change, so a delivery does not
+    /// pay for [`Peers::touch`]. The caller tells [`Peers::delivered`] how it went.
     #[inline(always)]
     pub(super) fn lend(&mut self, id: PeerId) -> Option<&mut Slot<S>> {
         slot_of(&mut self.slots, id)
@@ -160,13 +160,13 @@ impl<S: Socket> Peers<S> {
 
     // ---- What the poller reports ----------------------------------------------------------------------------------
 
-    /// Notes what the poller reported. A report for a connection that is gone is nobody's.
+    /// Notes what the poller reported. A report for a connection that is gone is ignored.
     pub(super) fn ready(&mut self, id: PeerId, readiness: Readiness) {
         let Some(slot) = slot_of(&mut self.slots, id) else { return };
         slot.is_readable |= readiness.readable;
         if readiness.hung_up && !std::mem::replace(&mut slot.is_hung_up, true) {
             self.reported_ends.push((id, ReportedEnd::HungUp));
-            // Before those who come in this turn and may want its name.
+            // Before newcomers of this turn, who may want its name.
             if slot.is_readable && !std::mem::replace(&mut slot.is_to_read, true) {
                 self.lists.to_read.push_front(id);
                 self.round.left += 1;
@@ -198,12 +198,12 @@ impl<S: Socket> Peers<S> {
         }
     }
 
-    /// How many wait to be read now. Those who are not done go to the back, and are read in the next turn.
+    /// How many connections wait to be read now. Those that have more go to the back, and are read in the next turn.
     pub(super) fn count_to_read(&self) -> usize {
         self.lists.to_read.len()
     }
 
-    /// The next that is to be read. It counts as listed still: [`Peers::throttle`], [`Peers::stand_in_line`] or
+    /// The next connection to be read. It still counts as listed: [`Peers::throttle`], [`Peers::stand_in_line`] or
     /// [`Peers::has_been_read`] says what becomes of it.
     pub(super) fn next_to_read(&mut self) -> Option<PeerId> {
         let id = self.lists.to_read.pop_front()?;
@@ -223,14 +223,14 @@ impl<S: Socket> Peers<S> {
         self.lists.throttled.push(id);
     }
 
-    /// A member is not read until its room has something left to be said.
+    /// A member is not read until the share of its room allows another message.
     pub(super) fn stand_in_line(&mut self, id: PeerId) {
         if let Some(slot) = self.touch(id) {
             slot.is_in_line = true;
         }
     }
 
-    /// A member stands in line no longer, and is read as any other.
+    /// A member no longer stands in line, and is read as any other.
     pub(super) fn leave_line(&mut self, id: PeerId) {
         if let Some(slot) = self.touch(id)
             && std::mem::take(&mut slot.is_in_line)
@@ -239,7 +239,7 @@ impl<S: Socket> Peers<S> {
         }
     }
 
-    /// The turn has read as much as it may. No deadline passes that lies after what has been read.
+    /// The turn has read as much as it may. A deadline that lies after what has been read does not pass.
     pub(super) fn end_reading(&mut self) -> Moment {
         if self.round.left == 0 {
             self.read_until = self.round.until;
@@ -247,7 +247,7 @@ impl<S: Socket> Peers<S> {
         self.read_until
     }
 
-    /// The log has caught up, or has not: of those who were throttled the others are read again.
+    /// Throttled members are read again, except for those that `is_throttled` still holds back.
     pub(super) fn release_throttled(&mut self, is_throttled: impl Fn(&Slot<S>) -> bool) {
         let Lists { to_read, throttled, .. } = &mut self.lists;
         throttled.retain(|id| {
@@ -262,13 +262,13 @@ impl<S: Socket> Peers<S> {
 
     // ---- Whom to flush, to wake, to free --------------------------------------------------------------------------
 
-    /// How many have something to be flushed now. Those who are not done go to the back.
+    /// How many connections are to be flushed now. Those that have more go to the back.
     pub(super) fn count_to_flush(&mut self) -> usize {
         self.settle();
         self.lists.to_flush.len()
     }
 
-    /// Those who have something to be flushed.
+    /// The connections that are to be flushed.
     pub(super) fn ids_to_flush(&mut self) -> Vec<PeerId> {
         self.settle();
         self.lists.to_flush.iter().copied().collect()
@@ -283,7 +283,7 @@ impl<S: Socket> Peers<S> {
         Some(id)
     }
 
-    /// Those whose deadline may have come by then. The connection's own deadline decides.
+    /// Connections whose deadline may have come by then. The connection's own deadline decides.
     pub(super) fn take_due(&mut self, due_by: Moment) -> Vec<PeerId> {
         self.settle();
         let mut due = Vec::new();
@@ -305,7 +305,7 @@ impl<S: Socket> Peers<S> {
         due
     }
 
-    /// Ends those whose socket has failed, unless they `can_be_read` on at once.
+    /// Ends connections whose socket has failed, unless they `can_be_read` on at once.
     pub(super) fn end_failing(&mut self, can_be_read: impl Fn(&Slot<S>) -> bool) {
         self.settle();
         for id in std::mem::take(&mut self.lists.failing) {
@@ -323,7 +323,7 @@ impl<S: Socket> Peers<S> {
         std::mem::take(&mut self.lists.to_reap)
     }
 
-    /// Somebody is on a list whom the next turn has to look at, whatever happens until then.
+    /// The next turn has to look at a connection, even if nothing happens until then.
     pub(super) fn have_work(&self) -> bool {
         let Lists { touched, to_read, to_flush, to_reap, .. } = &self.lists;
         !touched.is_empty() || !to_read.is_empty() || !to_flush.is_empty() || !to_reap.is_empty()
@@ -336,7 +336,7 @@ impl<S: Socket> Peers<S> {
 
     // ---- Memory ---------------------------------------------------------------------------------------------------
 
-    /// Those who have not taken anything since the last call, and owe something, are known to stall.
+    /// Marks the connections as stalled that have taken nothing since the last call although something waits for them.
     pub(super) fn mark_stalled(&mut self) {
         for (_, slot) in &mut self.slots {
             slot.taking = slot.taking.looked_at(slot.held_bytes() > 0);

@@ -14,7 +14,7 @@ use crate::history::RoomKey;
 use crate::limits::Limits;
 use crate::moment::Moment;
 
-/// The place of one that does not hear a room: it is in none, or has not caught up.
+/// The place of a connection that does not hear a room: it is in none, or has not caught up.
 pub(in crate::hub) const NOT_IN: u32 = u32::MAX;
 
 pub(in crate::hub) struct Slot<S> {
@@ -33,24 +33,24 @@ pub(in crate::hub) struct Slot<S> {
     pub(super) is_to_read: bool,
     pub(super) is_to_flush: bool,
     pub(super) taking: Taking,
-    /// It has something to say, and stands in line until its room has something left to be said: on no other list.
+    /// It has something to say and stands in line until the share of its room allows it: it is on no other list.
     pub(super) is_in_line: bool,
     /// The earliest entry in the heap of timers.
     pub(super) armed: Moment,
     /// What was read before the connection had to rest.
     pub(in crate::hub) unread: Option<Box<Unread>>,
-    /// What is known of somebody who is not in yet, or is changing rooms. Those who are in do not carry it.
+    /// What is known of a connection that is not in a room yet, or is changing rooms. Members do not carry it.
     pub(in crate::hub) arrival: Option<Box<Arrival>>,
 }
 
-/// What a connection takes of what waits for it. All are looked at now and then; see `memory`.
+/// Whether a connection takes what waits for it. All connections are looked at now and then; see `memory`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taking {
     /// It has taken something since the last look.
     Something,
     /// It has taken nothing since the last look.
     Nothing,
-    /// It took nothing between the last two looks nor since, and owes something.
+    /// It took nothing between the last two looks nor since, although something waits for it.
     Stalled,
 }
 
@@ -122,7 +122,7 @@ pub(in crate::hub) enum Sent {
     AsFarAsPossible,
     /// There is something to flush, or the connection has broken.
     SomethingChanged,
-    /// It owes more than it may already.
+    /// More waits for it already than may.
     OwesTooMuch,
 }
 
@@ -162,7 +162,8 @@ impl<S: Socket> Slot<S> {
         }
     }
 
-    /// What it has not had of a chunk of that length, if there is such a part. Its place is the beginning of the next one.
+    /// The part of a chunk of that length that it has not been sent, if there is one. Its place moves to the beginning of the
+    /// next chunk.
     #[inline(always)]
     pub(in crate::hub) fn take_part(&mut self, chunk_len: usize) -> Option<Range<usize>> {
         let part = self.place as usize..chunk_len;
@@ -189,7 +190,7 @@ impl<S: Socket> Slot<S> {
         self.taking = Taking::Something;
     }
 
-    /// It owes something, and has taken nothing of it lately.
+    /// Something waits for it, and it has taken nothing of that lately.
     pub(in crate::hub) fn is_stalled(&self) -> bool {
         self.taking == Taking::Stalled
     }
@@ -231,17 +232,17 @@ impl<S: Socket> Slot<S> {
         if self.wants_bytes(limits) { self.unread.take() } else { None }
     }
 
-    /// It is next in its line, unless it has left that.
+    /// It is served as the next in its line, unless it has left the line.
     pub(in crate::hub) fn was_called(&mut self) -> bool {
         std::mem::take(&mut self.is_in_line)
     }
 
-    /// There is something of it that has not been looked at.
+    /// Some of what it sent has not been processed.
     pub(in crate::hub) fn has_bytes(&self) -> bool {
         self.is_readable || self.unread.is_some()
     }
 
-    /// It is not read on before the history has answered. One that is closing asks nothing of it any more.
+    /// It is not read on before the log has answered. A connection that is closing asks the log for nothing any more.
     pub(in crate::hub) fn waits_for_history(&self) -> bool {
         match self.stay.membership() {
             Membership::Joining | Membership::CatchingUp | Membership::Waiting => true,
