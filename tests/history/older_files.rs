@@ -36,9 +36,13 @@ fn messages(daemon: &Daemon, target: &str, last: &str) -> Vec<Value> {
     }
 }
 
+fn roomd(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_roomd")).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
 fn check(file: &str) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_roomd")).args(["check", file]).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    roomd(&["check", file])
 }
 
 #[test]
@@ -50,6 +54,15 @@ fn a_file_of_each_earlier_version_is_read_goes_on_and_is_sound_afterwards() {
         let (code, report) = check(&file);
         assert_eq!(code, Some(0), "version {version}, before: {report}");
         assert!(report.contains(&format!("version {version}, 2 rooms, 7 messages")), "{report}");
+
+        // With the new program, before it has touched the file.
+        let copy = folder.file("copy.db");
+        let said = roomd(&["backup", "--history", &file, &copy]);
+        assert_eq!(said.0, Some(0), "{}", said.1);
+        assert!(said.1.starts_with(&format!("wrote {copy}: 2 rooms, 7 messages, ")), "{}", said.1);
+        assert!(check(&copy).1.contains(&format!("version {version}, 2 rooms, 7 messages")));
+        let (code, said) = roomd(&["rooms", "--history", &file]);
+        assert!(code == Some(0) && said.contains("\n2 rooms, 7 messages, "), "{said}");
 
         let mut daemon = Daemon::start(&["--history", &file]);
         for (target, expected) in [("/r/lobby", LOBBY), ("/r/tea%20room", TEA_ROOM)] {

@@ -62,8 +62,8 @@ pub enum Cause {
     Foreign,
     /// A later roomd has written it, in this version.
     Newer(i64),
-    /// An older roomd has written it, or it is empty, and a daemon has to bring it up to date.
-    Older,
+    /// It is an empty file: no daemon has begun a history in it.
+    Empty,
     /// There is no room on the disk.
     Full,
     /// The file was lost while it was open.
@@ -209,7 +209,7 @@ impl Cause {
             Cause::Damaged => "it is damaged; run `roomd check` on it, and restore it from a backup",
             Cause::Foreign if is_tool => "it is the database of another program",
             Cause::Foreign => "it is the database of another program; name another file with --history",
-            Cause::Older => "an older roomd has written it, or it is empty; start the daemon with it once",
+            Cause::Empty => "it is empty: no daemon has begun a history in it",
             Cause::Full => "the disk is full, or the file as large as it may be (ulimit -f); make room",
             // These are told with more words.
             Cause::Lost(_) | Cause::Newer(_) | Cause::System => "it cannot be used",

@@ -14,7 +14,7 @@ use super::log_end::log_path;
 use super::schema::{self, Origin};
 use crate::limits::fixed::BUSY_WAIT_OF_A_TOOL;
 
-/// Opens the history at `path`, which must be of the present version.
+/// Opens the history at `path`, of this version or an older one. Returns its absolute path, too.
 ///
 /// # Errors
 /// [`DatabaseError`]
@@ -23,8 +23,8 @@ pub(super) fn open(path: &Path, doing: Doing) -> Result<(Connection, PathBuf), D
     let cannot = |error| DatabaseError::from_sqlite(&path, doing, error);
     let connection = connect(&path).map_err(cannot)?;
     let cause = match schema::origin(&connection, schema::MIGRATIONS).map_err(cannot)? {
-        Origin::Ours(version) if version == schema::MIGRATIONS.len() => return Ok((connection, path)),
-        Origin::Ours(_) | Origin::New => Cause::Older,
+        Origin::Ours(1..) => return Ok((connection, path)),
+        Origin::Ours(0) | Origin::New => Cause::Empty,
         Origin::Newer(version) => Cause::Newer(version),
         Origin::Foreign => Cause::Foreign,
     };
