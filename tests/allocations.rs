@@ -6,11 +6,14 @@
 #[path = "testing/counting_room.rs"]
 mod counting_room;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use counting_room::{KEPT_MESSAGES, Room, message_in_shreds, messages};
+use roomd::gate::{AddressPolicy, AddressTable, Caller, PeerAddress};
 use roomd::limits::Limits;
+use roomd::moment::Moment;
 
 const MESSAGE_BYTES: usize = 64;
 
@@ -123,6 +126,26 @@ fn a_connection_at_rest_owns_no_buffer() {
     let members = Limits::default().max_connections;
     let each = (at_rest(members) - at_rest(members / 2)) as usize / (members - members / 2);
     assert!(each <= BYTES_EACH, "{each} bytes for each connection at rest");
+}
+
+#[test]
+fn an_address_costs_little_and_nothing_when_it_has_left_and_rested() {
+    const BYTES_EACH: usize = 128;
+    let addresses = Limits::default().max_connections;
+    let mut table = AddressTable::new(&Limits::default(), AddressPolicy::default());
+    let mut tickets = Vec::with_capacity(addresses);
+    let come = |table: &mut AddressTable, tickets: &mut Vec<_>| {
+        for nth in 0..addresses as u32 {
+            let address = SocketAddr::from((Ipv4Addr::from(0x0b00_0000 + nth), 1));
+            tickets.push(table.came(&Caller::of(PeerAddress::Ip(address)), Moment::START).unwrap().unwrap());
+        }
+    };
+    let there = measure(|| come(&mut table, &mut tickets));
+    assert_at_most(&there, addresses * BYTES_EACH);
+    let later = Moment::START + Duration::from_secs(60);
+    let gone = measure(|| tickets.drain(..).for_each(|ticket| table.left(ticket, later)));
+    let left = there.bytes_current + gone.bytes_current;
+    assert!(left <= 1_024, "{left} bytes are left of {addresses} addresses");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum TooMany {
     Failures,
 }
 
-/// What the operator should hear of. Each address is told of once, until it is forgotten.
+/// What the log should say. It says each once for an address, until the table has forgotten the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressNews {
     /// Connections from there are refused from now on.
@@ -63,7 +63,7 @@ pub struct AddressTable {
 struct Entry {
     block: AddressBlock,
     connections: u32,
-    /// The operator has heard that it is refused.
+    /// The log has said that it is refused.
     is_told: bool,
     connects: TokenBucket,
     failures: TokenBucket,
@@ -93,7 +93,7 @@ impl AddressTable {
         &self.policy
     }
 
-    /// A connection has come, or is known only now to come from there. None if it is not counted.
+    /// A connection has come from that address, or the daemon has learnt only now that it does. None if it is not counted.
     ///
     /// # Errors
     /// [`TooMany`]: then it is not counted either.
@@ -143,8 +143,8 @@ impl AddressTable {
         }
     }
 
-    /// A peer that is not trusted has said `X-Forwarded-For`. A proxy says it in each request, so a few of them are enough
-    /// to know one; and other programs say it now and then.
+    /// A peer that is not trusted has sent `X-Forwarded-For`. A proxy sends it with each request; another program may send
+    /// it now and then. So a number of requests tells the two apart.
     pub fn forwards_unasked(&mut self, peer: &PeerAddress) {
         let key = peer.address().map(|address| address.block());
         if self.forwarders.len() >= FORWARDERS_WATCHED && !self.forwarders.contains_key(&key) {

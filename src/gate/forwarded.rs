@@ -55,9 +55,9 @@ pub struct AddressPolicy {
 /// What became of the header in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
-    /// There is none; or it is a client's own, behind a proxy that has named the client in another way.
+    /// There is no such header. Or the client itself has written it, and the proxy has named the client in another way.
     Nothing,
-    /// It stands there, and who has sent it is no trusted proxy.
+    /// The header is there, and its sender is not a trusted proxy.
     NotBelieved,
     /// It was believed.
     Believed(Client),
@@ -91,8 +91,7 @@ impl AddressPolicy {
             return Forwarded::Nothing;
         }
         match caller.client() {
-            // It has not said so with a header of the PROXY protocol. Such a proxy passes on bytes: what is in them is
-            // the word of a client.
+            // A proxy of the PROXY protocol passes on bytes without looking at them: a header in them is the client's own.
             Client::Itself if self.expects_proxy_header(caller.peer()) => return Forwarded::Nothing,
             Client::Itself if !self.trusts(caller.peer()) => return Forwarded::NotBelieved,
             Client::At(address, _) if !self.trusts_address(address) => return Forwarded::Nothing,

@@ -1,5 +1,5 @@
-//! Connections as they come, before they have said anything: whether there is room for one more, and for one more of that
-//! address. What each address may do is decided in [`gate`](crate::gate); here it is kept and told.
+//! New connections, before they have said anything: is there room for one more, and for one more of its address?
+//! [`gate`](crate::gate) decides what an address may do. This file asks it, and writes into the log what it has noticed.
 
 use log::{info, warn};
 
@@ -10,7 +10,7 @@ use crate::gate::{AddressNews, AddressPolicy, AddressTable, Caller, PeerAddress,
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
-    /// Has addresses believed and counted by that policy.
+    /// Lets that policy say which proxies are trusted and who is not counted.
     #[must_use]
     pub fn addressed_by(mut self, policy: AddressPolicy) -> Hub<S> {
         self.addresses = AddressTable::new(&self.limits, policy);
@@ -23,7 +23,7 @@ impl<S: Socket> Hub<S> {
         self.addresses.addresses()
     }
 
-    /// A connection for a socket that was just accepted: one that may ask, or one that has its answer already.
+    /// The connection of a socket that was just accepted. It may ask, or it is refused already.
     pub(super) fn connection_of(&mut self, peer: PeerAddress, now: Moment) -> Connection {
         let ticket = match self.addresses.came(&Caller::of(peer), now) {
             Ok(ticket) => ticket,
@@ -44,9 +44,9 @@ impl<S: Socket> Hub<S> {
         connection
     }
 
-    /// Its answer is read for certain only if the peer closes first, and until then it keeps a slot. While there are many
-    /// of those left, that is waited for; else the connection ends when the answer has been written, so that refused ones
-    /// cannot fill the table.
+    /// A refused connection. While most slots are free it keeps one until the peer has closed, for only then is it certain
+    /// that the peer has read the answer. When they are not, it ends as soon as the answer has been written: refused
+    /// connections must not fill the table.
     fn turned_away(&mut self, peer: PeerAddress, too_many: TooMany, now: Moment) -> Connection {
         let mut connection = Connection::turned_away(peer, Refusal::FromAddress(too_many), now);
         if self.peers.len() >= self.limits.max_connections / 2 {
