@@ -61,7 +61,9 @@ impl<S: Socket> Hub<S> {
             match news {
                 AddressNews::Refused(block, too_many) => {
                     let why = match too_many {
-                        TooMany::Connections => "it has as many connections as --max-per-address allows",
+                        TooMany::Connections => {
+                            "it has as many connections as --max-per-address allows; if many people share it, see --exempt-address"
+                        }
                         TooMany::NewConnections => "it makes new connections faster than --connect-rate allows",
                         TooMany::Failures => "more of its handshakes have failed than --failure-rate allows",
                     };
