@@ -17,7 +17,7 @@ use super::*;
 use crate::chat::entry::Node;
 use crate::chat::{Change, Kind, Name, NewMessage};
 use crate::limits::fixed::{
-    BACKLOG_ENTRIES, BACKLOG_TEXT_BYTES, HISTORY_CLOSE_WITHIN, OPENING_TRIES, TOURISTS_RESERVED,
+    BACKLOG_ENTRIES, BACKLOG_TEXT_BYTES, BUSY_TRIES, HISTORY_CLOSE_WITHIN, OPENING_TRIES, TOURISTS_RESERVED,
 };
 use crate::moment::Moment;
 
@@ -42,6 +42,8 @@ fn after(seconds: u64) -> Now {
 enum Verdict {
     Do,
     Fail,
+    /// Another program has the lock.
+    Busy,
     Panic,
 }
 
@@ -64,16 +66,14 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn is_to_fail(&mut self, call: Call) -> bool {
+    fn verdict(&mut self, call: Call) -> Result<(), StoreError> {
         let _ = self.calls.send(call);
         match self.verdicts.recv() {
             Ok(Verdict::Panic) => panic!("as the test says"),
-            verdict => verdict == Ok(Verdict::Fail),
+            Ok(Verdict::Fail) => Err(StoreError::Unavailable("no".into())),
+            Ok(Verdict::Busy) => Err(StoreError::Busy("not now".into())),
+            Ok(Verdict::Do) | Err(_) => Ok(()),
         }
-    }
-
-    fn cannot() -> StoreError {
-        StoreError::Unavailable("no".into())
     }
 }
 
@@ -87,9 +87,7 @@ impl Store for Scripted {
     }
 
     fn open(&mut self, _key: RoomKey, room: &RoomName, _newest: PageSize) -> Result<OpenedRoom, StoreError> {
-        if self.is_to_fail(Call::Open) {
-            return Err(Scripted::cannot());
-        }
+        self.verdict(Call::Open)?;
         let newest = self.rooms.get(room).cloned().unwrap_or_default();
         Ok(OpenedRoom { ids: RoomIds::up_to(newest.len() as u64), newest })
     }
@@ -97,9 +95,7 @@ impl Store for Scripted {
     fn close(&mut self, _key: RoomKey) {}
 
     fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), StoreError> {
-        if self.is_to_fail(Call::Append(batch.len())) {
-            return Err(Scripted::cannot());
-        }
+        self.verdict(Call::Append(batch.len()))?;
         for (place, NewMessage { name, unix_ms, kind, text }) in batch.messages() {
             let messages = self.rooms.entry(batch.rooms()[place].1.clone()).or_default();
             let id = messages.len() as u64 + 1;
@@ -110,17 +106,13 @@ impl Store for Scripted {
     }
 
     fn read(&mut self, room: &RoomName, _wanted: Wanted, _size: PageSize) -> Result<Page, StoreError> {
-        if self.is_to_fail(Call::Read) {
-            return Err(Scripted::cannot());
-        }
+        self.verdict(Call::Read)?;
         Ok(Page { messages: self.rooms.get(room).cloned().unwrap_or_default(), ..Page::default() })
     }
 
     fn trim(&mut self, cut: Cut) -> Result<Trimmed, StoreError> {
         let messages = cut.beyond_messages.map_or(0, std::num::NonZeroU64::get);
-        if self.is_to_fail(Call::Trim(messages)) {
-            return Err(Scripted::cannot());
-        }
+        self.verdict(Call::Trim(messages))?;
         // Slice after slice, until the test has had enough.
         Ok(Trimmed { more: messages % 2 == 1, ..Trimmed::default() })
     }
@@ -293,6 +285,61 @@ fn what_cannot_be_written_is_refused_in_its_place_and_the_next_is_tried_again() 
     bench.tell(Verdict::Do);
     assert_eq!(bench.wait_for(1), [said(1, "c")]);
     assert_eq!(bench.history.faults.writing, Health::Good);
+}
+
+#[test]
+fn a_batch_that_meets_another_program_s_lock_is_tried_again_and_all_pages_are_read_meanwhile() {
+    let mut bench = Bench::open(KEEP_ALL);
+    bench.say("a");
+    assert_eq!(bench.turn(), []);
+    assert_eq!(bench.call(), Call::Append(1));
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(3));
+    bench.history.read(LOBBY, Wanted::Before(9), PAGE, member(4));
+    // The first try takes up no request that has come since; the second does.
+    for verdict in [Verdict::Busy, Verdict::Busy, Verdict::Do, Verdict::Do] {
+        bench.tell(verdict);
+    }
+    assert_eq!([bench.call(), bench.call(), bench.call()], [Call::Append(1), Call::Read, Call::Read]);
+    assert_eq!(bench.wait_for(2), [Got::Read(3, Some(vec![])), Got::Read(4, Some(vec![]))]);
+    assert_eq!(bench.call(), Call::Append(1));
+    bench.tell(Verdict::Do);
+    assert_eq!(bench.wait_for(1), [said(1, "a")]);
+    assert_eq!(bench.history.faults.writing, Health::Good, "nobody has been refused");
+}
+
+#[test]
+fn a_batch_that_has_been_tried_for_long_is_refused_and_until_the_lock_is_free_so_is_each_other_at_once() {
+    let mut bench = Bench::open(KEEP_ALL);
+    bench.say("a");
+    for _ in 0..=BUSY_TRIES {
+        bench.tell(Verdict::Busy);
+    }
+    assert_eq!(bench.wait_for(1), [Got::Refused(7)]);
+    assert_eq!(bench.history.faults.writing, Health::Bad);
+    bench.say("b");
+    bench.tell(Verdict::Busy);
+    assert_eq!(bench.wait_for(1), [Got::Refused(7)]);
+    bench.say("c");
+    bench.tell(Verdict::Do);
+    assert_eq!(bench.wait_for(1), [said(1, "c")]);
+    bench.say("d");
+    bench.tell(Verdict::Busy);
+    bench.tell(Verdict::Do);
+    assert_eq!(bench.wait_for(1), [said(2, "d")], "it waits again");
+}
+
+#[test]
+fn a_trim_that_meets_another_program_s_lock_goes_on_a_minute_later_and_is_no_fault() {
+    let mut bench = Bench::open(KEEP_TWO);
+    bench.history.tick(after(1));
+    assert_eq!(bench.call(), Call::Trim(2));
+    bench.tell(Verdict::Busy);
+    bench.say("a");
+    bench.tell(Verdict::Do);
+    assert_eq!(bench.wait_for(1), [said(1, "a")]);
+    assert_eq!(bench.call(), Call::Append(1));
+    bench.history.tick(after(62));
+    assert_eq!(bench.call(), Call::Trim(2));
 }
 
 #[test]
