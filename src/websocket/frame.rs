@@ -157,35 +157,35 @@ impl FrameHeader {
             return Err(Violation::ControlTooLong);
         }
 
-        let (payload_len, key_at) = match short_len {
-            126 => {
-                let Some(extended) = bytes.get(2..4).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
-                let len = u64::from(u16::from_be_bytes(*extended));
-                if len < 126 {
-                    return Err(Violation::LengthNotMinimal);
-                }
-                (len, 4)
-            }
-            127 => {
-                if bytes.get(2).is_some_and(|top| top & 0x80 != 0) {
-                    return Err(Violation::LengthTopBit);
-                }
-                let Some(extended) = bytes.get(2..10).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
-                let len = u64::from_be_bytes(*extended);
-                if len <= u64::from(u16::MAX) {
-                    return Err(Violation::LengthNotMinimal);
-                }
-                (len, 10)
-            }
-            len => (u64::from(len), 2),
-        };
-
+        let Some((payload_len, key_at)) = payload_len_from(bytes, short_len)? else { return Ok(None) };
         if !is_masked {
             return Ok(Some((FrameHeader { fin, opcode, payload_len, masking_key: [0; 4] }, key_at)));
         }
         let Some(&masking_key) = bytes.get(key_at..).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
         Ok(Some((FrameHeader { fin, opcode, payload_len, masking_key }, key_at + 4)))
     }
+}
+
+/// The payload length of the header that begins with these bytes, and where in it the length ends. 5.2: a length of 126 or
+/// 127 says that the real one follows, in 2 or 8 bytes, and the shortest of the three ways must be taken.
+#[inline]
+fn payload_len_from(bytes: &[u8], short_len: u8) -> Result<Option<(u64, usize)>, Violation> {
+    let (len, end, least) = match short_len {
+        126 => {
+            let Some(extended) = bytes.get(2..4).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
+            (u64::from(u16::from_be_bytes(*extended)), 4, 126)
+        }
+        127 => {
+            // At fault whatever follows, so it is said before the rest has come.
+            if bytes.get(2).is_some_and(|top| top & 0x80 != 0) {
+                return Err(Violation::LengthTopBit);
+            }
+            let Some(extended) = bytes.get(2..10).and_then(|slice| slice.first_chunk()) else { return Ok(None) };
+            (u64::from_be_bytes(*extended), 10, u64::from(u16::MAX) + 1)
+        }
+        len => (u64::from(len), 2, 0),
+    };
+    if len < least { Err(Violation::LengthNotMinimal) } else { Ok(Some((len, end))) }
 }
 
 /// Appends a whole frame of ours to `out`: final, and never masked (section 5.1).

@@ -128,8 +128,8 @@ mod tests {
         assert!(header.contains("pub fn parse_from(") && header.ends_with("key_at + 4)))\n}\n"), "{header}");
         let constant = region("src/websocket/frame.rs MAX_HEADER_BYTES with docs").unwrap();
         assert_eq!(constant.lines().count(), 2, "{constant}");
-        let part = region("src/websocket/frame.rs FrameHeader::parse_from from \"126 =>\" to \"}\"").unwrap();
-        assert!(part.starts_with("126 => {\n    let Some") && part.ends_with("    (len, 4)\n}\n"), "{part}");
+        let part = region("src/websocket/frame.rs payload_len_from from \"126 =>\" to \"}\"").unwrap();
+        assert!(part.starts_with("126 => {\n    let Some") && part.ends_with(", 4, 126)\n}\n"), "{part}");
         let table = region("src/connection/life.rs TRANSITIONS").unwrap();
         assert!(table.ends_with("    ]\n};\n"), "{table}");
         let block = region("src/websocket/close.rs impl fmt::Display for CloseCode").unwrap();
