@@ -133,7 +133,8 @@ fn source(path: &str) -> RustSource {
 
 /// The types of events as they are on the wire, each with the fields that it always has and those that it may have.
 fn events() -> Vec<(String, [BTreeSet<String>; 2])> {
-    let variants = source("chat/event.rs").variants("EventJson").into_iter();
+    let of_messages = source("chat/message.rs").variants("MessageJson").into_iter();
+    let variants = of_messages.chain(source("chat/event.rs").variants("EventJson"));
     let fields = variants.map(|Variant { name, mut fields, optional }| {
         fields.push("type".to_owned());
         (name.to_lowercase(), [fields, optional].map(|fields| fields.into_iter().collect()))

@@ -10,9 +10,10 @@
 
 use std::num::NonZeroU32;
 
-use super::event::{Kind, Message};
+use super::message::{Kind, Message};
 use super::name::Name;
-use super::room::Seat;
+use super::person::{PersonId, Tag};
+use super::seat::Seat;
 
 /// A daemon among those that share a log. Counted from 1, so that a vacant seat takes no more memory than a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +70,8 @@ pub enum Kept<'a> {
 pub struct NewMessage<'a> {
     /// What its author is called at this time.
     pub name: &'a Name,
+    /// The author's mark, if it has shown a secret.
+    pub tag: Option<Tag>,
     /// Milliseconds since 1970, UTC.
     pub unix_ms: u64,
     /// A message, or an action (`/me`).
@@ -87,6 +90,9 @@ pub enum Change {
         who: Member,
         /// The name that it wants; or the one that its daemon gave it, which nobody else can have.
         name: Name,
+        /// Who it is, if it has shown a secret. A person that is in the room already joins again, whatever it wants to be
+        /// called: it has the name that it has.
+        person: Option<PersonId>,
     },
     /// A member wants to be called that. If another member has the name, it keeps its own.
     Renamed {
@@ -140,8 +146,8 @@ impl<'a> NewMessage<'a> {
     #[inline]
     #[must_use]
     pub fn with_id(self, id: u64) -> Message<'a> {
-        let NewMessage { name, unix_ms, kind, text } = self;
-        Message { id, unix_ms, kind, name, text }
+        let NewMessage { name, tag, unix_ms, kind, text } = self;
+        Message { id, unix_ms, kind, name, tag, text }
     }
 }
 

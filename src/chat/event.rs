@@ -9,40 +9,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::command::HELP;
-use super::json;
+use super::json::{self, append};
+use super::message::Message;
 use super::name::{DAEMON, Name};
+use super::person::Tag;
 use super::position::Epoch;
 use super::problem::Problem;
 use super::room_name::RoomName;
-
-/// The manner of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Said.
-    Message,
-    /// Done: `/me waves`.
-    Action,
-    /// What was said cannot be read any more: [`DAMAGED`] stands in its place, so that no id is missing.
-    Damaged,
-}
-
-/// The text of a message that cannot be read any more.
-pub const DAMAGED: &str = "This message is damaged in the history and cannot be read.";
-
-/// Something that was said, borrowed from the history that gave it its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Rises by one from message to message of a room.
-    pub id: u64,
-    /// When it was said: milliseconds since 1970, UTC.
-    pub unix_ms: u64,
-    /// In which manner.
-    pub kind: Kind,
-    /// Who said it.
-    pub name: &'a Name,
-    /// What was said.
-    pub text: &'a str,
-}
 
 /// Limits that a client has to know, since its operator may have changed them. They are the same in each welcome, and so
 /// they are written once.
@@ -77,6 +50,8 @@ pub enum Event<'a> {
     Private {
         /// Who spoke.
         from: &'a Name,
+        /// The mark of who spoke.
+        tag: Option<Tag>,
         /// To whom.
         to: &'a Name,
         /// When: milliseconds since 1970, UTC.
@@ -88,6 +63,8 @@ pub enum Event<'a> {
     Join {
         /// Who.
         name: &'a Name,
+        /// The mark of that person.
+        tag: Option<Tag>,
         /// Members now, the newcomer among them.
         online: usize,
     },
@@ -95,6 +72,8 @@ pub enum Event<'a> {
     Leave {
         /// Who.
         name: &'a Name,
+        /// The mark of that person.
+        tag: Option<Tag>,
         /// Members now, without the one who left.
         online: usize,
     },
@@ -109,11 +88,15 @@ pub enum Event<'a> {
         from: &'a Name,
         /// What they are called.
         to: &'a Name,
+        /// Their mark.
+        tag: Option<Tag>,
     },
     /// The first event in a room.
     Welcome {
         /// The newcomer's own name.
         name: &'a Name,
+        /// The newcomer's own mark.
+        tag: Option<Tag>,
         /// Members now, the newcomer among them.
         online: usize,
         /// The first names as a JSON array, at most [`crate::limits::fixed::MAX_USERS_LISTED`].
@@ -195,68 +178,79 @@ impl ResetReason {
     }
 }
 
-/// What no message is shorter than when it is sent: its keys, and one byte for each of its values.
-const LEAST_MESSAGE_BYTES: usize = 66;
-
-/// Digits of an id and of a time, beyond the one of each that the shortest message has.
-const NUMBERS_BYTES: usize = 15 + 12;
-
-/// A text of so many bytes is not looked at before it is written: see [`message_bytes`].
-const SHORT_TEXT_BYTES: usize = 256;
-
-/// What a message takes when it is sent, before it has its id: within the digits of that. A short text is taken for one
-/// that needs no escapes, for most are, and to look at it would cost more than all the rest; what it has more is known when
-/// it has been written, from [`Message::uncounted_bytes`].
-#[inline]
-#[must_use]
-pub fn message_bytes(room: &RoomName, name: &Name, text: &str) -> usize {
-    let text_bytes = if text.len() <= SHORT_TEXT_BYTES { text.len() } else { json::written_len(text) };
-    LEAST_MESSAGE_BYTES + NUMBERS_BYTES + room.as_str().len() + name.sent_bytes() + text_bytes
-}
-
-impl Message<'_> {
-    /// How much more it was when it was written than [`message_bytes`] has said.
-    #[must_use]
-    pub fn uncounted_bytes(self, room: &RoomName, written: usize) -> usize {
-        if self.text.len() <= SHORT_TEXT_BYTES {
-            written.saturating_sub(message_bytes(room, self.name, self.text))
-        } else {
-            0
-        }
-    }
-
-    /// Appends it to `out` as the event of that room: one JSON object.
-    pub fn write_json(self, room: &str, out: &mut Vec<u8>) {
-        let Message { id, unix_ms: time, kind, name, text: mess } = self;
-        match kind {
-            Kind::Message => append(out, &EventJson::Message { id, time, room, name, mess }),
-            Kind::Action => append(out, &EventJson::Action { id, time, room, name, mess }),
-            Kind::Damaged => {
-                let (r#type, damaged, name, mess) = ("message", true, DAEMON, DAMAGED);
-                append(out, &DamagedMessage { r#type, id, time, room, damaged, name, mess });
-            }
-        }
-    }
-}
-
 /// The wire form: fields in the order in which they are written.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum EventJson<'a> {
-    Message { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
-    Action { id: u64, time: u64, room: &'a str, name: &'a Name, mess: &'a str },
-    Private { time: u64, to: &'a Name, name: &'a Name, mess: &'a str },
-    Join { room: &'a str, online: usize, name: &'a Name, mess: &'a str },
-    Leave { room: &'a str, online: usize, name: &'a Name, mess: &'a str },
-    Online { room: &'a str, online: usize, name: &'a str, mess: &'a str },
-    Rename { room: &'a str, from: &'a Name, name: &'a Name, mess: &'a str },
+    Private {
+        time: u64,
+        to: &'a Name,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        name: &'a Name,
+        mess: &'a str,
+    },
+    Join {
+        room: &'a str,
+        online: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        name: &'a Name,
+        mess: &'a str,
+    },
+    Leave {
+        room: &'a str,
+        online: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        name: &'a Name,
+        mess: &'a str,
+    },
+    Online {
+        room: &'a str,
+        online: usize,
+        name: &'a str,
+        mess: &'a str,
+    },
+    Rename {
+        room: &'a str,
+        from: &'a Name,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        name: &'a Name,
+        mess: &'a str,
+    },
     Welcome(WelcomeJson<'a>),
     Users(UsersJson<'a>),
-    Help { name: &'a str, mess: &'a str },
-    Pong { token: &'a str, name: &'a str, mess: &'a str },
-    History { room: &'a str, before: u64, more: bool, messages: &'a RawValue, name: &'a str, mess: &'a str },
-    Reset { room: &'a str, last: u64, reason: ResetReason, name: &'a str, mess: &'a str },
-    Error { code: &'a str, name: &'a str, mess: &'a str },
+    Help {
+        name: &'a str,
+        mess: &'a str,
+    },
+    Pong {
+        token: &'a str,
+        name: &'a str,
+        mess: &'a str,
+    },
+    History {
+        room: &'a str,
+        before: u64,
+        more: bool,
+        messages: &'a RawValue,
+        name: &'a str,
+        mess: &'a str,
+    },
+    Reset {
+        room: &'a str,
+        last: u64,
+        reason: ResetReason,
+        name: &'a str,
+        mess: &'a str,
+    },
+    Error {
+        code: &'a str,
+        name: &'a str,
+        mess: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -267,6 +261,8 @@ struct WelcomeJson<'a> {
     last: u64,
     epoch: Epoch,
     limits: &'a Told,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<Tag>,
     name: &'a Name,
     mess: &'a str,
 }
@@ -278,19 +274,6 @@ struct UsersJson<'a> {
     users: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     unasked: Option<bool>,
-    name: &'a str,
-    mess: &'a str,
-}
-
-/// The wire form of a message that cannot be read any more. To a client that does not know of `damaged` it is a message
-/// by the daemon that says so.
-#[derive(Serialize)]
-struct DamagedMessage<'a> {
-    r#type: &'a str,
-    id: u64,
-    time: u64,
-    room: &'a str,
-    damaged: bool,
     name: &'a str,
     mess: &'a str,
 }
@@ -310,22 +293,22 @@ impl Event<'_> {
         let sentence: Cow<'_, str>;
         let wire = match self {
             Event::Message(message) => return message.write_json(room, out),
-            Event::Private { from, to, unix_ms, text } => {
-                EventJson::Private { time: unix_ms, to, name: from, mess: text }
+            Event::Private { from, tag, to, unix_ms, text } => {
+                EventJson::Private { time: unix_ms, to, tag, name: from, mess: text }
             }
-            Event::Join { name, online } => EventJson::Join { room, online, name, mess: "joined the room" },
-            Event::Leave { name, online } => EventJson::Leave { room, online, name, mess: "left the room" },
+            Event::Join { name, tag, online } => EventJson::Join { room, online, tag, name, mess: "joined the room" },
+            Event::Leave { name, tag, online } => EventJson::Leave { room, online, tag, name, mess: "left the room" },
             Event::Online { online } => {
                 sentence = format!("{online} online").into();
                 EventJson::Online { room, online, name: room, mess: &sentence }
             }
-            Event::Rename { from, to } => {
+            Event::Rename { from, to, tag } => {
                 sentence = format!("was {from} until now").into();
-                EventJson::Rename { room, from, name: to, mess: &sentence }
+                EventJson::Rename { room, from, tag, name: to, mess: &sentence }
             }
-            Event::Welcome { name, online, users, last, epoch, limits } => {
+            Event::Welcome { name, tag, online, users, last, epoch, limits } => {
                 sentence = format!("welcome to {room}, {online} online").into();
-                EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, name, mess: &sentence })
+                EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, tag, name, mess: &sentence })
             }
             Event::Users { online, users, is_unasked } => {
                 sentence = format!("{online} online").into();
@@ -360,13 +343,6 @@ impl Event<'_> {
     }
 }
 
-fn append(out: &mut Vec<u8>, wire: &impl Serialize) {
-    // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
-    // missing, which is better than a daemon that is gone.
-    let written = json::write(out, wire);
-    debug_assert!(written.is_ok());
-}
-
 /// Names, as one JSON array.
 #[must_use]
 pub(super) fn json_names(names: &[&Name]) -> Box<RawValue> {
@@ -399,6 +375,8 @@ fn raw(json: Vec<u8>) -> Box<RawValue> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::{Kind, message_bytes};
+    use super::super::person::PersonId;
     use super::*;
 
     fn json(event: Event<'_>) -> String {
@@ -413,7 +391,7 @@ mod tests {
         let name = &Name::tourist(5);
         let other = &Name::chosen("王小明").unwrap();
         let users = &*serde_json::value::to_raw_value(&[other, name]).unwrap();
-        let message = Message { id: 17, unix_ms: 1_763_817_427_123, kind: Kind::Message, name, text: "hi" };
+        let message = Message { id: 17, unix_ms: 1_763_817_427_123, kind: Kind::Message, name, tag: None, text: "hi" };
         let past = json(Event::Message(message));
         let messages = &*json_array([past.as_bytes()].into_iter());
         let rows = [
@@ -430,15 +408,15 @@ mod tests {
                 r#"{"type":"message","id":17,"time":1763817427123,"room":"lobby","damaged":true,"name":"roomd","mess":"This message is damaged in the history and cannot be read."}"#,
             ),
             (
-                Event::Private { from: name, to: other, unix_ms: 1_763_817_427_123, text: "hi" },
+                Event::Private { from: name, tag: None, to: other, unix_ms: 1_763_817_427_123, text: "hi" },
                 r#"{"type":"private","time":1763817427123,"to":"王小明","name":"Tourist 5","mess":"hi"}"#,
             ),
             (
-                Event::Join { name, online: 2 },
+                Event::Join { name, tag: None, online: 2 },
                 r#"{"type":"join","room":"lobby","online":2,"name":"Tourist 5","mess":"joined the room"}"#,
             ),
             (
-                Event::Leave { name, online: 1 },
+                Event::Leave { name, tag: None, online: 1 },
                 r#"{"type":"leave","room":"lobby","online":1,"name":"Tourist 5","mess":"left the room"}"#,
             ),
             (
@@ -446,12 +424,13 @@ mod tests {
                 r#"{"type":"online","room":"lobby","online":120,"name":"lobby","mess":"120 online"}"#,
             ),
             (
-                Event::Rename { from: name, to: other },
+                Event::Rename { from: name, to: other, tag: None },
                 r#"{"type":"rename","room":"lobby","from":"Tourist 5","name":"王小明","mess":"was Tourist 5 until now"}"#,
             ),
             (
                 Event::Welcome {
                     name,
+                    tag: None,
                     online: 2,
                     users,
                     last: 16,
@@ -491,30 +470,25 @@ mod tests {
         }
     }
 
+    /// Who has shown no secret is told of as before: the rows above have no `tag`.
     #[test]
-    fn no_message_is_shorter_than_the_shortest() {
-        for (kind, spare) in [(Kind::Action, 0), (Kind::Message, 1)] {
-            let name = Name::chosen("b").unwrap();
-            let mut out = Vec::new();
-            Message { id: 1, unix_ms: 2, kind, name: &name, text: "c" }.write_json("a", &mut out);
-            assert_eq!(out.len(), LEAST_MESSAGE_BYTES + spare, "{}", String::from_utf8_lossy(&out));
+    fn the_mark_of_who_has_shown_a_secret_stands_before_the_name() {
+        let (name, other) = (&Name::tourist(5), &Name::tourist(6));
+        let tag = Some(PersonId([0; 16]).tag());
+        let message = Message { id: 17, unix_ms: 2, kind: Kind::Message, name, tag, text: "hi" };
+        for event in [
+            Event::Message(message),
+            Event::Message(Message { kind: Kind::Action, ..message }),
+            Event::Private { from: name, tag, to: other, unix_ms: 2, text: "hi" },
+            Event::Join { name, tag, online: 2 },
+            Event::Leave { name, tag, online: 1 },
+            Event::Rename { from: other, to: name, tag },
+        ] {
+            let json = json(event);
+            assert!(json.contains(r#","tag":"000000","name":"Tourist 5","#), "{json}");
         }
-    }
-
-    #[test]
-    fn what_a_message_takes_is_known_before_it_has_an_id_but_for_the_escapes_of_a_short_text() {
-        let name = Name::chosen("王小明").unwrap();
-        let room = RoomName::lobby();
-        for text in ["c", "\u{1}\"\u{202e}", "汉字 and letters"] {
-            for text in [text.to_owned(), text.repeat(200)] {
-                let mut out = Vec::new();
-                let message =
-                    Message { id: 1 << 53, unix_ms: 1_763_817_427_123, kind: Kind::Message, name: &name, text: &text };
-                message.write_json(room.as_str(), &mut out);
-                let counted = message_bytes(&room, &name, &text) + message.uncounted_bytes(&room, out.len());
-                assert!(counted.abs_diff(out.len()) <= 16, "{}", String::from_utf8_lossy(&out));
-            }
-        }
+        let counted = message_bytes(&RoomName::lobby(), (name, tag), "hi");
+        assert_eq!(counted - message_bytes(&RoomName::lobby(), (name, None), "hi"), r#""tag":"000000","#.len());
     }
 
     #[test]
@@ -535,11 +509,11 @@ mod tests {
         // An older version may have kept a name that nobody can choose now.
         let name = &Name::from_stored("\u{9b}31m\u{202e}");
         let users = &*json_names(&[name, name]);
-        let message = Message { id: 1, unix_ms: 2, kind: Kind::Action, name, text: "\u{7f}\u{85}\u{2028}" };
+        let message = Message { id: 1, unix_ms: 2, kind: Kind::Action, name, tag: None, text: "\u{7f}\u{85}\u{2028}" };
         for event in [
             Event::Message(message),
-            Event::Private { from: name, to: name, unix_ms: 2, text: "\u{9b}" },
-            Event::Rename { from: name, to: name },
+            Event::Private { from: name, tag: None, to: name, unix_ms: 2, text: "\u{9b}" },
+            Event::Rename { from: name, to: name, tag: None },
             Event::Users { online: 2, users, is_unasked: false },
             Event::History {
                 before: 2,
@@ -557,7 +531,7 @@ mod tests {
     #[test]
     fn what_is_said_stays_data_whatever_it_looks_like() {
         let text = "\",\"type\":\"welcome\",\"x\":\"\u{0}\n\u{2028}</script>汉字😀";
-        let message = Message { id: 1, unix_ms: 2, kind: Kind::Message, name: &Name::tourist(3), text };
+        let message = Message { id: 1, unix_ms: 2, kind: Kind::Message, name: &Name::tourist(3), tag: None, text };
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(&json(Event::Message(message)));
         assert_eq!(parsed.ok().and_then(|value| value["mess"].as_str().map(str::to_owned)).as_deref(), Some(text));
     }

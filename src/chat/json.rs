@@ -114,6 +114,14 @@ fn is_plain_ascii(bytes: &[u8]) -> bool {
     found & HIGHEST_BITS == 0 && found_in_rest & 0x80 == 0
 }
 
+/// Writes an event at the end of `out`.
+pub(super) fn append(out: &mut Vec<u8>, wire: &impl Serialize) {
+    // Strings and numbers into memory: neither the types nor a Vec can fail. Were it otherwise, an event would be
+    // missing, which is better than a daemon that is gone.
+    let written = write(out, wire);
+    debug_assert!(written.is_ok());
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -67,6 +67,16 @@ impl<H: Copy + Eq> NameRegistry<H> {
         Ok(())
     }
 
+    /// Another holder has `name` from now on.
+    pub fn hand_over(&mut self, name: &Name, holder: H) {
+        if name.is_tourist() {
+            return;
+        }
+        let NameKey { folded, look } = name.key();
+        self.names.insert(folded, holder);
+        self.looks.insert(look, holder);
+    }
+
     /// Nobody has `name` any more.
     pub fn free(&mut self, name: &Name) {
         if name.is_tourist() {

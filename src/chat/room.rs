@@ -4,16 +4,14 @@
 //! answer. So two programs that apply the same entries have the same room, also if one of them began with a copy of the
 //! other's room and the entries behind it. This is called a fold.
 
+use super::companions::{Companions, Vacated};
 use super::entry::{Change, Entry, Kept, Member};
 use super::name::Name;
 use super::names::{Conflict, NameRegistry};
+use super::person::{PersonId, Tag};
 use super::position::RoomIds;
 use super::room_name::RoomName;
-
-/// A member's place in the room, from joining to leaving. It follows from the log, so it is the same wherever the log is
-/// applied. A seat that was left is given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat(pub u32);
+use super::seat::Seat;
 
 /// Who is in a room, what they are called, and how far its messages have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +26,17 @@ pub struct Room {
     /// The seat that was left last, and is given next.
     vacant: Option<Seat>,
     online: usize,
+    connections: usize,
     names: NameRegistry<Seat>,
+    companions: Companions,
 }
 
 /// Vacant seats are a list that goes through the seats themselves, so it costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Taken(Name),
+    /// Of a person that has its name at its first seat.
+    Companion,
     Vacant {
         /// The seat that was left before this one, if that is vacant, too.
         next: Option<Seat>,
@@ -50,6 +52,8 @@ pub enum Effect {
     Said,
     /// Somebody is in, under the name that it wanted.
     Joined(Seat),
+    /// Somebody who is in has one more connection, and is called as before.
+    JoinedAgain(Seat),
     /// A member has the name that it wanted.
     Renamed {
         /// Its seat.
@@ -63,6 +67,19 @@ pub enum Effect {
         seat: Seat,
         /// What it was called.
         name: Name,
+        /// Who it was, if it had shown a secret.
+        person: Option<PersonId>,
+    },
+    /// Somebody has one connection less, and is still in.
+    LeftOnce {
+        /// The seat that the connection had.
+        seat: Seat,
+        /// What its person is called.
+        name: Name,
+        /// Who that is.
+        person: PersonId,
+        /// The first seat of the person, from now on.
+        first: Seat,
     },
     /// A name could not be had, so nothing has changed: a newcomer is not in, a member has the name that it had.
     NameRefused {
@@ -84,7 +101,9 @@ impl Room {
             places: Vec::new(),
             vacant: None,
             online: 0,
+            connections: 0,
             names: NameRegistry::new(),
+            companions: Companions::default(),
         }
     }
 
@@ -103,38 +122,56 @@ impl Room {
                     Kept::Said(_) => Effect::Said,
                 }
             }
-            Entry::Change(Change::Joined { who, name }) => self.join(who, name),
+            Entry::Change(Change::Joined { who, name, person }) => self.join(who, name, person),
             Entry::Change(Change::Renamed { who, seat, to }) => self.rename(who, seat, to),
             Entry::Change(Change::Left { who, seat }) => self.leave(who, seat),
         }
     }
 
-    fn join(&mut self, who: Member, name: Name) -> Effect {
+    fn join(&mut self, who: Member, name: Name, person: Option<PersonId>) -> Effect {
         // A daemon holds far fewer than 2^32 connections, and a member is a connection.
         let seat = self.vacant.unwrap_or(Seat(self.places.len() as u32));
+        if let Some(person) = person
+            && self.companions.first_of(person).is_some()
+        {
+            self.companions.add(person, seat);
+            self.sit_down(seat, who, Place::Companion);
+            return Effect::JoinedAgain(seat);
+        }
         if let Err(conflict) = self.names.take(&name, None, seat) {
             return Effect::NameRefused { who, conflict };
         }
+        if let Some(person) = person {
+            self.companions.add(person, seat);
+        }
+        self.sit_down(seat, who, Place::Taken(name));
+        self.online += 1;
+        Effect::Joined(seat)
+    }
+
+    /// On the seat that is given next.
+    fn sit_down(&mut self, seat: Seat, who: Member, taken: Place) {
         match (self.places.get_mut(seat.index()), self.sitters.get_mut(seat.index())) {
             (Some(place), Some(sitter)) => {
                 if let Place::Vacant { next } = *place {
                     self.vacant = next;
                 }
-                (*place, *sitter) = (Place::Taken(name), Some(who));
+                (*place, *sitter) = (taken, Some(who));
             }
             _ => {
-                self.places.push(Place::Taken(name));
+                self.places.push(taken);
                 self.sitters.push(Some(who));
             }
         }
-        self.online += 1;
-        Effect::Joined(seat)
+        self.connections += 1;
     }
 
+    /// Whichever connection of a person asks for it, the person is called that.
     fn rename(&mut self, who: Member, seat: Seat, to: Name) -> Effect {
         if self.member(seat) != Some(who) {
             return Effect::Nothing;
         }
+        let seat = self.companions.first(seat);
         let Some(Place::Taken(name)) = self.places.get_mut(seat.index()) else { return Effect::Nothing };
         match self.names.take(&to, Some(name), seat) {
             Ok(()) => Effect::Renamed { seat, from: std::mem::replace(name, to) },
@@ -144,23 +181,42 @@ impl Room {
 
     fn leave(&mut self, who: Member, seat: Option<Seat>) -> Effect {
         // To keep a table of seats by member would cost each member more than to look for the few that leave while they join.
-        let Some(seat) = seat.or_else(|| self.members().find(|(_, it, _)| *it == who).map(|(seat, _, _)| seat)) else {
-            return Effect::Nothing;
-        };
+        let seat_of = |who| self.sitters.iter().position(|sitter| *sitter == Some(who)).map(|nth| Seat(nth as u32));
+        let Some(seat) = seat.or_else(|| seat_of(who)) else { return Effect::Nothing };
         let Some(sitter) = self.sitters.get_mut(seat.index()).filter(|sitter| **sitter == Some(who)) else {
             return Effect::Nothing;
         };
         let Some(place) = self.places.get_mut(seat.index()) else { return Effect::Nothing };
         *sitter = None;
         let left = std::mem::replace(place, Place::Vacant { next: self.vacant.replace(seat) });
-        let Place::Taken(name) = left else { return Effect::Nothing };
+        self.connections -= 1;
+        match (left, self.companions.remove(seat)) {
+            (Place::Taken(name), Vacated::StillThere(person, first)) => {
+                self.names.hand_over(&name, first);
+                if let Some(place) = self.places.get_mut(first.index()) {
+                    *place = Place::Taken(name.clone());
+                }
+                Effect::LeftOnce { seat, name, person, first }
+            }
+            (Place::Taken(name), Vacated::Last(person)) => self.last_left(seat, name, Some(person)),
+            (Place::Taken(name), Vacated::OfNobody) => self.last_left(seat, name, None),
+            (Place::Companion, Vacated::StillThere(person, first)) => match self.name_of(first).cloned() {
+                Some(name) => Effect::LeftOnce { seat, name, person, first },
+                None => Effect::Nothing,
+            },
+            // A companion is never the last.
+            (Place::Companion | Place::Vacant { .. }, _) => Effect::Nothing,
+        }
+    }
+
+    fn last_left(&mut self, seat: Seat, name: Name, person: Option<PersonId>) -> Effect {
         self.names.free(&name);
         self.online -= 1;
         if self.online == 0 {
             // The memory of a rush is given back.
             (self.sitters, self.places, self.vacant) = (Vec::new(), Vec::new(), None);
         }
-        Effect::Left { seat, name }
+        Effect::Left { seat, name, person }
     }
 
     /// What the room is called.
@@ -175,13 +231,19 @@ impl Room {
         self.ids
     }
 
-    /// How many are in it.
+    /// How many are in it. A person with several connections is one.
     #[must_use]
     pub fn online(&self) -> usize {
         self.online
     }
 
-    /// All members with their names, in the order of their seats.
+    /// How many connections are in it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// All members with their names, in the order of their seats. Of a person the first seat, and no other.
     pub fn members(&self) -> impl Iterator<Item = (Seat, Member, &Name)> + '_ {
         (0..).zip(self.sitters.iter().zip(&self.places)).filter_map(|(nth, seated)| match seated {
             (Some(who), Place::Taken(name)) => Some((Seat(nth), *who, name)),
@@ -206,8 +268,23 @@ impl Room {
     pub fn name_of(&self, seat: Seat) -> Option<&Name> {
         match self.places.get(seat.index())? {
             Place::Taken(name) => Some(name),
+            Place::Companion => match self.places.get(self.companions.first(seat).index())? {
+                Place::Taken(name) => Some(name),
+                Place::Companion | Place::Vacant { .. } => None,
+            },
             Place::Vacant { .. } => None,
         }
+    }
+
+    /// The mark of the member who sits there, if it has shown a secret.
+    #[must_use]
+    pub fn tag_of(&self, seat: Seat) -> Option<Tag> {
+        self.companions.person(seat).map(|person| person.tag())
+    }
+
+    /// All seats of the person who sits there. Of somebody who has shown no secret, it is this one.
+    pub fn seats_of(&self, seat: Seat) -> impl Iterator<Item = Seat> + '_ {
+        self.companions.seats(seat)
     }
 
     /// The seat of the member who is called that, without regard to case.
@@ -222,23 +299,18 @@ impl Room {
     }
 }
 
-impl Seat {
-    /// Counted from 0. The seats of a room are given from the lowest on, so a table by this number is about as long as
-    /// there are members.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::entry::{NewMessage, Node};
-    use super::super::event::Kind;
+    use super::super::message::Kind;
     use super::super::names::Unavailable;
     use super::*;
+
+    fn person(nth: u8) -> PersonId {
+        PersonId([nth; 16])
+    }
 
     fn member(serial: u32) -> Member {
         Member { node: Node::FIRST, slot: 0, serial }
@@ -253,7 +325,7 @@ mod tests {
     }
 
     fn joins(room: &mut Room, serial: u32, name: Name) -> Effect {
-        room.apply(Entry::Change(Change::Joined { who: member(serial), name }))
+        room.apply(Entry::Change(Change::Joined { who: member(serial), name, person: None }))
     }
 
     fn seat_of(room: &mut Room, serial: u32, name: Name) -> Seat {
@@ -293,7 +365,7 @@ mod tests {
         let first = seat_of(&mut room, 1, chosen("Ann"));
         assert_eq!(renames(&mut room, 1, first, "Bea"), Effect::Renamed { seat: first, from: chosen("Ann") });
         let second = seat_of(&mut room, 2, chosen("Ann"));
-        assert_eq!(leaves(&mut room, 1, first), Effect::Left { seat: first, name: chosen("Bea") });
+        assert_eq!(leaves(&mut room, 1, first), Effect::Left { seat: first, name: chosen("Bea"), person: None });
         assert_eq!(renames(&mut room, 2, second, "Bea"), Effect::Renamed { seat: second, from: chosen("Ann") });
     }
 
@@ -315,7 +387,7 @@ mod tests {
         let mut room = lobby();
         seat_of(&mut room, 1, chosen("Ann"));
         let seat = seat_of(&mut room, 2, chosen("Bea"));
-        assert_eq!(leaves(&mut room, 2, None), Effect::Left { seat, name: chosen("Bea") });
+        assert_eq!(leaves(&mut room, 2, None), Effect::Left { seat, name: chosen("Bea"), person: None });
         assert_eq!(leaves(&mut room, 2, None), Effect::Nothing, "once");
         assert_eq!(room.online(), 1);
     }
@@ -361,7 +433,8 @@ mod tests {
         ];
         prop_oneof![
             (1..100u64).prop_map(Any::Said),
-            (who.clone(), name.clone()).prop_map(|(who, name)| Any::Change(Change::Joined { who, name })),
+            (who.clone(), name.clone(), prop::option::of(0..3u8))
+                .prop_map(|(who, name, nth)| Any::Change(Change::Joined { who, name, person: nth.map(person) })),
             (who.clone(), seat.clone(), name).prop_map(|(who, seat, to)| Any::Change(Change::Renamed {
                 who,
                 seat,
@@ -375,7 +448,7 @@ mod tests {
         let name = Name::tourist(1);
         match entry {
             Any::Said(id) => {
-                let message = NewMessage { unix_ms: 5, kind: Kind::Action, name: &name, text: "waves" };
+                let message = NewMessage { unix_ms: 5, kind: Kind::Action, name: &name, tag: None, text: "waves" };
                 room.apply(Entry::Kept { id: *id, author: member(1), kept: Kept::Said(message) })
             }
             Any::Change(change) => room.apply(Entry::Change(change.clone())),
@@ -420,6 +493,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(room.members().count(), room.online());
+                prop_assert_eq!(room.audience().count(), room.connections());
             }
         }
     }

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::event::json_names;
 use super::name::Name;
-use super::room::{Room, Seat};
+use super::room::Room;
+use super::seat::Seat;
 use crate::limits::fixed::MAX_USERS_LISTED;
 
 /// The names of the first members as JSON, kept until one of them changes: a hundred names take longer to write than the
@@ -76,7 +77,7 @@ mod tests {
         }
 
         fn join(&mut self, number: u32) -> Seat {
-            self.apply(Change::Joined { who: who(number), name: Name::tourist(number.into()) })
+            self.apply(Change::Joined { who: who(number), name: Name::tourist(number.into()), person: None })
         }
 
         fn names(&mut self) -> Vec<String> {

@@ -187,7 +187,7 @@ impl Connection {
                 let Some(request) = self.request.take() else { return Incoming::Finished };
                 self.queue.push_whole(upgrade.response());
                 self.purpose = match endpoint {
-                    Endpoint::Room(_) => Purpose::Chat,
+                    Endpoint::Room(..) => Purpose::Chat,
                     Endpoint::Echo => Purpose::Echo,
                 };
                 self.step(Trigger::Upgraded, now);

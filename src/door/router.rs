@@ -8,13 +8,15 @@ use super::refusal::Refusal;
 use super::site::{EchoService, Health, Site};
 use crate::chat::RoomName;
 use crate::chat::visit::{Verbosity, Visit};
+use crate::gate::Credentials;
+use crate::gate::credentials::ME_HEADER;
 use crate::http::{Head, Response, Status};
 
 /// What a WebSocket connection is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// A chat room.
-    Room(Visit),
+    Room(Visit, Credentials),
     /// Every message comes back as it is.
     Echo,
 }
@@ -47,7 +49,7 @@ impl Route {
                 return Err(Refusal::UpgradeNeedsGet);
             }
             let upgrade = Upgrade::from_head(head)?;
-            let endpoint = endpoint(path, query, site.echo)?;
+            let endpoint = endpoint(path, query, head, site.echo)?;
             site.origins.check(head)?;
             return Ok(Route::Upgrade(upgrade, endpoint));
         }
@@ -64,10 +66,14 @@ impl Route {
     }
 }
 
-fn endpoint(path: &str, query: &str, echo: EchoService) -> Result<Endpoint, Refusal> {
+fn endpoint(path: &str, query: &str, head: &Head<'_>, echo: EchoService) -> Result<Endpoint, Refusal> {
     match path {
         "/echo" if echo == EchoService::On => Ok(Endpoint::Echo),
-        _ => Ok(Endpoint::Room(visit(room(path)?, query))),
+        _ => {
+            let (visit, me) = visit(room(path)?, query);
+            let credentials = Credentials::new(me.as_deref(), head.all(ME_HEADER), head.all("cookie"));
+            Ok(Endpoint::Room(visit, credentials))
+        }
     }
 }
 
@@ -80,9 +86,10 @@ fn room(path: &str) -> Result<RoomName, Refusal> {
     RoomName::from_path_segment(segment).map_err(Refusal::NoSuchRoom)
 }
 
-/// If a key is there more than once, the first counts.
-fn visit(room: RoomName, query: &str) -> Visit {
+/// What a client asks for, and the secret that it shows there. If a key is there more than once, the first counts.
+fn visit(room: RoomName, query: &str) -> (Visit, Option<Cow<'_, str>>) {
     let mut visit = Visit { room, verbosity: Verbosity::Everything, name: None, since: None };
+    let mut me = None;
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "quiet" if value == "1" => visit.verbosity = Verbosity::MessagesOnly,
@@ -92,10 +99,13 @@ fn visit(room: RoomName, query: &str) -> Visit {
             "since" => {
                 visit.since.get_or_insert_with(|| value.into());
             }
+            "me" => {
+                me.get_or_insert(value);
+            }
             _ => {}
         }
     }
-    visit
+    (visit, me)
 }
 
 /// `?check=ORIGIN`: whether a page from there could connect.
@@ -110,7 +120,7 @@ fn origin_to_check(query: &str) -> Option<Cow<'_, str>> {
 /// # Errors
 /// The [`Refusal`] that the handshake would get.
 fn check(path: &str, query: &str, origin: &str, head: &Head<'_>, site: &Site) -> Result<Response, Refusal> {
-    endpoint(path, query, site.echo)?;
+    endpoint(path, query, head, site.echo)?;
     site.origins.judge(origin, head)?;
     Ok(Response::text(Status::Ok, "A page from there may connect here.\n"))
 }
@@ -175,7 +185,7 @@ mod tests {
 
     #[test]
     fn quiet_is_asked_for_by_its_value_1_anywhere_in_the_query() {
-        let verbosity = |query| visit(RoomName::lobby(), query).verbosity;
+        let verbosity = |query| visit(RoomName::lobby(), query).0.verbosity;
         assert_eq!(verbosity("name=x&quiet=1"), Verbosity::MessagesOnly);
         assert_eq!(verbosity("quiet=%31"), Verbosity::MessagesOnly);
         for query in ["", "quiet", "quiet=0", "quiet=11", "unquiet=1"] {
@@ -185,8 +195,9 @@ mod tests {
 
     #[test]
     fn a_name_and_the_last_message_are_taken_as_they_are_written() {
-        let visit = visit(RoomName::lobby(), "name=%E7%8E%8B+2&since=17&name=other&since=");
+        let (visit, me) = visit(RoomName::lobby(), "me=one&name=%E7%8E%8B+2&since=17&name=other&since=&me=two");
         assert_eq!((visit.name.as_deref(), visit.since.as_deref()), (Some("王 2"), Some("17")));
+        assert_eq!(me.as_deref(), Some("one"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::RoomKey;
-use crate::chat::{Kept, Kind, Name, NewMessage, RoomName};
+use crate::chat::{Kept, Kind, Name, NewMessage, RoomName, Tag};
 use crate::limits::fixed::{RETAINED_MESSAGES, RETAINED_TEXT_BYTES};
 
 /// Messages of any rooms. A batch goes to the store by value and comes back with the ids, so nothing in it is copied or
@@ -22,6 +22,7 @@ pub struct Batch {
 struct BatchedMessage {
     room: usize,
     name: Name,
+    tag: Option<Tag>,
     unix_ms: u64,
     kind: Kind,
     text: Range<usize>,
@@ -65,11 +66,11 @@ impl Batch {
 
     /// Adds an entry of the room in that place.
     pub(super) fn push(&mut self, room: usize, kept: Kept<'_>) {
-        let Kept::Said(NewMessage { name, unix_ms, kind, text }) = kept;
+        let Kept::Said(NewMessage { name, tag, unix_ms, kind, text }) = kept;
         let start = self.texts.len();
         self.texts.push_str(text);
         let text = start..self.texts.len();
-        self.messages.push(BatchedMessage { room, name: name.clone(), unix_ms, kind, text });
+        self.messages.push(BatchedMessage { room, name: name.clone(), tag, unix_ms, kind, text });
     }
 
     /// The entry in that place, with its id. None if there is none, or if it has no id.
@@ -93,8 +94,8 @@ impl Batch {
     }
 
     fn new_message<'a>(&'a self, message: &'a BatchedMessage) -> NewMessage<'a> {
-        let BatchedMessage { room: _, name, unix_ms, kind, text } = message;
+        let BatchedMessage { room: _, name, tag, unix_ms, kind, text } = message;
         let text = self.texts.get(text.clone()).unwrap_or_default();
-        NewMessage { name, unix_ms: *unix_ms, kind: *kind, text }
+        NewMessage { name, tag: *tag, unix_ms: *unix_ms, kind: *kind, text }
     }
 }

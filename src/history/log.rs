@@ -24,6 +24,7 @@ use ::log::warn;
 use super::backlog::Backlog;
 use super::driver::{Answers, Closing, Driver, InPlace, Thread, Wake};
 use super::faults::Faults;
+use super::random::random_bytes;
 use super::retention::{Look, Retention};
 use super::rooms::{Held, HeldRead, Rooms};
 use super::sequencer::{Sequencer, Settled};
@@ -55,6 +56,8 @@ pub struct Inherited {
     pub reserved: u64,
     /// A look at the clock.
     pub look: Option<Look>,
+    /// What the secrets of persons are hashed with.
+    pub person_key: Option<[u8; 32]>,
 }
 
 /// See the module. It never waits but when it is dropped: then it lets the store write what has been appended, for two
@@ -73,6 +76,7 @@ pub struct Log<D: Driver> {
     trims: TrimSchedule,
     tourists: TouristNumbers,
     faults: Faults,
+    person_key: Option<[u8; 32]>,
     close_within: Duration,
 }
 
@@ -92,7 +96,8 @@ impl InMemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new() -> InMemoryLog {
-        Log::with_driver(InPlace::new(Transient::default()), Retention::ALL, Inherited::default())
+        let inherited = Inherited { person_key: random_bytes(), ..Inherited::default() };
+        Log::with_driver(InPlace::new(Transient::default()), Retention::ALL, inherited)
     }
 }
 
@@ -132,6 +137,7 @@ impl<D: Driver> Log<D> {
             trims: TrimSchedule::new(retention, inherited.look),
             tourists: TouristNumbers::new(inherited.tourists, inherited.reserved),
             faults: Faults::none(),
+            person_key: inherited.person_key,
             close_within: HISTORY_CLOSE_WITHIN,
         }
     }
@@ -312,6 +318,10 @@ impl<D: Driver> History for Log<D> {
         {
             self.tourists.reserved(None);
         }
+    }
+
+    fn person_key(&self) -> Option<[u8; 32]> {
+        self.person_key
     }
 
     fn condition(&self) -> Condition {

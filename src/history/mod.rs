@@ -18,6 +18,7 @@ mod faults;
 mod ids;
 pub mod log;
 pub mod plan;
+mod random;
 pub mod retention;
 mod rooms;
 mod sequencer;
@@ -29,11 +30,11 @@ pub mod worker;
 
 use std::time::Duration;
 
-use crate::chat::event::DAMAGED;
+use crate::chat::message::DAMAGED;
 use crate::chat::name::DAEMON;
 use crate::chat::position::Epoch;
 pub use crate::chat::position::RoomIds;
-use crate::chat::{Entry, Kind, Member, Message, Name, NewEntry, RoomName};
+use crate::chat::{Entry, Kind, Member, Message, Name, NewEntry, RoomName, Tag};
 use crate::moment::Now;
 
 /// A room, by the number that its owner has given it while it is in use.
@@ -96,6 +97,8 @@ pub struct Stored {
     pub kind: Kind,
     /// The author's name at that time.
     pub name: Name,
+    /// The author's mark, if it had shown a secret.
+    pub tag: Option<Tag>,
     /// The text.
     pub text: Box<str>,
 }
@@ -104,13 +107,14 @@ impl Stored {
     /// A message that cannot be read any more: this stands in its place.
     #[must_use]
     pub fn damaged(id: u64) -> Stored {
-        Stored { id, unix_ms: 0, kind: Kind::Damaged, name: Name::from_stored(DAEMON), text: DAMAGED.into() }
+        Stored { id, unix_ms: 0, kind: Kind::Damaged, name: Name::from_stored(DAEMON), tag: None, text: DAMAGED.into() }
     }
 
     /// The same, borrowed.
     #[must_use]
     pub fn as_message(&self) -> Message<'_> {
-        Message { id: self.id, unix_ms: self.unix_ms, kind: self.kind, name: &self.name, text: &self.text }
+        let Stored { id, unix_ms, kind, name, tag, text } = self;
+        Message { id: *id, unix_ms: *unix_ms, kind: *kind, name, tag: *tag, text }
     }
 }
 
@@ -166,6 +170,10 @@ pub trait History {
 
     /// A tourist was given this number. It is not given again, not even after a kill.
     fn gave_number(&mut self, _number: u64) {}
+
+    /// What the secrets of persons are hashed with: random bytes that are kept as long as the messages, so that a person
+    /// keeps its mark. None if the system has no random bytes to give.
+    fn person_key(&self) -> Option<[u8; 32]>;
 
     /// How well it keeps messages.
     fn condition(&self) -> Condition {

@@ -116,7 +116,7 @@ mod tests {
         let name = Name::tourist(1);
         for (key, unix_ms) in messages {
             let place = batch.add_room(RoomKey(*key), RoomName::lobby());
-            let message = NewMessage { name: &name, unix_ms: *unix_ms, kind: Kind::Message, text: "x" };
+            let message = NewMessage { name: &name, tag: None, unix_ms: *unix_ms, kind: Kind::Message, text: "x" };
             batch.push(place, Kept::Said(message));
         }
         store.append(&batch, &mut ids).unwrap();

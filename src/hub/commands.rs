@@ -99,35 +99,55 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Sends a private message to one member, at once: it is kept nowhere, so it does not wait for the log.
+    /// Sends a private message to one person, at once: it is kept nowhere, so it does not wait for the log.
     fn whisper(&mut self, id: PeerId, seat: Seat, to: &str, text: &str, now: Now) -> Result<(), Problem> {
         let Some(slot) = self.peers.get(id) else { return Ok(()) };
         let Some(state) = slot.stay.room().and_then(|room| self.rooms.get(room)) else { return Ok(()) };
-        let receiver_seat = state.room.find(to).ok_or(Problem::NoSuchName)?;
-        let names = (state.room.name_of(seat), state.room.name_of(receiver_seat));
+        let room = &state.room;
+        let receiver_seat = room.find(to).ok_or(Problem::NoSuchName)?;
+        let names = (room.name_of(seat), room.name_of(receiver_seat));
         let (Some(from), Some(to)) = names else { return Err(Problem::NoSuchName) };
-        let receiver = state.room.member(receiver_seat).and_then(PeerId::of).ok_or(Problem::NoSuchName)?;
-        // A member gets private messages until it begins to leave or hangs up. A member that still catches up has enough to
-        // read.
-        match self.peers.get(receiver).filter(|slot| slot.connection.state() != State::HungUp) {
-            Some(slot) if slot.stay.membership() == Membership::CatchingUp => return Err(Problem::ReceiverBusy),
-            Some(slot) if matches!(slot.stay.membership(), Membership::Member | Membership::Waiting) => {}
-            _ => return Err(Problem::NoSuchName),
-        }
         let mut json = Vec::new();
-        Event::Private { from, to, unix_ms: now.unix_ms, text }.write_json(state.room.name(), &mut json);
-        let Some(slot) = self.peers.touch(receiver) else { return Err(Problem::NoSuchName) };
-        self.outbox.private(slot, &json, now.moment).map_err(|fault| match fault {
-            NotQueued::Leaving => Problem::NoSuchName,
-            NotQueued::Busy => Problem::ReceiverBusy,
-        })?;
-        // The receipt. Members that write to themselves hear it only once.
-        if receiver != id
-            && let Some(slot) = self.peers.touch(id)
-        {
-            self.outbox.receipt(slot, &json);
+        let tag = room.tag_of(seat);
+        Event::Private { from, tag, to, unix_ms: now.unix_ms, text }.write_json(room.name(), &mut json);
+        let peers = |seat| room.seats_of(seat).filter_map(|seat| room.member(seat)).filter_map(PeerId::of);
+        let receivers: Vec<PeerId> = peers(receiver_seat).collect();
+        let authors: Vec<PeerId> = peers(seat).collect();
+        // It is said if one connection of the receiver takes it.
+        let mut said = Err(Problem::NoSuchName);
+        for receiver in &receivers {
+            match (self.whisper_to(*receiver, &json, now.moment), said) {
+                (Ok(()), _) => said = Ok(()),
+                (Err(problem @ Problem::ReceiverBusy), Err(_)) => said = Err(problem),
+                (Err(_), _) => {}
+            }
+        }
+        said?;
+        // The receipt, on all connections of the author. Members that write to themselves hear it only once.
+        for author in authors.into_iter().filter(|author| !receivers.contains(author)) {
+            if let Some(slot) = self.peers.touch(author)
+                && matches!(slot.stay.membership(), Membership::Member | Membership::Waiting)
+            {
+                self.outbox.receipt(slot, &json);
+            }
         }
         Ok(())
+    }
+
+    /// A member gets private messages until it begins to leave or hangs up. A member that still catches up has enough to
+    /// read.
+    fn whisper_to(&mut self, receiver: PeerId, json: &[u8], now: Moment) -> Result<(), Problem> {
+        let slot = self.peers.get(receiver).filter(|slot| slot.connection.state() != State::HungUp);
+        match slot.map(|slot| slot.stay.membership()) {
+            Some(Membership::CatchingUp) => return Err(Problem::ReceiverBusy),
+            Some(Membership::Member | Membership::Waiting) => {}
+            _ => return Err(Problem::NoSuchName),
+        }
+        let Some(slot) = self.peers.touch(receiver) else { return Err(Problem::NoSuchName) };
+        self.outbox.private(slot, json, now).map_err(|fault| match fault {
+            NotQueued::Leaving => Problem::NoSuchName,
+            NotQueued::Busy => Problem::ReceiverBusy,
+        })
     }
 
     fn list_users(&mut self, id: PeerId) -> Result<(), Problem> {

@@ -16,7 +16,7 @@ impl<S: Socket> Hub<S> {
         while let Some((room, outcome)) = self.log.next() {
             match outcome {
                 Committed::Entry(entry @ Entry::Kept { kept: Kept::Said(message), .. }) => {
-                    let members = self.rooms.get(room).map_or(0, |state| state.room.online());
+                    let members = self.rooms.get(room).map_or(0, |state| state.room.connections());
                     delivered_bytes += message.text.len() + MESSAGE_INTAKE_BYTES + delivery_cost(message.text, members);
                     self.rooms.say(room, entry, &self.limits, now.moment);
                     // A disk commits at once what many turns have taken in. The next turns deliver the rest.

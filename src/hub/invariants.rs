@@ -33,7 +33,7 @@ impl<S: Socket> Hub<S> {
         }
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
         let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();
-        assert_eq!(seated, sum(|state| state.room.online()), "every seat has its connection");
+        assert_eq!(seated, sum(|state| state.room.connections()), "every seat has its connection");
         assert_eq!(visitors, sum(RoomState::visitors), "a room lives as long as somebody is there");
         for (index, hearing) in hearing.into_iter().enumerate() {
             let counted = self.rooms.iter().filter_map(|state| state.stream.chunks().nth(index));

@@ -15,16 +15,16 @@ use crate::chat::position::Position;
 use crate::chat::presence::News;
 use crate::chat::problem::Problem;
 use crate::chat::visit::{Verbosity, Visit};
-use crate::chat::{Change, Effect, Entry, Event, Name, RoomName, Seat};
+use crate::chat::{Change, Effect, Entry, Event, Name, PersonId, RoomName, Seat};
 use crate::close_reason::CloseReason;
 use crate::connection::State;
-use crate::gate::Caller;
+use crate::gate::{Caller, Credentials};
 use crate::history::RoomKey;
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
     /// A handshake for a room has come.
-    pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, from: Caller, now: Moment) {
+    pub(super) fn arrive(&mut self, id: PeerId, visit: Visit, (shown, from): (Credentials, Caller), now: Moment) {
         let Ok(room) = self.visit_room(&visit.room) else { return self.close(id, CloseReason::TooManyRooms, now) };
         let mut problems = Vec::new();
         let since = visit.since.and_then(|since| {
@@ -42,9 +42,22 @@ impl<S: Socket> Hub<S> {
                 None
             }
         };
+        let person = match shown.me {
+            None => None,
+            Some(Ok(secret)) => self.person_key.as_ref().map(|key| key.person(&secret)),
+            Some(Err(bad)) => {
+                problems.push(Problem::BadMe(bad));
+                None
+            }
+        };
         let Some(slot) = self.peers.touch(id) else { return };
         slot.connection.set_verbosity(visit.verbosity);
-        self.request_join(id, room, name, Newcomer { from: Some(from), since, problems, ..Newcomer::default() });
+        self.request_join(
+            id,
+            room,
+            (name, person),
+            Newcomer { from: Some(from), since, problems, ..Newcomer::default() },
+        );
     }
 
     /// Opens a room for one more visitor.
@@ -60,12 +73,18 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Somebody wants to join a room that was opened for it: under that name, or as a tourist.
-    fn request_join(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, newcomer: Newcomer) {
+    fn request_join(
+        &mut self,
+        id: PeerId,
+        room: RoomKey,
+        (name, person): (Option<Name>, Option<PersonId>),
+        newcomer: Newcomer,
+    ) {
         let Some(slot) = self.peers.touch(id) else { return };
         let name = name.unwrap_or_else(|| self.log.name_tourist());
         slot.arrival = Some(Box::new(Arrival::Joining(newcomer)));
         slot.stay.join_requested(room);
-        self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name }));
+        self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name, person }));
     }
 
     /// The log has committed a change: it is applied to the room.
@@ -74,17 +93,20 @@ impl<S: Socket> Hub<S> {
         let effect = self.rooms.apply(room, change);
         // If the member is on another daemon, telling the room is all there is to do here.
         let id = PeerId::of(wish.who());
-        if let (Effect::Left { .. }, Some(id)) = (&effect, id) {
+        if let (Effect::Left { .. } | Effect::LeftOnce { .. }, Some(id)) = (&effect, id) {
             self.stop_hearing(id, room);
         }
         let told_bytes = self.rooms.tell(room, &effect, now);
         let Some(id) = id else { return };
         match (effect, &wish) {
-            (Effect::Joined(seat), _) => self.join_committed(id, room, seat, now),
+            (Effect::Joined(seat) | Effect::JoinedAgain(seat), _) => self.join_committed(id, room, seat, now),
             (Effect::Renamed { from, .. }, _) => self.rename_committed(id, &from, told_bytes, now),
-            (Effect::Left { name, .. }, _) => self.leave_committed(id, room, Some(name), now),
+            (Effect::Left { name, person, .. }, _) => self.leave_committed(id, room, (Some(name), person), now),
+            (Effect::LeftOnce { name, person, .. }, _) => {
+                self.leave_committed(id, room, (Some(name), Some(person)), now);
+            }
             // Its name was refused, and it left before it could join under another one.
-            (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, None, now),
+            (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, (None, None), now),
             (Effect::NameRefused { conflict, .. }, _) => self.name_refused(id, room, wish, conflict, now),
             (Effect::Said | Effect::Nothing, _) => {}
         }
@@ -121,8 +143,9 @@ impl<S: Socket> Hub<S> {
             }
             (Membership::Joining, Some(Arrival::Joining(newcomer))) => {
                 newcomer.problems.push(problem);
+                let Change::Joined { who, person, .. } = wish else { return };
                 let name = self.log.name_tourist();
-                self.log.append(room, Entry::Change(Change::Joined { who: id.member(), name }));
+                self.log.append(room, Entry::Change(Change::Joined { who, name, person }));
             }
             (Membership::Waiting, _) => {
                 slot.stay.step(Trigger::Answered);
@@ -210,7 +233,7 @@ impl<S: Socket> Hub<S> {
         self.answer(id, event);
     }
 
-    /// A member has another name.
+    /// A member has another name. Its answer goes to all connections of that person.
     fn rename_committed(&mut self, id: PeerId, from: &Name, told_bytes: usize, now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
@@ -220,12 +243,16 @@ impl<S: Socket> Hub<S> {
         if !slot.stay.step(Trigger::Answered) {
             return;
         }
-        let Some(to) = state.room.name_of(seat) else { return };
+        let RoomState { room, stream, presence, .. } = state;
+        let (Some(to), tag) = (room.name_of(seat), room.tag_of(seat)) else { return };
         // A member that is not told with the others still gets the answer to its own request.
-        let is_told = state.presence.news(state.room.online()) == News::Told;
-        if !is_told || slot.connection.verbosity() == Verbosity::MessagesOnly {
-            let event = Event::Rename { from, to };
-            self.outbox.answer(slot, &mut state.stream, event, state.room.name());
+        let is_told = presence.news(room.online()) == News::Told;
+        for member in room.seats_of(seat).filter_map(|seat| room.member(seat)).filter_map(PeerId::of) {
+            let Some(slot) = self.peers.touch(member) else { continue };
+            let hears = matches!(slot.stay.membership(), Membership::Member | Membership::Waiting);
+            if hears && (!is_told || slot.connection.verbosity() == Verbosity::MessagesOnly) {
+                self.outbox.answer(slot, stream, Event::Rename { from, to, tag }, room.name());
+            }
         }
         info!("#{} is {to} now, and was {from}", id.serial);
     }
@@ -269,15 +296,15 @@ impl<S: Socket> Hub<S> {
         state.stream.remove_member(chunk);
     }
 
-    /// The `Left` entry of a member is committed: the member goes on to the next room, or is sent the answer to its Close.
-    fn leave_committed(&mut self, id: PeerId, room: RoomKey, name: Option<Name>, now: Moment) {
+    /// A member has left its room: it goes on to the next, or is sent the answer to its Close.
+    fn leave_committed(&mut self, id: PeerId, room: RoomKey, was: (Option<Name>, Option<PersonId>), now: Moment) {
         if self.departed.remove(&id).is_none() {
-            self.go_on(id, name, now);
+            self.go_on(id, was, now);
         }
         self.leave_empty(room);
     }
 
-    fn go_on(&mut self, id: PeerId, name: Option<Name>, now: Moment) {
+    fn go_on(&mut self, id: PeerId, was: (Option<Name>, Option<PersonId>), now: Moment) {
         let Some(slot) = self.peers.touch(id) else { return };
         slot.stay.step(Trigger::LeaveCommitted);
         if self.is_shutting_down {
@@ -286,7 +313,7 @@ impl<S: Socket> Hub<S> {
         let is_open = slot.connection.is_in_use();
         slot.connection.depart(now);
         match slot.arrival.take().as_deref() {
-            Some(Arrival::Moving { to }) if is_open => self.request_join(id, *to, name, Newcomer::default()),
+            Some(Arrival::Moving { to }) if is_open => self.request_join(id, *to, was, Newcomer::default()),
             Some(Arrival::Moving { to }) => self.leave_empty(*to),
             _ => {}
         }
@@ -359,6 +386,10 @@ mod tests {
 
         fn next(&mut self) -> Option<(RoomKey, Committed<'_>)> {
             self.borrow_mut().ready.pop_front()
+        }
+
+        fn person_key(&self) -> Option<[u8; 32]> {
+            Some([7; 32])
         }
 
         fn archive(&self) -> Archive {

@@ -40,7 +40,7 @@ use crate::chat::event::Told;
 use crate::close_reason::CloseReason;
 use crate::connection::State;
 use crate::door::Site;
-use crate::gate::{AddressPolicy, AddressTable, PeerAddress};
+use crate::gate::{AddressPolicy, AddressTable, PeerAddress, PersonKey};
 use crate::history::History;
 use crate::limits::Limits;
 use crate::limits::fixed::TURNED_AWAY_AT_ONCE;
@@ -108,6 +108,8 @@ pub struct Hub<S> {
     addresses: AddressTable,
     rooms: Rooms,
     log: LogPort,
+    /// Makes persons of the secrets that are shown. Without it, nobody is known again.
+    person_key: Option<PersonKey>,
     outbox: Outbox,
     /// Parts of the past that were asked of the history, or are to be.
     page_requests: PageRequests,
@@ -139,6 +141,7 @@ impl<S: Socket> Hub<S> {
             peers: Peers::new(limits),
             addresses: AddressTable::new(&limits, AddressPolicy::default()),
             rooms: Rooms::new(),
+            person_key: history.person_key().map(PersonKey::new),
             log: LogPort::new(history),
             outbox: Outbox::new(limits),
             page_requests: PageRequests::default(),

@@ -211,7 +211,7 @@ impl<S: Socket> Hub<S> {
         let Some(slot) = self.peers.touch(id) else { return };
         let (Some(room), Some(seat)) = (slot.stay.room(), slot.stay.seat()) else { return };
         let Some(RoomState { room, users, stream, .. }) = self.rooms.get_mut(room) else { return };
-        let Some(name) = room.name_of(seat) else { return };
+        let (Some(name), tag) = (room.name_of(seat), room.tag_of(seat)) else { return };
         if !slot.connection.may_be_sent_to() || slot.connection.verbosity() != Verbosity::Everything {
             return;
         }
@@ -224,7 +224,7 @@ impl<S: Socket> Hub<S> {
             _ => users.of(room),
         };
         let (online, last, epoch) = (room.online(), room.ids().last, self.log.epoch());
-        let welcome = Event::Welcome { name, online, users, last, epoch, limits: &self.told_limits };
+        let welcome = Event::Welcome { name, tag, online, users, last, epoch, limits: &self.told_limits };
         self.outbox.answer(slot, stream, welcome, room.name());
     }
 

@@ -9,13 +9,13 @@ use super::room_state::RoomState;
 use super::rooms::Rooms;
 use super::{Hub, Socket};
 use crate::chat::command::BadCommand;
-use crate::chat::event::message_bytes;
+use crate::chat::message::message_bytes;
 use crate::chat::visit::Visit;
 use crate::chat::{Command, Kind, NewEntry, NewMessage, Problem, Spoken};
 use crate::close_reason::CloseReason;
 use crate::connection::{Departure, Incoming};
 use crate::door::Endpoint;
-use crate::gate::Caller;
+use crate::gate::{Caller, Credentials};
 use crate::limits::Limits;
 use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
 use crate::moment::{Moment, Now};
@@ -28,7 +28,7 @@ pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
 /// A request of one peer that needs the whole hub. It is rare: nearly every frame is a message, which only goes into the log.
 enum Request {
     /// To join a room.
-    Join(Visit, Caller),
+    Join(Visit, Credentials, Caller),
     /// A command.
     Command(Command),
     /// Something that looks like a command and is none.
@@ -180,7 +180,7 @@ impl<S: Socket> Hub<S> {
         let mut pass = Pass { input: Input::new(bytes), frames: 0, is_over: false };
         while let Some(request) = self.take_frames(id, &mut pass, now) {
             match request {
-                Request::Join(visit, from) => self.arrive(id, visit, from, now.moment),
+                Request::Join(visit, shown, from) => self.arrive(id, visit, (shown, from), now.moment),
                 Request::Command(command) => self.run_command(id, command, now),
                 Request::BadCommand(fault) => self.refuse_command(id, fault, now.moment),
                 Request::Binary => self.send_error(id, Problem::BinaryNotAccepted),
@@ -218,7 +218,7 @@ impl<S: Socket> Hub<S> {
                 Incoming::Upgraded(endpoint, from) => {
                     slot.upgraded(limits, now.moment);
                     match endpoint {
-                        Endpoint::Room(visit) => return Some(Request::Join(visit, from)),
+                        Endpoint::Room(visit, shown) => return Some(Request::Join(visit, shown, from)),
                         Endpoint::Echo => info!("#{} from {from} came to /echo", id.serial),
                     }
                 }
@@ -257,6 +257,7 @@ fn take_line(
     let Some((room, seat)) = stay.speaker() else { return taken };
     let Some(RoomState { room: members, share, .. }) = rooms.get_mut(room) else { return taken };
     let Some(name) = members.name_of(seat) else { return taken };
+    let tag = members.tag_of(seat);
     let (kind, text) = match Spoken::parse(line) {
         Ok(Spoken::Nothing) => return taken,
         Ok(Spoken::Say(text)) => (Kind::Message, text),
@@ -270,10 +271,10 @@ fn take_line(
             return taken;
         }
     };
-    taken.intake_bytes = delivery_cost(text, members.online());
-    log.append(room, NewEntry::said(id.member(), NewMessage { name, unix_ms: now.unix_ms, kind, text }));
+    taken.intake_bytes = delivery_cost(text, members.connections());
+    log.append(room, NewEntry::said(id.member(), NewMessage { name, tag, unix_ms: now.unix_ms, kind, text }));
     if limits.rate.is_some() || limits.room_byte_rate.is_some() {
-        taken.said_bytes = message_bytes(members.name(), name, text);
+        taken.said_bytes = message_bytes(members.name(), (name, tag), text);
         taken.is_share_spent = share.charge(id, taken.said_bytes, limits, now.moment);
     }
     taken

@@ -60,10 +60,15 @@ impl RoomState {
     pub(super) fn tell(&mut self, effect: &Effect) -> usize {
         let online = self.room.online();
         let name_of = |seat| self.room.name_of(seat);
+        let tag_of = |seat| self.room.tag_of(seat);
         let event = match effect {
-            Effect::Joined(seat) => name_of(*seat).map(|name| Event::Join { name, online }),
-            Effect::Left { name, .. } => Some(Event::Leave { name, online }),
-            Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to }),
+            Effect::Joined(seat) => name_of(*seat).map(|name| Event::Join { name, tag: tag_of(*seat), online }),
+            Effect::Left { name, person, .. } => {
+                Some(Event::Leave { name, tag: person.map(|person| person.tag()), online })
+            }
+            Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to, tag: tag_of(*seat) }),
+            // That somebody is there with another connection is nobody's business.
+            Effect::JoinedAgain(_) | Effect::LeftOnce { .. } => None,
             Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
         };
         event.map_or(0, |event| self.stream.tell(event, self.room.name()).len())

@@ -171,8 +171,16 @@ impl Rooms {
     pub(super) fn apply(&mut self, key: RoomKey, change: Change) -> Effect {
         let Some(state) = self.get_mut(key) else { return Effect::Nothing };
         let effect = state.room.apply(Entry::Change(change));
-        if let Effect::Joined(seat) | Effect::Left { seat, .. } | Effect::Renamed { seat, .. } = &effect {
-            state.users.changed(*seat);
+        match &effect {
+            Effect::Joined(seat) | Effect::Left { seat, .. } | Effect::Renamed { seat, .. } => {
+                state.users.changed(*seat)
+            }
+            // Its name may stand at another place in the list.
+            Effect::LeftOnce { seat, first, .. } => {
+                state.users.changed(*seat);
+                state.users.changed(*first);
+            }
+            Effect::JoinedAgain(_) | Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => {}
         }
         effect
     }
@@ -184,7 +192,11 @@ impl Rooms {
         let news = match effect {
             Effect::Joined(_) | Effect::Left { .. } => state.presence.changed(online, now),
             Effect::Renamed { .. } => state.presence.news(online),
-            Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => return 0,
+            Effect::JoinedAgain(_)
+            | Effect::LeftOnce { .. }
+            | Effect::Nothing
+            | Effect::Said
+            | Effect::NameRefused { .. } => return 0,
         };
         match news {
             News::Told => return state.tell(effect),
@@ -363,7 +375,7 @@ mod tests {
     }
 
     fn said<'a>(id: u64, name: &'a Name, text: &'a str) -> Entry<'a> {
-        let message = NewMessage { name, unix_ms: 0, kind: Kind::Message, text };
+        let message = NewMessage { name, tag: None, unix_ms: 0, kind: Kind::Message, text };
         Entry::Kept { id, author: PeerId::from_token(1).member(), kept: Kept::Said(message) }
     }
 

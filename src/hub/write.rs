@@ -28,13 +28,13 @@ impl<S: Socket> Hub<S> {
         for key in &dirty {
             let Some(state) = self.rooms.get_mut(*key) else { continue };
             if !state.stream.is_empty() {
-                let online = state.room.online();
+                let connections = state.room.connections();
                 self.outbox.trace_room(state.room.name(), &state.stream);
                 let mut members = state.room.audience().filter_map(PeerId::of);
-                let writes = state.stream.writes_within(left_bytes).min(online);
+                let writes = state.stream.writes_within(left_bytes).min(connections);
                 left_bytes -= state.stream.write_cost(writes);
                 // Nearly always all of them. It is a loop of its own: to count members would cost each delivery.
-                if writes == online {
+                if writes == connections {
                     self.outbox.send_room(&mut self.peers, members, &mut state.stream, now, &mut too_slow);
                     continue;
                 }

@@ -167,7 +167,7 @@ fn the_numbers_of_tourists_go_on_after_a_restart_and_after_a_kill() {
 fn a_check_says_the_same_of_a_file_while_a_daemon_is_at_work_and_afterwards() {
     let folder = Folder::new();
     let file = file_with(&folder, &["a", "b"]);
-    let fine = (Some(0), format!("{file}\nversion 3, 1 room, 2 messages that can be read\nfine\n"));
+    let fine = (Some(0), format!("{file}\nversion 4, 1 room, 2 messages that can be read\nfine\n"));
     let daemon = start(&file);
     assert_eq!(check(&file), fine);
     stop(daemon);

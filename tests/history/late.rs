@@ -85,6 +85,10 @@ impl History for Late {
         if queues.hangs { None } else { queues.ready.pop_front() }
     }
 
+    fn person_key(&self) -> Option<[u8; 32]> {
+        Some([7; 32])
+    }
+
     fn archive(&self) -> Archive {
         Archive::Present
     }
@@ -161,7 +165,14 @@ fn the_name_of_one_who_is_gone_before_it_was_in_is_free_again() {
 }
 
 fn message(id: u64) -> Stored {
-    Stored { id, unix_ms: id, kind: Kind::Message, name: Name::chosen("Cid").expect("a name"), text: "hello".into() }
+    Stored {
+        id,
+        unix_ms: id,
+        kind: Kind::Message,
+        name: Name::chosen("Cid").expect("a name"),
+        tag: None,
+        text: "hello".into(),
+    }
 }
 
 #[test]

@@ -96,10 +96,10 @@ impl Store for Scripted {
 
     fn append(&mut self, batch: &Batch, ids: &mut Vec<u64>) -> Result<(), StoreError> {
         self.verdict(Call::Append(batch.len()))?;
-        for (place, NewMessage { name, unix_ms, kind, text }) in batch.messages() {
+        for (place, NewMessage { name, tag, unix_ms, kind, text }) in batch.messages() {
             let messages = self.rooms.entry(batch.rooms()[place].1.clone()).or_default();
             let id = messages.len() as u64 + 1;
-            messages.push(Stored { id, unix_ms, kind, name: name.clone(), text: text.into() });
+            messages.push(Stored { id, unix_ms, kind, name: name.clone(), tag, text: text.into() });
             ids.push(id);
         }
         Ok(())
@@ -143,7 +143,7 @@ fn member(number: u32) -> Member {
 
 /// A message of member 7.
 fn message<'a>(name: &'a Name, text: &'a str) -> NewEntry<'a> {
-    NewEntry::said(member(7), NewMessage { name, unix_ms: 5, kind: Kind::Message, text })
+    NewEntry::said(member(7), NewMessage { name, tag: None, unix_ms: 5, kind: Kind::Message, text })
 }
 
 /// A history in front of a scripted store, and all that a test needs to pull its strings.

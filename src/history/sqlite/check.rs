@@ -228,7 +228,9 @@ struct RoomScan<'a> {
 impl<'a> RoomScan<'a> {
     fn new(connection: &'a Connection, version: usize, room: &'a RoomRow) -> rusqlite::Result<RoomScan<'a>> {
         let checksum = if version == 1 { "NULL" } else { "checksum" };
-        let columns = format!("SELECT id, unix_ms, kind, name, text, {checksum} FROM message WHERE room = ?1 AND id");
+        let tag = if version < 4 { "NULL" } else { "tag" };
+        let columns =
+            format!("SELECT id, unix_ms, kind, name, text, {checksum}, {tag} FROM message WHERE room = ?1 AND id");
         let from = connection.prepare(&format!("{columns} >= ?2 ORDER BY id"))?;
         let one = connection.prepare(&format!("{columns} = ?2"))?;
         Ok(RoomScan { room, from, one, damaged: Vec::new(), good: 0, searched: 0 })

@@ -24,10 +24,12 @@ use super::lineage::Lineage;
 use super::lock::DaemonLock;
 use super::log_growth::LogGrowth;
 use super::rows::{self, Order, RoomRow};
+use super::secrets;
 use super::tourists;
 use super::trimming::{self, Progress};
 use crate::chat::position::Epoch;
 use crate::history::batch::Batch;
+use crate::history::random::random_bytes;
 use crate::history::retention::{Cut, Look, Trimmed};
 use crate::history::store::Notice;
 use crate::history::{Page, PageSize, RoomIds};
@@ -195,6 +197,14 @@ impl Database {
     /// [`DatabaseError`]
     pub fn tourists(&mut self) -> Result<u64, DatabaseError> {
         tourists::reserved(&self.connection).map_err(|error| self.not_read(error))
+    }
+
+    /// What the secrets of persons are hashed with. If it can neither be read nor written, as on a full disk, it is made for
+    /// this time only: people can talk, and have other marks after a restart.
+    pub fn person_key(&mut self) -> Option<[u8; 32]> {
+        let key = secrets::person_key(&self.connection);
+        self.left();
+        key.unwrap_or_else(|_| random_bytes())
     }
 
     /// Reserves numbers of tourists: none up to `number` is given after a restart.

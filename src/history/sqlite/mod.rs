@@ -22,6 +22,7 @@ pub mod room_sizes;
 mod rows;
 mod runs;
 mod schema;
+mod secrets;
 pub mod store;
 mod surplus;
 mod tool;

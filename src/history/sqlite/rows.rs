@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior};
 
 use super::errors;
 use super::lineage::Lineage;
-use crate::chat::{Kind, Name, NewMessage, RoomName};
+use crate::chat::{Kind, Name, NewMessage, RoomName, Tag};
 use crate::history::batch::Batch;
 use crate::history::{Page, PageSize, RoomKey, Stored};
 use crate::limits::fixed::MOST_SEARCHED_FOR_A_TIME;
@@ -21,12 +21,12 @@ const ROOM: &str = "SELECT id, last_id, oldest, unchecked, checksum, name, base,
 const NEW_ROOM: &str = "INSERT INTO room (name, last_id, oldest) VALUES (?1, 0, 1) RETURNING id";
 const SAVE_ROOM: &str = "UPDATE room SET last_id = ?2, oldest = ?3, base = ?4, first = ?5, checksum = ?6 WHERE id = ?1";
 const INSERT: &str =
-    "INSERT INTO message (room, id, unix_ms, kind, name, text, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const READ_DOWN: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message
+    "INSERT INTO message (room, id, unix_ms, kind, name, text, checksum, tag) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const READ_DOWN: &str = "SELECT id, unix_ms, kind, name, text, checksum, tag FROM message
     WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id DESC";
-const READ_UP: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message
+const READ_UP: &str = "SELECT id, unix_ms, kind, name, text, checksum, tag FROM message
     WHERE room = ?1 AND id >= ?2 AND id < ?3 ORDER BY id";
-const READ_ONE: &str = "SELECT id, unix_ms, kind, name, text, checksum FROM message WHERE room = ?1 AND id = ?2";
+const READ_ONE: &str = "SELECT id, unix_ms, kind, name, text, checksum, tag FROM message WHERE room = ?1 AND id = ?2";
 const OLDEST: &str = "SELECT min(id) FROM message WHERE room = ?1";
 
 /// A room, as the file has it.
@@ -188,13 +188,15 @@ impl RoomRow {
     pub(super) fn message(&self, row: &Row<'_>) -> Option<Stored> {
         let (id, unix_ms, number): (i64, i64, i64) = (row.get(0).ok()?, row.get(1).ok()?, row.get(2).ok()?);
         let (name, text): (Box<str>, Box<str>) = (row.get(3).ok()?, row.get(4).ok()?);
+        let tag: Option<Box<str>> = row.get(6).ok()?;
+        let tag: Option<Tag> = tag.map(|tag| tag.parse()).transpose().ok()?;
         let is_good = match row.get::<_, Option<i64>>(5).ok()? {
-            Some(checksum) => checksum == checksum_of_message(self.id, id, unix_ms, number, &name, &text),
+            Some(checksum) => checksum == checksum_of_message(&[self.id, id, unix_ms, number], &name, &text, tag),
             None => u64::try_from(id).ok()? <= self.unchecked,
         };
         let kind = [Kind::Message, Kind::Action].into_iter().find(|kind| number_of(*kind) == number)?;
         let (id, unix_ms) = (u64::try_from(id).ok()?, u64::try_from(unix_ms).ok()?);
-        is_good.then(|| Stored { id, unix_ms, kind, name: Name::from_stored(&name), text })
+        is_good.then(|| Stored { id, unix_ms, kind, name: Name::from_stored(&name), tag, text })
     }
 }
 
@@ -266,14 +268,15 @@ pub(super) fn insert(
         let mut name = String::new();
         for (place, message) in batch.messages() {
             let room = rooms.get_mut(place).ok_or(rusqlite::Error::InvalidQuery)?;
-            let NewMessage { name: author, unix_ms, kind, text } = message;
+            let NewMessage { name: author, tag, unix_ms, kind, text } = message;
             name.clear();
             // Writing to a String cannot fail.
             let _ = write!(name, "{author}");
             room.last_id += 1;
             let (id, unix_ms, number) = (clamped(room.last_id), clamped(unix_ms), number_of(kind));
-            let checksum = checksum_of_message(room.id, id, unix_ms, number, &name, text);
-            insert.execute((room.id, id, unix_ms, number, &name, text, checksum))?;
+            let checksum = checksum_of_message(&[room.id, id, unix_ms, number], &name, text, tag);
+            let tag = tag.map(|tag| tag.to_string());
+            insert.execute((room.id, id, unix_ms, number, &name, text, checksum, tag))?;
             ids.push(room.last_id);
         }
         for ((_, name), room) in batch.rooms().iter().zip(&rooms) {
@@ -293,9 +296,17 @@ fn number_of(kind: Kind) -> i64 {
     }
 }
 
-fn checksum_of_message(room: i64, id: i64, unix_ms: i64, kind: i64, name: &str, text: &str) -> i64 {
-    checksum(&[room, id, unix_ms, kind], &[name, text])
+/// Of a message without a tag it is the same as before there were tags.
+fn checksum_of_message(&[room, id, unix_ms, kind]: &[i64; 4], name: &str, text: &str, tag: Option<Tag>) -> i64 {
+    match tag {
+        None => checksum(&[room, id, unix_ms, kind], &[name, text]),
+        // The kind says that the last six characters are no text.
+        Some(tag) => checksum(&[room, id, unix_ms, kind | TAGGED], &[name, text, &tag.to_string()]),
+    }
 }
+
+/// No number of a kind has this bit.
+const TAGGED: i64 = 1 << 32;
 
 /// CRC-32. It finds every change within four bytes, and misses one in four thousand million of other changes. It is against
 /// decay, not against people: anybody who can write to the file can write another checksum.

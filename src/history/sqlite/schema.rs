@@ -26,6 +26,8 @@ const APPLICATION_ID: i32 = 0x726f_6f6d;
 /// Version 3: `log` has one row, see `lineage`. The ids of a room rise by one from behind its `base` on, where they have
 /// jumped last; its `first` base is that of its first message. `gap`: the ids `first..next` of a room have no rows; see
 /// `runs`. The row of a room goes when the whole room is forgotten.
+///
+/// Version 4: `tag` is the author's mark (see [`crate::chat::Tag`]), NULL if it had shown no secret. `secret`: see `secrets`.
 pub(super) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE room (
@@ -70,6 +72,14 @@ pub(super) const MIGRATIONS: &[&str] = &[
         forgotten INTEGER NOT NULL,
         checksum INTEGER NOT NULL
     ) STRICT;
+",
+    "
+    ALTER TABLE message ADD COLUMN tag TEXT;
+    CREATE TABLE secret (
+        name TEXT PRIMARY KEY,
+        bytes BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

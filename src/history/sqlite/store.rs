@@ -35,7 +35,8 @@ pub fn open_log(
     // A disk that is full just now is no reason not to begin; the thread tries again.
     let reserved = database.reserve_tourists(reserved).map_or(given, |()| reserved);
     let (lost_batches, is_continued) = (database.lost_batches(), database.is_continued());
-    let inherited = Inherited { tourists: given, reserved, look };
+    let person_key = database.person_key();
+    let inherited = Inherited { tourists: given, reserved, look, person_key };
     let mut log = Log::threaded(database, options, inherited, wake)
         .map_err(|error| DatabaseError::from_io(&path, Doing::Opening, error))?;
     info!("the history is in {}", path.display());

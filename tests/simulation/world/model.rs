@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roomd::chat::event::DAMAGED;
+use roomd::chat::message::DAMAGED;
 use roomd::chat::name::DAEMON;
 use roomd::limits::Limits;
 

@@ -184,7 +184,7 @@ impl Record {
                 let id = here(change.who());
                 let joins = matches!(change, Change::Joined { .. });
                 match opening.room.apply(Entry::Change(change.clone())) {
-                    Effect::Joined(_) => self.visits.entry(id).or_default().push(Visit {
+                    Effect::Joined(_) | Effect::JoinedAgain(_) => self.visits.entry(id).or_default().push(Visit {
                         room: opening.name.clone(),
                         list: opening.list,
                         unknown: opening.unknown,
@@ -193,7 +193,7 @@ impl Record {
                         went: None,
                         page: None,
                     }),
-                    Effect::Left { .. } => {
+                    Effect::Left { .. } | Effect::LeftOnce { .. } => {
                         let visit = self.visits.get_mut(&id).and_then(|visits| visits.last_mut());
                         let visit = visit.expect("who leaves has joined before");
                         assert_eq!((visit.list, visit.went), (opening.list, None), "who leaves is there");
@@ -304,6 +304,10 @@ impl History for Recorder {
         let (key, outcome) = self.inner.next()?;
         self.record.borrow_mut().note(key, &outcome);
         Some((key, outcome))
+    }
+
+    fn person_key(&self) -> Option<[u8; 32]> {
+        self.inner.person_key()
     }
 
     fn archive(&self) -> Archive {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use roomd::chat::position::Epoch;
-use roomd::chat::{Change, Entry, Kept, Kind, Member, Name, NewEntry, NewMessage, RoomName};
+use roomd::chat::{Change, Entry, Kept, Kind, Member, Name, NewEntry, NewMessage, RoomName, Tag};
 use roomd::history::{Archive, Committed, History, Page, PageSize, Pressure, RoomIds, RoomKey, Stored, Wanted};
 use roomd::moment::Now;
 
@@ -74,7 +74,7 @@ struct Room {
 
 enum Waiting {
     Open,
-    Said { author: Member, name: Name, unix_ms: u64, kind: Kind, text: Box<str> },
+    Said { author: Member, name: Name, tag: Option<Tag>, unix_ms: u64, kind: Kind, text: Box<str> },
     Changed(Change),
 }
 
@@ -201,8 +201,8 @@ impl History for SlowLog {
 
     fn append(&mut self, key: RoomKey, entry: NewEntry<'_>) {
         let waiting = match entry {
-            Entry::Kept { author, kept: Kept::Said(NewMessage { name, unix_ms, kind, text }), .. } => {
-                Waiting::Said { author, name: name.clone(), unix_ms, kind, text: text.into() }
+            Entry::Kept { author, kept: Kept::Said(NewMessage { name, tag, unix_ms, kind, text }), .. } => {
+                Waiting::Said { author, name: name.clone(), tag, unix_ms, kind, text: text.into() }
             }
             Entry::Change(change) => Waiting::Changed(change),
         };
@@ -252,17 +252,21 @@ impl History for SlowLog {
         let outcome = match waiting {
             Waiting::Open => Committed::Opened { ids: kept.ids(), newest },
             Waiting::Said { author, .. } if self.is_failing => Committed::Refused(author),
-            Waiting::Said { author, name, unix_ms, kind, text } => {
+            Waiting::Said { author, name, tag, unix_ms, kind, text } => {
                 kept.last_id = kept.ids().last + 1;
-                let message = Stored { id: kept.last_id, unix_ms, kind, name, text };
+                let message = Stored { id: kept.last_id, unix_ms, kind, name, tag, text };
                 kept.messages.push_back(message.clone());
-                let Stored { id, unix_ms, kind, name, text } = self.lent.insert(message);
-                let message = NewMessage { name, unix_ms: *unix_ms, kind: *kind, text };
+                let Stored { id, unix_ms, kind, name, tag, text } = self.lent.insert(message);
+                let message = NewMessage { name, tag: *tag, unix_ms: *unix_ms, kind: *kind, text };
                 Committed::Entry(Entry::Kept { id: *id, author, kept: Kept::Said(message) })
             }
             Waiting::Changed(change) => Committed::Entry(Entry::Change(change)),
         };
         Some((key, outcome))
+    }
+
+    fn person_key(&self) -> Option<[u8; 32]> {
+        Some([7; 32])
     }
 
     fn archive(&self) -> Archive {

@@ -26,7 +26,7 @@ use super::super::end_mark::Left;
 use super::super::errors::Lost;
 use super::super::{log_end, schema};
 use super::*;
-use crate::chat::{Kept, Kind, Name, NewMessage, RoomName};
+use crate::chat::{Kept, Kind, Name, NewMessage, RoomName, Tag};
 use crate::history::RoomKey;
 use crate::history::Stored;
 use crate::history::retention::Retention;
@@ -87,7 +87,7 @@ fn batch(messages: &[Said<'_>]) -> Batch {
     for Said { room, name, unix_ms, kind, text } in messages {
         let known = batch.rooms().iter().position(|(_, name)| name.as_str() == *room);
         let place = known.unwrap_or_else(|| batch.add_room(RoomKey(0), RoomName::parse(room).unwrap()));
-        let message = NewMessage { name: &Name::from_stored(name), unix_ms: *unix_ms, kind: *kind, text };
+        let message = NewMessage { name: &Name::from_stored(name), tag: None, unix_ms: *unix_ms, kind: *kind, text };
         batch.push(place, Kept::Said(message));
     }
     batch

@@ -122,7 +122,7 @@ fn a_flipped_bit_in_the_newest_message_costs_that_message_only() {
     assert!(report.faults == 1 && report.text.contains("room \"r\": message 3 is damaged"), "{}", report.text);
     let mut database = open(&folder);
     let page = database.read_before("r", None, ALL).unwrap();
-    assert_eq!(texts(&page), ["first", "second", crate::chat::event::DAMAGED]);
+    assert_eq!(texts(&page), ["first", "second", crate::chat::message::DAMAGED]);
     assert_eq!((page.messages[2].kind, page.messages[2].unix_ms), (Kind::Damaged, 1_000));
     assert_eq!(append(&mut database, &[said("r", "goes on")]), [4]);
     assert_eq!(texts(&database.read_after("r", 3, ALL).unwrap()), ["goes on"]);
@@ -144,13 +144,48 @@ fn a_row_that_is_gone_is_told_as_damaged_wherever_it_was() {
 }
 
 #[test]
+fn a_tag_is_read_as_it_was_written_and_another_one_is_damage() {
+    let tag: Tag = "k3m9xq".parse().unwrap();
+    let fill = |folder: &Folder| {
+        let mut batch = Batch::default();
+        let place = batch.add_room(RoomKey(0), RoomName::parse("r").unwrap());
+        let name = &Name::from_stored("Ann");
+        for tag in [Some(tag), None] {
+            let message = NewMessage { name, tag, unix_ms: 5, kind: Kind::Message, text: "a" };
+            batch.push(place, Kept::Said(message));
+        }
+        open(folder).append(&batch, &mut Vec::new()).unwrap();
+    };
+    for (change, damaged) in [
+        ("", [false, false]),
+        ("UPDATE message SET tag = 'k3m9xr' WHERE id = 1", [true, false]),
+        ("UPDATE message SET tag = NULL", [true, false]),
+        ("UPDATE message SET tag = 'no tag' WHERE id = 1", [true, false]),
+        ("UPDATE message SET tag = '' WHERE id = 1", [true, false]),
+        ("UPDATE message SET tag = 'k3m9xq'", [false, true]),
+        ("UPDATE message SET text = 'ak3m9xq', tag = NULL WHERE id = 1", [true, false]),
+    ] {
+        let folder = Folder::new();
+        fill(&folder);
+        Connection::open(folder.file()).unwrap().execute_batch(change).unwrap();
+        let page = open(&folder).read_after("r", 0, ALL).unwrap();
+        let found: Vec<_> = page.messages.iter().map(|message| (message.kind == Kind::Damaged, message.tag)).collect();
+        let expected = [(damaged[0], Some(tag)), (damaged[1], None)];
+        let expected = expected.map(|(is_damaged, tag)| (is_damaged, tag.filter(|_| !is_damaged)));
+        assert_eq!(found, expected, "{change}");
+        let faults = damaged.into_iter().filter(|is_damaged| *is_damaged).count() as u64;
+        assert_eq!(check::check(&folder.file()).unwrap().faults, faults, "{change}");
+    }
+}
+
+#[test]
 fn a_check_finds_whatever_keeps_a_daemon_from_its_start_or_a_room_from_its_next_message() {
     for (change, part) in [
         ("DROP TABLE counter", "tables"),
         ("ALTER TABLE message DROP COLUMN checksum", "tables"),
         ("UPDATE room SET last_id = 9", "its own row is damaged"),
-        ("INSERT INTO message VALUES (1, 2, 5, 0, 'n', 'next', 1)", "does not know of 1 of its messages"),
-        ("INSERT INTO message VALUES (7, 2, 5, 0, 'n', 'next', 1)", "a room that is not known"),
+        ("INSERT INTO message VALUES (1, 2, 5, 0, 'n', 'next', 1, NULL)", "does not know of 1 of its messages"),
+        ("INSERT INTO message VALUES (7, 2, 5, 0, 'n', 'next', 1, NULL)", "a room that is not known"),
     ] {
         let folder = Folder::new();
         append(&mut open(&folder), &[said("r", "a")]);

@@ -48,7 +48,14 @@ impl Model {
     fn append(&mut self, now: u64, room: usize, kind: Kind, text: &str) -> u64 {
         let (last_id, messages) = self.rooms.entry(room).or_default();
         *last_id += 1;
-        messages.push(Stored { id: *last_id, unix_ms: now, kind, name: Name::from_stored("n"), text: text.into() });
+        messages.push(Stored {
+            id: *last_id,
+            unix_ms: now,
+            kind,
+            name: Name::from_stored("n"),
+            tag: None,
+            text: text.into(),
+        });
         *last_id
     }
 

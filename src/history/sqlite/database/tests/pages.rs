@@ -17,6 +17,7 @@ fn what_was_said_is_read_as_it_was_said_by_the_next_daemon() {
         unix_ms: said.unix_ms,
         kind: said.kind,
         name: Name::from_stored(said.name),
+        tag: None,
         text: said.text.into(),
     });
     assert_eq!(page, Page { messages: expected.into(), more: false, is_cut: false });

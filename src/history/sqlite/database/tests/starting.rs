@@ -70,7 +70,7 @@ fn what_cannot_be_opened_is_told_in_one_sentence_with_its_path_and_left_as_it_is
     fs::write(at("text"), "To whom it may concern. ".repeat(400)).unwrap();
     sql(&at("foreign"), "CREATE TABLE bookmarks (url TEXT)");
     drop(Database::open_at(&at("newer"), Durability::Normal, Some(0)).unwrap());
-    sql(&at("newer"), "PRAGMA user_version = 4");
+    sql(&at("newer"), "PRAGMA user_version = 99");
     drop(Database::open_at(&at("incomplete"), Durability::Normal, Some(0)).unwrap());
     sql(&at("incomplete"), "DROP TABLE message");
     drop(Database::open_at(&at("cut"), Durability::Normal, Some(0)).unwrap());
@@ -87,7 +87,7 @@ fn what_cannot_be_opened_is_told_in_one_sentence_with_its_path_and_left_as_it_is
         ("incomplete", Cause::Damaged),
         ("cut", Cause::Damaged),
         ("foreign", Cause::Foreign),
-        ("newer", Cause::Newer(4)),
+        ("newer", Cause::Newer(99)),
     ] {
         let before = fs::read(at(name)).ok();
         let error = Database::open_at(&at(name), Durability::Normal, Some(0)).unwrap_err();
@@ -204,7 +204,7 @@ fn a_file_of_an_older_roomd_is_read_unchecked_and_what_is_added_is_checked() {
     database.connection.execute("UPDATE message SET text = 'other' WHERE room = 1", []).unwrap();
     assert_eq!(
         texts(&database.read_before("r", None, ALL).unwrap()),
-        ["other", "other", "other", crate::chat::event::DAMAGED]
+        ["other", "other", "other", crate::chat::message::DAMAGED]
     );
     assert_eq!(database.trim(beyond(2)).unwrap().messages, 2);
     drop(database);
