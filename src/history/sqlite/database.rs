@@ -162,9 +162,11 @@ impl Database {
     }
 
     fn read(&mut self, room: &str, order: Order, wanted: Range<u64>, size: PageSize) -> Result<Page, DatabaseError> {
-        let connection = &self.connection;
-        let page = RoomRow::find(connection, room).and_then(|row| {
-            let Some(row) = row else { return Ok(Page::default()) };
+        // All from one snapshot, for which SQLite takes its locks once.
+        let snapshot = self.connection.unchecked_transaction();
+        let page = snapshot.and_then(|connection| {
+            let Some(row) = RoomRow::find(&connection, room)? else { return Ok(Page::default()) };
+            let connection = &*connection;
             let ids = row.ids(connection)?;
             let is_cut = order == Order::Rising && wanted.start.max(row.first + 1) < ids.start;
             let range = ids.start.max(wanted.start)..ids.end.min(wanted.end);

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 /// Held for as long as it lives. It must be dropped after the connection to the file.
 #[derive(Debug)]
 pub(super) struct DaemonLock {
-    #[expect(dead_code, reason = "to close it is to release the lock")]
     file: File,
 }
 
@@ -40,6 +39,13 @@ impl DaemonLock {
                 Err(error)
             }
         }
+    }
+}
+
+impl Drop for DaemonLock {
+    /// To close the file is not enough: a process that is being started has it open, too, for a moment.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
