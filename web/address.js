@@ -24,6 +24,11 @@ export function roomUrl(room) {
   return `${scheme}//${location.host}${pathOf(room)}`;
 }
 
+// The path under which this roomd is served.
+export function rootPath() {
+  return ROOT;
+}
+
 // The address of one of the page's own files.
 export function fileUrl(name) {
   return `${ROOT}${name}`;

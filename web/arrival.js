@@ -7,7 +7,8 @@ import { elements } from './elements.js';
 import { connect, isOpen } from './link.js';
 import { forgetSent, giveBackLost, isAnythingDoubtful } from './outbox.js';
 import { forgetSpeakers, limitPeople, setPeople } from './people.js';
-import { me, room } from './room.js';
+import { forgetTags, me, room } from './room.js';
+import { showSecret } from './secret.js';
 import { showMyName } from './settings.js';
 import { asText } from './text.js';
 import { addSystem, clearTimeline, learnPast, setPast } from './timeline.js';
@@ -28,6 +29,7 @@ const page = elements('view');
 export function nextAddress() {
   // Somebody may have gone back to another room meanwhile, or have been on the way there when the connection broke.
   if (roomFromAddress() !== room.name) enterRoom(roomFromAddress());
+  showSecret();
   const query = new URLSearchParams();
   if (me.wanted) query.set('name', me.wanted);
   if (room.newest > 0) query.set('since', room.epoch ? `${room.epoch}-${room.newest}` : room.newest);
@@ -83,6 +85,7 @@ export function awaitNoPast() {
 // Returns whether we have been in this room before.
 function arriveIn(event) {
   me.name = event.name;
+  me.tag = asText(event.tag);
   const last = Number.isSafeInteger(event.last) ? event.last : room.newest;
   const name = asText(event.room) || room.name;
   if (name !== room.name) enterRoom(name);
@@ -118,6 +121,7 @@ function startOver(note) {
 function forgetRoom() {
   clearTimeline();
   me.all = new Set([me.name]);
+  forgetTags();
   Object.assign(room, { newest: 0, spoken: false });
   page.view.setAttribute('aria-busy', 'true');
 }

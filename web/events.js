@@ -9,12 +9,14 @@ import { cameBack, refused } from './outbox.js';
 import {
   addPerson, countPeople, noteSpeaker, removePerson, renamePerson, setOnline, setPeople,
 } from './people.js';
-import { isOurs, me, room, wantName } from './room.js';
+import { isNamesake, isOurs, me, room, wantName } from './room.js';
 import { nameRefused, nameTaken, showMyName } from './settings.js';
 import { asText, isMentioned } from './text.js';
 import { addLine, addOlder, addSystem, forgetRequest } from './timeline.js';
 import { announce, showEmpty } from './title.js';
 import { language } from './words.js';
+
+const TAG_CHARS = 12; // a tag has 6; no server makes a line longer than this with one
 
 // Errors that are about a command, and the words of those it may have been. All others are about a message.
 const COMMAND_ERRORS = new Map([
@@ -125,16 +127,24 @@ function onHistory(event) {
   addOlder(older.map((one) => lineOf(one, true)), event.more === true && older.length > 0);
 }
 
-// In what is past, a name may have been somebody else's: ours is what we said since we came, or said under a chosen name.
+// Ours is what has our tag. Of a server that gives us none, it is what we said since we came, or said under a chosen name: in what
+// is past, a name may have been somebody else's.
+function isMine(event, isPast) {
+  if (me.tag !== '') return asText(event.tag) === me.tag;
+  if (event.name === '' || asText(event.tag) !== '') return false;
+  if (!isPast) return event.name === me.name;
+  return event.name === me.wanted || (event.id > room.first && isOurs(event.name));
+}
+
 function lineOf(event, isPast) {
-  const mine = event.name !== '' && (isPast
-    ? event.name === me.wanted || (event.id > room.first && isOurs(event.name))
-    : event.name === me.name);
+  const mine = isMine(event, isPast);
+  const tag = asText(event.tag).slice(0, TAG_CHARS);
   const kind = event.type === 'action' ? 'action' : 'message';
   const damaged = event.damaged === true; // the server cannot read it any more, and has a sentence in its place
   const mention = !mine && !damaged && me.name !== '' && isMentioned(event.mess, me.name);
   const time = damaged && event.time === 0 ? null : asTime(event.time); // 0: nobody knows when it was said
-  return { kind, id: event.id, time, name: event.name, text: event.mess, mine, isNews: false, mention, damaged };
+  const namesake = !mine && !damaged && isNamesake(event.name, tag);
+  return { kind, id: event.id, time, name: event.name, tag, namesake, text: event.mess, mine, isNews: false, mention, damaged };
 }
 
 // A date that certainly can be shown: toISOString() throws for one that is none.

@@ -47,7 +47,7 @@ export function prepareTimeline({ wantOlder, pickName }) {
   window.addEventListener('resize', () => screen.follow && scrollToEnd());
 }
 
-// A line is { kind: 'message' | 'action' | 'private', id, time, name, to, text, mine, isNews, mention, damaged }
+// A line is { kind: 'message' | 'action' | 'private', id, time, name, tag, namesake, to, text, mine, isNews, mention, damaged }
 // or { kind: 'system', key, values, sentence, who, flavour } or { kind: 'help', rows }.
 //
 // A busy room brings hundreds of lines a second. Each on its own would make the browser lay out the page each time;
@@ -200,7 +200,7 @@ function dayOf(line) {
 // Measured from the group's first message: its time stands for all of them, so it must not grow too old.
 function belongsTo(first, line) {
   if (first === null || line.kind !== 'message') return false;
-  if (first.name !== line.name || first.mine !== line.mine) return false;
+  if (first.name !== line.name || first.tag !== line.tag || first.mine !== line.mine) return false;
   return first.time !== null && line.time !== null ? line.time - first.time < GROUP_MS : first.time === line.time;
 }
 
@@ -235,15 +235,23 @@ function messageElement(line, grouped) {
 function nameElement(line) {
   const other = partner(line);
   const hasNoPartner = (line.mine && !line.to) || line.damaged; // of what is damaged nobody knows who said it
-  const name = create(hasNoPartner ? 'bdi' : 'button', `name ${hueOf(other)}`);
+  const name = create(hasNoPartner ? 'bdi' : 'button', `name ${hueOf(line.namesake ? `${other} ${line.tag}` : other)}`);
   if (line.kind === 'private') put(name, line.mine ? 'whisper-to' : 'whisper-from', { name: other });
   else if (name.tagName === 'BDI') name.textContent = other;
   else name.append(create('bdi', '', other));
+  if (line.namesake) name.append(' ', namesakeElement(line.tag));
   if (name.tagName === 'BUTTON') {
     name.type = 'button';
     name.tabIndex = -1;
   }
   return name;
+}
+
+// Behind the name of somebody who is not the one that was called so before: at a glance a sign, to a screen reader words.
+function namesakeElement(tag) {
+  const mark = create('span', 'namesake');
+  put(mark, tag ? 'namesake' : 'namesake-untagged', { tag });
+  return mark;
 }
 
 // Whom one would answer.

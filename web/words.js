@@ -100,6 +100,8 @@ const TABLE = {
   'damaged': ['This message is damaged on the server and cannot be read.', '这条消息在服务器上已损坏，无法读取。'],
   'who': ['Here now: {names}', '当前在线：{names}'],
   'who-more': ['Here now, {n} in all: {names} …', '当前共 {n} 人在线：{names} …'],
+  'namesake': ['(another person, {tag})', '（另一个人，{tag}）'],
+  'namesake-untagged': ['(another person)', '（另一个人）'],
   'whisper-to': ['to {name}, private', '发给 {name}（私聊）'],
   'whisper-from': ['from {name}, private', '来自 {name}（私聊）'],
   'older': ['Loading older messages…', '正在加载更早的消息…'],

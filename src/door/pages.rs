@@ -61,6 +61,7 @@ assets! { FILES =
     "outbox.js" SCRIPT,
     "people.js" SCRIPT,
     "room.js" SCRIPT,
+    "secret.js" SCRIPT,
     "settings.js" SCRIPT,
     "storage.js" SCRIPT,
     "text.js" SCRIPT,

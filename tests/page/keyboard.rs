@@ -35,7 +35,8 @@ fn all_of_it_goes_by_keyboard_alone() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = enter(&mut browser, &daemon.address);
-    let mut other = enter(&mut browser, &daemon.address);
+    let mut other_browser = Browser::start();
+    let mut other = enter(&mut other_browser, &daemon.address);
     wait_for_people(&mut tab, &["Tourist 1", "Tourist 2"]);
     tab.resize(1100, 700, Device::Desk);
     let walk_to = |tab: &mut Tab, selector: &str| {
@@ -83,7 +84,8 @@ fn commands_and_names_complete() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = enter(&mut browser, &daemon.address);
-    let mut other = enter(&mut browser, &daemon.address);
+    let mut other_browser = Browser::start();
+    let mut other = enter(&mut other_browser, &daemon.address);
     take_name(&mut other, "Grace \"G\" H");
     wait_for_people(&mut tab, &["Grace \"G\" H", "Tourist 1"]);
     let offered = "[...document.querySelectorAll('#suggestions li')].map((row) => row.textContent.split(' ')[0])";

@@ -20,6 +20,7 @@ mod looks;
 mod network;
 mod notifications;
 mod person;
+mod persons;
 mod reading;
 mod reconnect;
 mod rooms;

@@ -80,7 +80,8 @@ fn a_rename_is_seen_by_the_other_tab_and_remembered_for_the_next_visit() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut one = enter(&mut browser, &daemon.address);
-    let mut two = enter(&mut browser, &daemon.address);
+    let mut second_browser = Browser::start();
+    let mut two = enter(&mut second_browser, &daemon.address);
     let (first, second) = (my_name(&mut one), my_name(&mut two));
 
     one.click("#self");

@@ -12,7 +12,8 @@ fn two_tabs_talk_to_each_other_in_any_script_and_see_who_said_what_when() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut one = enter(&mut browser, &daemon.address);
-    let mut two = enter(&mut browser, &daemon.address);
+    let mut second_browser = Browser::start();
+    let mut two = enter(&mut second_browser, &daemon.address);
     let (first, second) = (my_name(&mut one), my_name(&mut two));
     assert_ne!(first, second);
 
@@ -66,8 +67,10 @@ fn a_private_message_reaches_one_and_is_marked() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut ann = enter(&mut browser, &daemon.address);
-    let mut bob = enter(&mut browser, &daemon.address);
-    let mut eve = enter(&mut browser, &daemon.address);
+    let mut bobs_browser = Browser::start();
+    let mut bob = enter(&mut bobs_browser, &daemon.address);
+    let mut eves_browser = Browser::start();
+    let mut eve = enter(&mut eves_browser, &daemon.address);
     for (tab, name) in [(&mut ann, "Ann A."), (&mut bob, "Bob"), (&mut eve, "Eve")] {
         take_name(tab, name);
     }
