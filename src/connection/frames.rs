@@ -92,6 +92,11 @@ impl Connection {
     /// Says Close first, for a reason of ours. Only a connection in use can be closed so; others change nothing.
     pub fn close(&mut self, reason: CloseReason, now: Moment) {
         if !self.is_in_use() {
+            // The peer has said Close and is still sent what was said before. A part of that is missing now, so it must not
+            // be answered as if it had heard all.
+            if reason == CloseReason::TooSlow && self.is_heard_out() {
+                self.cut(reason, now);
+            }
             return;
         }
         // Too much waits already: what has not begun to leave is given up, so that the Close has a chance to arrive.

@@ -172,7 +172,7 @@ impl Connection {
 
     /// It is leaving, and is still to see what was said before.
     #[cold]
-    fn is_heard_out(&self) -> bool {
+    pub(super) fn is_heard_out(&self) -> bool {
         matches!(self.state(), State::HungUp | State::Closing(Phase::Departing | Phase::DepartingLast))
     }
 

@@ -130,6 +130,32 @@ fn who_is_given_up_while_the_history_looks_for_what_it_missed_leaves_and_is_neve
     assert_eq!(news, [1, 1], "{}", witness.heard());
 }
 
+/// Its queue was full, so it was passed over, and then its Close was answered as if it had heard everything.
+#[test]
+fn who_says_goodbye_and_cannot_be_sent_all_that_came_before_it_has_no_answer() {
+    let (late, limits) = (Late::default(), Limits { max_queue_bytes: 2_000, ..Limits::default() });
+    let mut clocked = nobody_there(&late, limits);
+    let (id, leaver) = clocked.come("/?name=Ann");
+    leaver.stops_reading();
+    late.0.borrow_mut().hangs = true;
+    let newcomers: Vec<(PeerId, FakeClient)> = (0..45).map(|_| clocked.come("/?quiet=1")).collect();
+    clocked.say(id, &leaver, &masked_frame(0x88, &1000_u16.to_be_bytes()));
+    late.0.borrow_mut().hangs = false;
+    let mut under_way = std::mem::take(&mut late.0.borrow_mut().ready);
+    assert_eq!(under_way.len(), newcomers.len() + 1, "all have joined before it leaves");
+    while !under_way.is_empty() {
+        let in_one_turn = under_way.drain(..under_way.len().min(15)).collect();
+        late.0.borrow_mut().ready = in_one_turn;
+        clocked.pass(Duration::ZERO);
+    }
+    leaver.reads_on();
+    clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
+    clocked.pass(Duration::ZERO);
+    assert!(leaver.events("join").len() < newcomers.len(), "there is something that it was not sent");
+    assert!(!leaver.bytes().ends_with(&[0x88, 2, 0x03, 0xe8]), "and yet it is told that this was all");
+    assert_eq!(clocked.hub.connections(), newcomers.len(), "it is gone");
+}
+
 /// It is not read while the history looks, so its Pong cannot be known; that it has sent something can.
 #[test]
 fn who_answers_a_ping_is_not_given_up_because_the_history_is_slow() {
