@@ -32,8 +32,13 @@ pub struct Limits {
     pub failure_rate: Option<Rate>,
     /// Bytes of a request head. 8 KiB is what most servers take; a browser sends under 1 KiB.
     pub max_head_bytes: usize,
-    /// From accept to the end of the request head, in all: a byte a second does not extend it.
+    /// From accept to the end of the request head, in all: a byte a second does not extend it. For a later request on the same
+    /// connection, from its first byte.
     pub handshake_timeout: Duration,
+    /// From an answer to the next request on the same connection.
+    pub idle_timeout: Duration,
+    /// Requests on one connection; the last one's answer says `Connection: close`.
+    pub max_requests: u32,
     /// Payload and fragments of one message.
     pub message: MessageLimits,
     /// From a message's first byte to its last.
@@ -109,6 +114,11 @@ impl Limits {
         failure_rate: Some(Limits::FAILURE_RATE),
         max_head_bytes: 8 * 1024,
         handshake_timeout: Duration::from_secs(10),
+        // A browser asks for all files of the page within a second, on up to six connections, and 64 are all that one
+        // address may have.
+        idle_timeout: Duration::from_secs(5),
+        // So that load moves on behind a balancer. It costs a proxy one new connection in a thousand requests.
+        max_requests: 1_000,
         message: MessageLimits { max_message_bytes: 64 * 1024, max_fragments: 1_024 },
         message_timeout: Duration::from_secs(60),
         max_queue_bytes: 1024 * 1024,

@@ -70,6 +70,8 @@ fn limits(flags: &LimitFlags, addresses: &AddressFlags, past: &Past) -> Limits {
         failure_rate: unless_unlimited(Rate { burst: addresses.failure_burst, per_second: addresses.failure_rate }),
         max_head_bytes: flags.max_head,
         handshake_timeout: flags.handshake_timeout.into(),
+        idle_timeout: flags.idle_timeout.into(),
+        max_requests: flags.max_requests,
         message: MessageLimits { max_message_bytes: flags.max_message, max_fragments: flags.max_fragments },
         message_timeout: flags.message_timeout.into(),
         max_queue_bytes: flags.max_queue,

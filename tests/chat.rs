@@ -188,7 +188,7 @@ fn a_room_of_more_than_64_bytes_is_404_in_an_address_and_bad_room_in_a_command()
     let (mut member, _) = come(&daemon, &format!("/r/{longest}"));
     for room in ["x".repeat(65), "汉".repeat(22)] {
         let path = format!("/r/{}", percent(&room));
-        for request in [handshake(&path), format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")] {
+        for request in [handshake(&path), format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")] {
             let mut client = daemon.connect();
             client.send(request.as_bytes());
             let answer = String::from_utf8(client.read_to_end()).unwrap();

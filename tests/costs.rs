@@ -137,7 +137,8 @@ fn newcomer(name: &'static str, bytes: &[u8]) -> Item {
 fn items(base: u64) -> Vec<Item> {
     use Counted::{Change, Frame, FrameAndBytes};
     let joined = |path: &str, more: &[u8]| [handshake(path).as_bytes(), more].concat();
-    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: roomd.test\r\n\r\n").into_bytes();
+    let request =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: roomd.test\r\nConnection: close\r\n\r\n").into_bytes();
     vec![
         frames("the smallest message: a text of one letter", FrameAndBytes, 4_000, &[text("x")]),
         frames("an empty text", Frame, 4_000, &[text("")]),

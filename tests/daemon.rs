@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::{Daemon, Folder, PATIENCE, Raw, handshake, masked_frame, parse_frame};
 
 fn get(daemon: &Daemon, path: &str, lines: &str) -> String {
-    request(daemon, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", daemon.address))
+    request(daemon, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{lines}\r\n", daemon.address))
 }
 
 fn request(daemon: &Daemon, request: &str) -> String {
@@ -295,7 +295,7 @@ fn a_page_can_ask_what_its_handshake_would_be_answered() {
         ("/chat.js?check=https://chat.example", "chat.example", "404 Not Found"),
         ("/echo?check=https://chat.example", "chat.example", "404 Not Found"),
     ] {
-        let answer = request(&daemon, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let answer = request(&daemon, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{target} of {host}: {answer}");
         assert!(answer.contains("\r\nAnswered-By: roomd\r\n"), "{answer}");
         assert!(answer.contains("\r\nCache-Control: no-store\r\n"), "{answer}");
@@ -547,7 +547,7 @@ fn a_visit_of_the_page_is_one_line_at_info_and_each_request_is_one_at_debug() {
             ["GET / HTTP/1.1", "GET /style.css?v=2 HTTP/1.1", "HEAD /healthz HTTP/1.1", "GET /nowhere HTTP/1.1"]
         {
             let mut client = daemon.connect();
-            client.send(format!("{request}\r\nHost: x\r\n\r\n").as_bytes());
+            client.send(format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
             client.read_to_end();
         }
         drop(daemon.connect());

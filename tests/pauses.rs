@@ -25,7 +25,7 @@ fn accepted(count: usize) -> (Daemon, Vec<Raw>) {
         let clients: Vec<Raw> = (0..count).map(|_| daemon.connect()).collect();
         // They are accepted in their order, so this one is the last.
         let mut last = daemon.connect();
-        last.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        last.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         last.read_to_end();
         if start.elapsed() < TIMEOUT / 2 {
             return (daemon, clients);

@@ -162,7 +162,7 @@ fn row_08_an_unknown_resource_is_not_found() {
     let daemon = Daemon::start(&[]);
     for path in ["/nowhere", "/r/", "/r/lobby/x", "/echo", "/%2e%2e/etc/passwd", "/..", "//"] {
         assert_refused(&daemon, &handshake(path), 404);
-        assert_refused(&daemon, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"), 404);
+        assert_refused(&daemon, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 404);
     }
     assert_accepted(&daemon, &handshake("/r/lobby"));
 }
@@ -471,7 +471,7 @@ fn row_32_a_peer_that_vanishes_is_counted_as_such_and_told_nothing() {
 fn row_33_the_page_waits_longer_each_time_and_by_chance() {
     // Driven in a browser by tests/page/; here only that the page served is one that does.
     let daemon = Daemon::start(&[]);
-    let script = answer(&daemon, "GET /link.js HTTP/1.1\r\nHost: x\r\n\r\n");
+    let script = answer(&daemon, "GET /link.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(script.contains("Math.random()"), "waits are jittered");
 }
 

@@ -21,7 +21,7 @@ fn after(setup: &str, flags: &str) -> Command {
 
 fn healthz(address: &str) -> String {
     let mut client = Raw::connect(address);
-    client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     String::from_utf8_lossy(&client.read_to_end()).into_owned()
 }
 
@@ -159,7 +159,11 @@ fn a_log_on_a_full_disk_or_without_anybody_at_its_end_holds_up_nothing() {
             assert!(Instant::now() < deadline, "{stderr}: it does not answer");
             if let Ok(mut client) = std::os::unix::net::UnixStream::connect(&path) {
                 client.set_read_timeout(Some(PATIENCE)).unwrap();
-                std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                std::io::Write::write_all(
+                    &mut client,
+                    b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                )
+                .unwrap();
                 client.read_to_string(&mut answer).unwrap();
             } else {
                 std::thread::sleep(Duration::from_millis(5));
@@ -180,7 +184,7 @@ fn a_pipe_among_the_files_of_the_page_is_not_waited_for() {
     assert!(Command::new("mkfifo").arg(format!("{directory}/index.html")).status().is_ok());
     let daemon = Daemon::start(&["--web", &directory]);
     let mut visitor = daemon.connect();
-    visitor.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    visitor.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(visitor.read_to_end().starts_with(b"HTTP/1.1 500 "));
     assert!(healthz(&daemon.address).starts_with("HTTP/1.1 200 "));
 }
@@ -269,7 +273,7 @@ fn as_many_as_it_says_there_is_room_for_get_in_and_talk_and_have_a_past_and_a_pa
         let mut members = vec![daemon.open("/")];
         members.extend((2..room).map(|_| daemon.open("/?quiet=1")));
         let mut visitor = daemon.connect();
-        visitor.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        visitor.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let page = visitor.read_to_end();
         assert!(page.starts_with(b"HTTP/1.1 200 "), "{limit}: {}", String::from_utf8_lossy(&page));
         drop(visitor);

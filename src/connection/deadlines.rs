@@ -1,5 +1,7 @@
 //! What is due of a connection when nothing happens.
 
+use std::time::Duration;
+
 use super::keepalive::Silence;
 use super::life::{Phase, State, Trigger};
 use super::{Connection, Departure};
@@ -17,6 +19,7 @@ impl Connection {
         let since = self.life.since();
         match self.state() {
             State::AwaitingHandshake => since + limits.handshake_timeout,
+            State::AwaitingNext => since + limits.idle_timeout + self.slowest_flush(),
             State::Open => {
                 let silence = self.life.silence_deadline(limits);
                 silence.min(self.message_deadline(limits)).min(self.throttle.until())
@@ -28,11 +31,13 @@ impl Connection {
             State::Closing(Phase::Departing) => since + limits.ping_timeout.max(limits.close_timeout),
             State::Ended => Moment::NEVER,
             // Fixed when the state begins: neither taking a little nor taking nothing moves it.
-            State::Closing(_) => {
-                let slowest_flush = SLOWEST_FLUSH * self.life.queued_bytes().div_ceil(SLOWEST_FLUSH_BYTES);
-                since + limits.close_timeout + slowest_flush
-            }
+            State::Closing(_) => since + limits.close_timeout + self.slowest_flush(),
         }
+    }
+
+    /// The time that the slowest reader may take for what waited when the state began.
+    fn slowest_flush(&self) -> Duration {
+        SLOWEST_FLUSH * self.life.queued_bytes().div_ceil(SLOWEST_FLUSH_BYTES)
     }
 
     /// Does what was due by then. That may be earlier than now: what came in between may not have been read yet.
@@ -50,7 +55,7 @@ impl Connection {
                 self.give_up_rest(now);
                 Departure::Departing
             }
-            State::Closing(_) | State::Ended => {
+            State::AwaitingNext | State::Closing(_) | State::Ended => {
                 self.step(Trigger::TimeUp, now);
                 Departure::None
             }
@@ -79,8 +84,6 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::outgoing::queue_frame;
     use super::*;
     use crate::gate::PeerAddress;

@@ -9,6 +9,8 @@ use crate::moment::Moment;
 pub enum State {
     /// The request head has not come whole.
     AwaitingHandshake,
+    /// A request was answered, and nothing of the next one has come (RFC 9112 section 9.3).
+    AwaitingNext,
     /// It is a WebSocket; frames go both ways.
     Open,
     /// As `Open`, and the peer has ended its stream: what it sent before that is still taken, for a short, fixed time.
@@ -42,8 +44,12 @@ pub enum Phase {
 pub enum Trigger {
     /// A handshake was accepted; the 101 is queued.
     Upgraded,
-    /// Another request was answered; the answer is queued.
+    /// Another request was answered, and the connection stays for the next one; the answer is queued.
     Answered,
+    /// Another request was answered with `Connection: close`; the answer is queued.
+    AnsweredLast,
+    /// The next request has begun to come.
+    NextBegun,
     /// The peer's Close came.
     CloseReceived,
     /// The peer broke a rule.
@@ -73,9 +79,15 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = {
     use Trigger::*;
     &[
         (AwaitingHandshake, Upgraded, Open),
-        (AwaitingHandshake, Answered, Closing(Flushing)),
+        (AwaitingHandshake, Answered, AwaitingNext),
+        (AwaitingHandshake, AnsweredLast, Closing(Flushing)),
         (AwaitingHandshake, PeerFinished, Ended),
         (AwaitingHandshake, Broken, Ended),
+        (AwaitingNext, NextBegun, AwaitingHandshake),
+        // The answer may not have been written yet.
+        (AwaitingNext, PeerFinished, Closing(FlushingLast)),
+        (AwaitingNext, TimeUp, Closing(Flushing)),
+        (AwaitingNext, Broken, Ended),
         (Open, CloseReceived, Closing(Departing)),
         (Open, Violated, Closing(Departing)),
         (Open, PeerHungUp, HungUp),
@@ -181,6 +193,11 @@ impl Life {
         self.reason = Some(reason);
     }
 
+    /// It goes on: the reason that was known was that of an answer before.
+    pub(super) fn clear_reason(&mut self) {
+        self.reason = None;
+    }
+
     /// It ends for this reason, unless another one is known.
     pub(super) fn set_reason_if_none(&mut self, reason: CloseReason) {
         self.reason.get_or_insert(reason);
@@ -213,13 +230,13 @@ mod tests {
         }
     }
 
-    /// AwaitingHandshake, then Open, then Closing, never back.
+    /// AwaitingHandshake, then Open, then Closing. The one way back is from an answer to the next request.
     #[test]
-    fn a_connection_never_goes_back() {
+    fn a_connection_goes_back_only_for_its_next_request() {
         fn rank(state: State) -> u8 {
             match state {
                 State::AwaitingHandshake => 0,
-                State::Open => 1,
+                State::AwaitingNext | State::Open => 1,
                 State::HungUp => 2,
                 State::Closing(Phase::Departing | Phase::AwaitingClose) => 3,
                 State::Closing(Phase::DepartingLast | Phase::Flushing) => 4,
@@ -228,7 +245,7 @@ mod tests {
             }
         }
         for (from, on, to) in TRANSITIONS {
-            assert!(rank(*from) < rank(*to), "{from:?} on {on:?} goes to {to:?}");
+            assert!(rank(*from) < rank(*to) || *on == Trigger::NextBegun, "{from:?} on {on:?} goes to {to:?}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! # Files
 //! `life` (the table of states, and the one place that changes a state), `keepalive` (is the peer alive?), `throttle` (how
-//! much it may send), `request` (the phase before the handshake), `frames` (the phase after it), `outgoing` (what waits for the
+//! much it may send), `request` (the phase before the handshake: one request after another), `frames` (the phase after it), `outgoing` (what waits for the
 //! peer), `deadlines` (what is due when nothing happens). This file has what is the same in each phase: ends, and what is held.
 //!
 //! # Order of calls
@@ -47,8 +47,10 @@ use crate::write_queue::WriteQueue;
 pub enum Incoming<'a> {
     /// All bytes were taken, and what they say is not complete: read more.
     NeedMore,
-    /// Nothing that follows will be taken: a plain request has been answered, or the connection closes.
+    /// Nothing that follows will be taken: the last request has been answered, or the connection closes.
     Finished,
+    /// A plain request has been answered, and the next one may come.
+    Answered,
     /// The handshake is done and the 101 is queued.
     Upgraded(Endpoint, Caller),
     /// A text message, for the room.
@@ -142,7 +144,7 @@ impl Connection {
         self.life.reason()
     }
 
-    /// Its request, answered or not. None if that became a WebSocket.
+    /// Its request, answered or not; the last one, if there were several. None if that became a WebSocket.
     #[must_use]
     pub fn request(&self) -> Option<&Request> {
         self.request.as_deref()
@@ -159,6 +161,8 @@ impl Connection {
                 !self.throttle.is_on() && self.queue.len() < max_waiting_bytes
             }
             State::Closing(Phase::Departing | Phase::DepartingLast | Phase::FlushingLast) | State::Ended => false,
+            // Answers are not made faster than they are read: one waits at most.
+            State::AwaitingNext => self.queue.is_empty(),
             State::AwaitingHandshake | State::Closing(_) => true,
         }
     }
@@ -210,6 +214,11 @@ impl Connection {
     ) -> Incoming<'a> {
         match self.state() {
             State::AwaitingHandshake => self.next_of_request(input, site, addresses, limits, now),
+            State::AwaitingNext if input.rest().is_empty() => Incoming::NeedMore,
+            State::AwaitingNext => {
+                self.begin_next_request(now);
+                self.next_of_request(input, site, addresses, limits, now)
+            }
             State::Open | State::HungUp => self.next_of_frames(input, limits, now),
             State::Closing(Phase::AwaitingClose) => self.look_for_close(input, limits, now),
             // 7.1.7: nothing that follows the fault, or the request, is looked at.
@@ -225,7 +234,7 @@ impl Connection {
         match self.state() {
             State::AwaitingHandshake => self.life.set_reason(CloseReason::NoRequest),
             State::Open | State::HungUp => self.life.set_reason_if_none(CloseReason::PeerVanished),
-            State::Closing(_) | State::Ended => {}
+            State::AwaitingNext | State::Closing(_) | State::Ended => {}
         }
         self.step(Trigger::PeerFinished, now);
         if self.state() == State::Closing(Phase::DepartingLast) { Departure::Departing } else { Departure::None }

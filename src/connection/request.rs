@@ -1,13 +1,18 @@
-//! The first phase of a connection: one HTTP request, which becomes a WebSocket or is answered.
+//! The first phase of a connection: HTTP requests, of which each is answered, until one becomes a WebSocket.
+//!
+//! Requests are answered one after the other, in their order (RFC 9112 section 9.3.2): the next one is looked at when the
+//! socket has taken the answer to the one before. So a client that sends many at once has one answered in each turn, and
+//! one answer waits for it at most.
 
 use super::life::Trigger;
 use super::{Connection, Incoming, Purpose};
 use crate::close_reason::CloseReason;
+use crate::door::handshake::is_attempt;
 use crate::door::{Endpoint, Refusal, Route, Site};
 use crate::gate::forwarded::HEADER as X_FORWARDED_FOR;
 use crate::gate::proxy_header::is_proxy_header;
 use crate::gate::{AddressTable, Caller, Forwarded, PeerAddress, ProxyHeaderError, ProxyHeaderReader, Ticket};
-use crate::http::{BodyWanted, Head, HeadError, HeadScanner, RequestLine};
+use crate::http::{BodyWanted, Head, HeadError, HeadScanner, Persistence, RequestLine, Response};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::websocket::Input;
@@ -21,12 +26,39 @@ pub struct Request {
     head: HeadReader,
     /// What is logged of it, once it has been parsed.
     line: Option<RequestLine>,
+    /// Requests on this connection that were answered before.
+    answered: u32,
+    /// It has had its line in the log.
+    is_logged: bool,
+    /// A header of this request named the client, so the address is counted for as long as the request takes.
+    is_forwarded: bool,
 }
 
 impl Request {
     /// Nothing has come yet.
     pub(super) fn of(peer: PeerAddress) -> Request {
-        Request { caller: Caller::of(peer), proxy_header: None, head: HeadReader::default(), line: None }
+        Request {
+            caller: Caller::of(peer),
+            proxy_header: None,
+            head: HeadReader::default(),
+            line: None,
+            answered: 0,
+            is_logged: false,
+            is_forwarded: false,
+        }
+    }
+
+    /// The next request begins, on the same connection.
+    fn begin_next(&mut self) {
+        let answered = self.answered + 1;
+        let caller = if self.is_forwarded { Caller::of(*self.caller.peer()) } else { self.caller };
+        *self = Request { caller, answered, ..Request::of(*caller.peer()) };
+    }
+
+    /// It was answered, and has had its line in the log.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.is_logged
     }
 
     /// Who asks.
@@ -83,6 +115,7 @@ impl HeadReader {
 struct Answer {
     route: Result<Route, Refusal>,
     body_wanted: BodyWanted,
+    persistence: Persistence,
 }
 
 impl Connection {
@@ -134,9 +167,43 @@ impl Connection {
         now: Moment,
     ) -> Incoming<'static> {
         match self.take_request(input, site, addresses, limits, now) {
-            Ok(Some(Answer { route, body_wanted })) => self.answer(route, body_wanted, now),
+            Ok(Some(answer)) => {
+                let incoming = self.answer(answer, now);
+                if matches!(incoming, Incoming::Answered) {
+                    self.release_forwarded(addresses, now);
+                }
+                incoming
+            }
             Ok(None) => Incoming::NeedMore,
-            Err(refusal) => self.answer(Err(refusal), BodyWanted::Yes, now),
+            Err(refusal) => {
+                self.refuse_request(refusal, BodyWanted::Yes, now);
+                Incoming::Finished
+            }
+        }
+    }
+
+    /// The next request begins to come.
+    pub(super) fn begin_next_request(&mut self, now: Moment) {
+        if let Some(request) = &mut self.request {
+            request.begin_next();
+        }
+        self.life.clear_reason();
+        self.step(Trigger::NextBegun, now);
+    }
+
+    /// The request that was answered has had its line in the log.
+    pub fn was_logged(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.is_logged = true;
+        }
+    }
+
+    /// A proxy's connection is counted under a client's address only while it carries a request of that client.
+    fn release_forwarded(&mut self, addresses: &mut AddressTable, now: Moment) {
+        if self.request.as_ref().is_some_and(|request| request.is_forwarded)
+            && let Some(ticket) = self.ticket.take()
+        {
+            addresses.left(ticket, now);
         }
     }
 
@@ -150,7 +217,11 @@ impl Connection {
         limits: &Limits,
         now: Moment,
     ) -> Result<Option<Answer>, Refusal> {
-        let Some(Request { caller, proxy_header, head, line }) = self.request.as_deref_mut() else { return Ok(None) };
+        let Some(Request { caller, proxy_header, head, line, answered, is_forwarded, .. }) =
+            self.request.as_deref_mut()
+        else {
+            return Ok(None);
+        };
         if let Some(reader) = proxy_header {
             let (taken, client) = reader.take(input.rest())?;
             input.take(taken);
@@ -171,16 +242,20 @@ impl Connection {
             }
             Forwarded::Believed(client) => {
                 caller.speaks_for(client);
+                *is_forwarded = true;
                 addresses.came(caller, now).map(|ticket| self.ticket = ticket)
             }
         };
         let route = counted.map_err(Refusal::FromAddress).and_then(|()| Route::of(&head, site));
         // An upgrade has its own line in the log, and does without this one.
         *line = if matches!(route, Ok(Route::Upgrade(..))) { None } else { Some(head.line()) };
-        Ok(Some(Answer { route, body_wanted: head.body_wanted() }))
+        let is_last = *answered + 1 >= limits.max_requests || is_attempt(&head);
+        let persistence = if is_last { Persistence::Closes } else { head.persistence() };
+        Ok(Some(Answer { route, body_wanted: head.body_wanted(), persistence }))
     }
 
-    fn answer(&mut self, route: Result<Route, Refusal>, body_wanted: BodyWanted, now: Moment) -> Incoming<'static> {
+    fn answer(&mut self, answer: Answer, now: Moment) -> Incoming<'static> {
+        let Answer { route, body_wanted, persistence } = answer;
         match route {
             // 4.1: what follows the head in the same segment are frames already; they stay in the input.
             Ok(Route::Upgrade(upgrade, endpoint)) => {
@@ -191,34 +266,55 @@ impl Connection {
                     Endpoint::Echo => Purpose::Echo,
                 };
                 self.step(Trigger::Upgraded, now);
-                return Incoming::Upgraded(endpoint, request.caller);
+                Incoming::Upgraded(endpoint, request.caller)
             }
             Ok(Route::Answer(response)) => {
-                if let Some(request) = &mut self.request {
-                    request.drop_bytes();
-                }
-                self.life.set_reason(CloseReason::Answered(response.status));
-                self.queue.push_whole(response.into_bytes(body_wanted));
-                self.step(Trigger::Answered, now);
+                let reason = CloseReason::Answered(response.status);
+                self.queue_answer(response, reason, body_wanted, persistence, now)
+            }
+            Err(refusal) if refusal.leaves_connection() => {
+                let reason = CloseReason::Refused(refusal);
+                self.queue_answer(refusal.response(), reason, body_wanted, persistence, now)
             }
             Err(refusal) => {
-                self.refuse(refusal, body_wanted, now);
-                // Its peer is a proxy, which reads what it has asked for.
-                if matches!(refusal, Refusal::FromAddress(_)) {
-                    self.dismiss(now);
-                }
+                self.refuse_request(refusal, body_wanted, now);
+                Incoming::Finished
             }
         }
-        Incoming::Finished
     }
 
-    /// Queues the answer to a request that gets neither page nor WebSocket.
+    fn refuse_request(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
+        self.refuse(refusal, body_wanted, now);
+        // Its peer is a proxy, which reads what it has asked for.
+        if matches!(refusal, Refusal::FromAddress(_)) {
+            self.dismiss(now);
+        }
+    }
+
+    /// Queues the answer to a request that gets neither page nor WebSocket, and closes behind it: what follows that request
+    /// may be its body, and is not looked at.
     pub(super) fn refuse(&mut self, refusal: Refusal, body_wanted: BodyWanted, now: Moment) {
+        self.queue_answer(refusal.response(), CloseReason::Refused(refusal), body_wanted, Persistence::Closes, now);
+    }
+
+    fn queue_answer(
+        &mut self,
+        response: Response,
+        reason: CloseReason,
+        body_wanted: BodyWanted,
+        persistence: Persistence,
+        now: Moment,
+    ) -> Incoming<'static> {
         if let Some(request) = &mut self.request {
             request.drop_bytes();
         }
-        self.life.set_reason(CloseReason::Refused(refusal));
-        self.queue.push_whole(refusal.response().into_bytes(body_wanted));
+        self.life.set_reason(reason);
+        self.queue.push_whole(response.into_bytes(body_wanted, persistence));
+        if persistence == Persistence::Closes {
+            self.step(Trigger::AnsweredLast, now);
+            return Incoming::Finished;
+        }
         self.step(Trigger::Answered, now);
+        Incoming::Answered
     }
 }

@@ -4,8 +4,9 @@
 //! [`origin`] and [`allowed_origin`] (which pages may connect), [`refusal`] (every way to say no), [`pages`] (the files of
 //! the chat page), [`site`] (all that the router needs to know of this daemon).
 //!
-//! One request a connection: every answer but the 101 says `Connection: close`. A page load costs some short connections;
-//! in exchange there is no second parser state, no pipelining and nothing a proxy could smuggle behind a refused upgrade.
+//! A connection stays for the next request only behind a request whose end is certain: one that is in order and has no body.
+//! Behind every other refusal, and behind a handshake that is refused, it closes: so there is nothing that a proxy could take
+//! for the end of one request and roomd for the beginning of another.
 
 pub mod allowed_origin;
 pub mod handshake;

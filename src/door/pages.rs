@@ -210,7 +210,7 @@ fn content_security_policy(head: &Head<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::BodyWanted;
+    use crate::http::{BodyWanted, Persistence};
 
     fn get(pages: &Pages, path: &str, lines: &str) -> String {
         let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
@@ -220,7 +220,9 @@ mod tests {
             None => pages.index(Depth::Room, &head),
         });
         match response {
-            Ok(response) => String::from_utf8_lossy(&response.into_bytes(BodyWanted::Yes)).into_owned(),
+            Ok(response) => {
+                String::from_utf8_lossy(&response.into_bytes(BodyWanted::Yes, Persistence::Closes)).into_owned()
+            }
             Err(refusal) => refusal.to_string(),
         }
     }

@@ -137,6 +137,14 @@ impl Refusal {
         }
     }
 
+    /// Whether another request may follow on the same connection, if the client wants that. Browsers ask for such paths by
+    /// themselves, and the page's files come over the same connection. All other refusals close it: what follows the request
+    /// may be a body, or what its sender takes for one (RFC 9112 sections 6.3 and 9.6).
+    #[must_use]
+    pub fn leaves_connection(self) -> bool {
+        matches!(self, Refusal::NotFound | Refusal::NoSuchRoom(_))
+    }
+
     /// After so many seconds it is worth another try.
     fn retry_after(self) -> Option<&'static str> {
         match self {

@@ -24,7 +24,7 @@ pub enum Endpoint {
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Route {
-    /// One answer, then the connection closes.
+    /// It is answered, and that is all.
     Answer(Response),
     /// The connection becomes a WebSocket.
     Upgrade(Upgrade, Endpoint),

@@ -22,6 +22,14 @@ pub(crate) struct LimitFlags {
     #[arg(long, env = "ROOMD_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.handshake_timeout.into(), value_parser = duration)]
     pub(crate) handshake_timeout: humantime::Duration,
 
+    /// Time from an answer to the next request on the same connection; then it is closed
+    #[arg(long, env = "ROOMD_IDLE_TIMEOUT", value_name = "TIME", default_value_t = Limits::DEFAULT.idle_timeout.into(), value_parser = duration)]
+    pub(crate) idle_timeout: humantime::Duration,
+
+    /// Requests that one connection may bring; the answer to the last one closes it
+    #[arg(long, env = "ROOMD_MAX_REQUESTS", value_name = "COUNT", default_value_t = Limits::DEFAULT.max_requests, value_parser = count_u32)]
+    pub(crate) max_requests: u32,
+
     /// Bytes of one message; a longer one closes the connection with 1009
     #[arg(long, env = "ROOMD_MAX_MESSAGE", value_name = "BYTES", default_value_t = Limits::DEFAULT.message.max_message_bytes, value_parser = count_u64)]
     pub(crate) max_message: u64,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::response::{BodyWanted, Status};
+use super::response::{BodyWanted, Persistence, Status};
 use crate::limits::fixed::{LOGGED_METHOD_CHARACTERS, LOGGED_PATH_CHARACTERS, MAX_HEADERS};
 
 /// What is wrong with a request head.
@@ -260,6 +260,21 @@ impl<'b> Head<'b> {
         self.all(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
             .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// What the client wants to become of the connection (RFC 9112 section 9.3): it stays unless HTTP/1.1 says `close`, and
+    /// closes unless HTTP/1.0 says `keep-alive`.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        if self.list_has("Connection", "close") {
+            Persistence::Closes
+        } else if self.is_http_1_1 {
+            Persistence::Stays
+        } else if self.list_has("Connection", "keep-alive") {
+            Persistence::StaysAsAsked
+        } else {
+            Persistence::Closes
+        }
     }
 
     /// Whether a body follows the head.

@@ -7,4 +7,4 @@ pub mod head;
 pub mod response;
 
 pub use head::{Head, HeadError, HeadScanner, RequestLine};
-pub use response::{BodyWanted, Response, Status};
+pub use response::{BodyWanted, Persistence, Response, Status};

@@ -1,4 +1,4 @@
-//! The one answer a plain HTTP request gets, after which its connection closes.
+//! The answer that a plain HTTP request gets.
 
 /// The statuses that are ever sent, besides the 101 of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,17 @@ pub enum BodyWanted {
     No,
 }
 
+/// What becomes of the connection behind an answer (RFC 9112 section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It closes, and the answer says so.
+    Closes,
+    /// It stays for another request. In HTTP/1.1 that needs no word.
+    Stays,
+    /// It stays, and the answer says so: an HTTP/1.0 client has asked for it.
+    StaysAsAsked,
+}
+
 /// Status, headers and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -102,12 +113,17 @@ impl Response {
         self.headers.extend([name, ": ", value, "\r\n"]);
     }
 
-    /// The bytes on the wire, with the two headers that every answer has.
+    /// The bytes on the wire, with what they say of connection and length.
     #[must_use]
-    pub fn into_bytes(self, body_wanted: BodyWanted) -> Vec<u8> {
-        // A 426 names what to upgrade to, and RFC 9110 section 7.8 then wants `upgrade` among the connection options.
-        let connection = if self.status == Status::UpgradeRequired { "close, Upgrade" } else { "close" };
-        let mut bytes = format!("HTTP/1.1 {}\r\nConnection: {connection}\r\n", self.status.line()).into_bytes();
+    pub fn into_bytes(self, body_wanted: BodyWanted, persistence: Persistence) -> Vec<u8> {
+        let connection = match persistence {
+            // A 426 names what to upgrade to, and RFC 9110 section 7.8 then wants `upgrade` among the connection options.
+            Persistence::Closes if self.status == Status::UpgradeRequired => "Connection: close, Upgrade\r\n",
+            Persistence::Closes => "Connection: close\r\n",
+            Persistence::Stays => "",
+            Persistence::StaysAsAsked => "Connection: keep-alive\r\n",
+        };
+        let mut bytes = format!("HTTP/1.1 {}\r\n{connection}", self.status.line()).into_bytes();
         bytes.extend_from_slice(self.headers.as_bytes());
         // A 304 has no body by definition, and a length would describe one. For a 204, RFC 9110 section 8.6 forbids it.
         if !matches!(self.status, Status::NotModified | Status::NoContent) {

@@ -221,6 +221,8 @@ impl<S: Socket> Hub<S> {
             let Some(peer) = self.peers.touch(id) else { continue };
             match peer.connection.state() {
                 State::AwaitingHandshake => peer.connection.cut(CloseReason::ShutDown, now.moment),
+                // At once, or when its answer has been written.
+                State::AwaitingNext => peer.connection.dismiss(now.moment),
                 // Its last messages may be under way: its Close is queued behind them, when its `Left` entry comes back.
                 State::Open | State::HungUp if peer.stay.room().is_some() => {
                     self.request_leave(id);

@@ -5,6 +5,7 @@ use log::info;
 use super::log_port::LogPort;
 use super::member_life::Stay;
 use super::peers::{PeerId, ReportedEnd, Unread, WasRead};
+use super::reap::log_answer;
 use super::room_state::RoomState;
 use super::rooms::Rooms;
 use super::{Hub, Socket};
@@ -214,6 +215,7 @@ impl<S: Socket> Hub<S> {
             }
             match slot.connection.next(&mut pass.input, &self.site, &mut self.addresses, limits, now.moment) {
                 Incoming::NeedMore | Incoming::Finished => break,
+                Incoming::Answered => log_answer(id, &mut slot.connection),
                 Incoming::Departing => return Some(Request::Leave),
                 Incoming::Upgraded(endpoint, from) => {
                     slot.upgraded(limits, now.moment);

@@ -6,7 +6,7 @@ use super::peers::{Arrival, Departed, PeerId, Slot};
 use super::stream::ChunkKey;
 use super::{Hub, LOG_TARGET, Socket};
 use crate::close_reason::CloseReason;
-use crate::connection::{Request, State};
+use crate::connection::{Connection, Request, State};
 use crate::moment::Moment;
 
 impl<S: Socket> Hub<S> {
@@ -54,13 +54,22 @@ impl<S: Socket> Hub<S> {
         }
         *self.endings.entry(reason.name()).or_default() += 1;
         match connection.request() {
+            Some(request) if request.is_logged() => {}
             Some(request) => log_request(id, request, reason),
             None => info!(target: LOG_TARGET, "#{} left: {reason}", id.serial),
         }
     }
 }
 
-/// The one line of a connection that never became a WebSocket.
+/// A request has been answered, and its connection stays for the next one.
+pub(super) fn log_answer(id: PeerId, connection: &mut Connection) {
+    if let (Some(request), Some(reason)) = (connection.request(), connection.close_reason()) {
+        log_request(id, request, reason);
+        connection.was_logged();
+    }
+}
+
+/// The one line of a request that did not become a WebSocket.
 fn log_request(id: PeerId, request: &Request, reason: CloseReason) {
     let level = if reason.is_news_of_a_request() { Level::Info } else { Level::Debug };
     let from = request.caller();

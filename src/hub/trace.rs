@@ -46,7 +46,7 @@ impl FrameTrace {
                     input = input.get(taken..).unwrap_or_default();
                 }
             }
-            State::AwaitingHandshake | State::Closing(_) | State::Ended => {}
+            State::AwaitingHandshake | State::AwaitingNext | State::Closing(_) | State::Ended => {}
         }
     }
 

@@ -83,8 +83,8 @@ pub const LOGGED_PATH_CHARACTERS: usize = 200;
 /// Characters of a method that are logged. The longest that is registered has 17.
 pub const LOGGED_METHOD_CHARACTERS: usize = 20;
 
-/// Time that a closing connection has, besides `--close-timeout`, for each [`SLOWEST_FLUSH_BYTES`] that wait for it when it
-/// begins to close: a slow link may have its last megabyte in 16 s.
+/// Time that a connection has, besides `--close-timeout` or `--idle-timeout`, for each [`SLOWEST_FLUSH_BYTES`] that wait for it when it
+/// begins to close or was answered: a slow link may have its last megabyte in 16 s.
 pub const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 
 /// See [`SLOWEST_FLUSH`].

@@ -72,6 +72,7 @@ const STATE_HEIGHT: i32 = 58;
 fn place(state: State) -> (i32, i32) {
     match state {
         State::AwaitingHandshake => (115, 50),
+        State::AwaitingNext => (115, 190),
         State::Open => (420, 50),
         State::HungUp => (1030, 50),
         State::Closing(Phase::Departing) => (420, 190),
@@ -113,7 +114,7 @@ fn states() -> String {
         let class = match state {
             State::Open | State::HungUp => "good",
             State::Ended => "bad",
-            State::AwaitingHandshake => "mark",
+            State::AwaitingHandshake | State::AwaitingNext => "mark",
             State::Closing(_) => "box",
         };
         let (left, top) = (x - STATE_WIDTH / 2, y - STATE_HEIGHT / 2);
@@ -152,7 +153,14 @@ fn states() -> String {
 fn transition(from: State, to: State, triggers: &[String]) -> String {
     let ((x1, y1), (x2, y2)) = (place(from), place(to));
     let (half_width, half_height) = (STATE_WIDTH / 2, STATE_HEIGHT / 2);
-    let (path, label, class) = if x1 == x2 {
+    let (path, label, class) = if x1 == x2 && y1 > y2 {
+        // The way back, beside the way there.
+        (format!("M{} {} V{}", x1 - 20, y1 - half_height, y2 + half_height), (x1 - 92, (y1 + y2) / 2), "small")
+    } else if from == State::AwaitingHandshake && to == State::Closing(Phase::Flushing) {
+        // Beside the state below.
+        let side = x1 + half_width + 25;
+        (format!("M{} {} H{side} V{y2} H{}", x1 + half_width, y1 + 18, x2 - half_width), (side + 8, y1 + 70), "small")
+    } else if x1 == x2 {
         (
             format!("M{x1} {} V{}", y1 + half_height, y2 - half_height),
             (x1 + 8, (y1 + y2) / 2 + 7 * (triggers.len() / 3) as i32 * 2),
@@ -167,12 +175,17 @@ fn transition(from: State, to: State, triggers: &[String]) -> String {
         (format!("M{} {y1} H{}", x1 + half_width, x2 - half_width), ((x1 + x2) / 2, y1 - 8), "small middle")
     } else if from == State::AwaitingHandshake && to == State::Ended {
         // Around everything that closes.
-        let (below, inset) = (y2 + half_height + 36, x1 - 60);
-        (format!("M{inset} {} V{below} H{x2} V{}", y1 + half_height, y2 + half_height), (inset + 8, y2), "small")
+        let (below, side) = (y2 + half_height + 36, x1 - half_width - 12);
+        (format!("M{} {y1} H{side} V{below} H{x2} V{}", x1 - half_width, y2 + half_height), (side + 8, y2), "small")
     } else if x1 < x2 && y1 < y2 && y2 - y1 < 200 {
         (
             format!("M{} {} L{} {}", x1 + half_width, y1 + 18, x2 - 50, y2 - half_height),
-            ((x1 + x2) / 2 + 30, (y1 + y2) / 2 - 14),
+            // Where no other words are.
+            if from == State::AwaitingNext && to == State::Closing(Phase::FlushingLast) {
+                (x2 - 209, y2 - 36)
+            } else {
+                ((x1 + x2) / 2 + 30, (y1 + y2) / 2 - 14)
+            },
             "small",
         )
     } else if x1 < x2 {

@@ -16,7 +16,7 @@ mod world;
 use roomd::door::{AllowedOrigin, EchoService, Health, OriginPolicy, Pages, Refusal, Route, Site};
 use roomd::gate::proxy_header::{ProxyHeaderError, ProxyHeaderReader};
 use roomd::gate::{AddressPolicy, Caller, Client, ClientAddress, Forwarded, PeerAddress, ProxyProtocol};
-use roomd::http::{BodyWanted, Head, HeadError, HeadScanner};
+use roomd::http::{BodyWanted, Head, HeadError, HeadScanner, Persistence};
 use roomd::websocket::{Decoder, Input, MessageLimits, Received, Violation};
 
 /// A fuzzer's bytes, read from the front. Behind the end there are zeros.
@@ -89,7 +89,9 @@ pub fn head(data: &[u8]) {
         }
         Ok(None) => assert!(empty_line.is_none() && stream.len() <= max_head_bytes),
         Err(HeadError::TooLarge) => assert!(stream.len() > max_head_bytes),
-        Err(error) => check_answer(&Refusal::from(error).response().into_bytes(BodyWanted::Yes), false, true),
+        Err(error) => {
+            check_answer(&Refusal::from(error).response().into_bytes(BodyWanted::Yes, Persistence::Closes), false, true)
+        }
     }
     let Ok(Some(len)) = scanned else { return };
 
@@ -104,9 +106,9 @@ pub fn head(data: &[u8]) {
             let is_answered = ["GET ", "HEAD ", "OPTIONS "].iter().any(|method| text.starts_with(method.as_bytes()));
             assert!(is_answered, "nothing else is answered");
             let body_wanted = if text.starts_with(b"HEAD ") { BodyWanted::No } else { BodyWanted::Yes };
-            check_answer(&response.into_bytes(body_wanted), text.starts_with(b"HEAD "), true);
+            check_answer(&response.into_bytes(body_wanted, Persistence::Closes), text.starts_with(b"HEAD "), true);
         }
-        Err(refusal) => check_answer(&refusal.response().into_bytes(BodyWanted::Yes), false, true),
+        Err(refusal) => check_answer(&refusal.response().into_bytes(BodyWanted::Yes, Persistence::Closes), false, true),
     }
 }
 

@@ -19,7 +19,7 @@ fn stop(mut daemon: Daemon) {
 /// Status line and body.
 fn health(daemon: &Daemon) -> String {
     let mut client = daemon.connect();
-    client.send(b"GET /healthz HTTP/1.1\r\nHost: roomd.test\r\n\r\n");
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: roomd.test\r\nConnection: close\r\n\r\n");
     let answer = String::from_utf8(client.read_to_end()).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     format!("{} {body}", head.lines().next().unwrap())

@@ -103,6 +103,11 @@ impl FakeClient {
         self.takes(usize::MAX);
     }
 
+    /// The hub has shut its half of the stream.
+    pub fn is_shut(&self) -> bool {
+        self.0.borrow().is_shut || self.0.borrow().is_closed
+    }
+
     /// All that it was sent, as bytes.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.borrow().from_hub.clone()

@@ -83,12 +83,12 @@ pub(crate) const MOST_BYTES: usize = 2_000;
 const RUBBISH: &[&[u8]] = &[
     b"",
     b"GET / HTTP/1.1\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"HEAD /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     b"GET /healthz HTTP/1.0\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00",
 ];
 
