@@ -163,7 +163,7 @@ impl EventLoop {
             poll.registry()
                 .register(listener.source(), Token(FIRST_LISTENER + nth), Interest::READABLE)
                 .map_err(|error| FatalError::System("cannot watch a listener", error))?;
-            // Only now: whoever reads this line can connect.
+            // Only now, so that a script that has read this line can connect.
             info!("listening on {listener}");
         }
         Ok(EventLoop {

@@ -74,7 +74,7 @@ pub struct Limits {
     pub kept_by_all_bytes: usize,
     /// Messages of it that a newcomer is sent.
     pub replay_messages: usize,
-    /// Bytes of memory in use, whoever they are held for. When it is more, the largest debtors are closed.
+    /// Bytes of memory in use, for all connections together. When it is more, the largest debtors are closed.
     pub max_memory_bytes: usize,
     /// From so many members on, a room hears a count at most once a second instead of every coming and going.
     pub presence_members: usize,

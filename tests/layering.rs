@@ -279,17 +279,9 @@ const NO_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc", "u
 const MOST_LINES: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 50;
 
-/// Files and functions that are longer, and how long they may be. A number only ever shrinks; a row goes when it is no
-/// longer needed.
-const LONG_FILES: &[(&str, usize)] = &[];
-const LONG_FUNCTIONS: &[(&str, usize)] = &[("chat/event.rs Event::write_json", 58)];
-
 /// So many files of a folder may name each other in a circle: two halves of one idea. In a larger circle none can be
 /// understood before the others.
 const LARGEST_CIRCLE: usize = 2;
-
-/// Folders with a larger circle, and its files. Here, too, files only ever go.
-const CIRCLES: &[(&str, &[&str])] = &[];
 
 /// The folders of the repository. Those that begin with a dot, and cargo's own, are not ours.
 const FOLDERS: &[&str] = &["docs", "src", "tests", "web"];
@@ -349,17 +341,17 @@ fn no_file_has_a_name_that_says_nothing() {
 fn no_file_and_no_function_is_longer_than_one_can_hold_in_mind() {
     let files = sources();
     let long_files = files.iter().map(|file| (file.path.clone(), file.code_lines()));
-    let mut faults = lengths(long_files.collect(), MOST_LINES, LONG_FILES);
+    let mut faults = lengths(long_files.collect(), MOST_LINES);
     let functions = files.iter().flat_map(|file| {
         file.functions().into_iter().map(|function| (format!("{} {}", file.path, function.name), function.lines))
     });
-    faults.extend(lengths(functions.collect(), MOST_LINES_OF_A_FUNCTION, LONG_FUNCTIONS));
+    faults.extend(lengths(functions.collect(), MOST_LINES_OF_A_FUNCTION));
     report("split it by idea", &faults);
 }
 
 #[test]
 fn in_no_folder_does_everything_name_everything() {
-    report("a circle of files: each needs all others to be understood", &circles(&sources(), CIRCLES));
+    report("a circle of files: each needs all others to be understood", &circles(&sources()));
 }
 
 #[test]
@@ -427,44 +419,18 @@ fn empty_name(file: &Source) -> Option<String> {
 }
 
 /// What is too long, and the exceptions that are none any more.
-fn lengths(all: Vec<(String, usize)>, most: usize, exceptions: &[(&str, usize)]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (name, lines) in &all {
-        let allowed = exceptions.iter().find(|(exception, _)| exception == name).map_or(most, |(_, lines)| *lines);
-        if *lines > allowed {
-            faults.push(format!("src/{name}: {lines} lines (allowed: {allowed})"));
-        }
-    }
-    for (exception, _) in exceptions {
-        if all.iter().filter(|(name, _)| name == exception).all(|(_, lines)| *lines <= most) {
-            faults.push(format!("src/{exception}: it needs its row in tests/layering.rs no longer"));
-        }
-    }
-    faults
+fn lengths(all: Vec<(String, usize)>, most: usize) -> Vec<String> {
+    let long = all.into_iter().filter(|(_, lines)| *lines > most);
+    long.map(|(name, lines)| format!("src/{name}: {lines} lines (allowed: {most})")).collect()
 }
 
 /// The circles in which the files of each folder name each other. What a folder says of itself, in its `mod.rs`, is not
 /// counted: it names its parts, and they may name it.
-fn circles(files: &[Source], exceptions: &[(&str, &[&str])]) -> Vec<String> {
+fn circles(files: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut needed = BTreeSet::new();
     for (folder, names) in folders(files) {
-        for circle in circles_of(&names) {
-            let allowed = exceptions.iter().find(|(exception, _)| *exception == folder).map_or(&[][..], |(_, all)| all);
-            needed.extend(
-                circle
-                    .iter()
-                    .filter(|part| allowed.contains(&part.as_str()))
-                    .map(|part| (folder.clone(), part.clone())),
-            );
-            if circle.len() > LARGEST_CIRCLE && !circle.iter().all(|part| allowed.contains(&part.as_str())) {
-                faults.push(format!("src/{folder}: {} (allowed: {})", circle.join(", "), allowed.join(", ")));
-            }
-        }
-    }
-    for (folder, parts) in exceptions {
-        let left = parts.iter().filter(|part| !needed.contains(&((*folder).to_owned(), (**part).to_owned())));
-        faults.extend(left.map(|part| format!("src/{folder}: {part} is in no circle any more")));
+        let large = circles_of(&names).into_iter().filter(|circle| circle.len() > LARGEST_CIRCLE);
+        faults.extend(large.map(|circle| format!("src/{folder}: {}", circle.join(", "))));
     }
     faults
 }
@@ -643,9 +609,8 @@ fn the_other_rules_can_fail_as_well() {
     let manifest = "[dependencies]\na-b = \"1\"\nc = { version = \"1\" } # d = 2\n[dev-dependencies]\ne = \"1\"\n";
     assert_eq!(dependencies(manifest), ["a_b", "c"]);
 
-    let all = vec![("a.rs".to_owned(), 11), ("b.rs".to_owned(), 12), ("c.rs".to_owned(), 3)];
-    let faults = lengths(all, 10, &[("b.rs", 12), ("c.rs", 20)]);
-    assert_eq!(faults.len(), 2, "a is too long, and c is an exception for no reason: {faults:?}");
+    let all = vec![("a.rs".to_owned(), 11), ("b.rs".to_owned(), 10)];
+    assert_eq!(lengths(all, 10), ["src/a.rs: 11 lines (allowed: 10)"]);
 }
 
 #[test]
@@ -660,8 +625,5 @@ fn a_circle_is_found_through_any_number_of_files_and_not_through_the_folder_itse
         ("y.rs", "use crate::x::a;"),
     ]
     .map(|(path, text)| Source::new(path, text));
-    assert_eq!(circles(&files, &[]), ["src/x/: a, b, c (allowed: )"]);
-    assert_eq!(circles(&files, &[("x/", &["a", "b", "c"])]), Vec::<String>::new());
-    let faults = circles(&files, &[("x/", &["a", "b", "c", "d"])]);
-    assert_eq!(faults, ["src/x/: d is in no circle any more"]);
+    assert_eq!(circles(&files), ["src/x/: a, b, c"]);
 }

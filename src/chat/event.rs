@@ -41,7 +41,7 @@ impl Told {
     }
 }
 
-/// An event, borrowed from whoever knows it, for as long as it takes to write it down.
+/// An event. It borrows what it tells of, for as long as it takes to write it down.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// Somebody spoke.
@@ -281,7 +281,7 @@ struct UsersJson<'a> {
 /// What a welcome takes beside the names, if its own name and its room's are of the usual length.
 const WELCOME_BESIDE_USERS_BYTES: usize = 320;
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// Appends the event of `room` to `out` as one JSON object.
     pub fn write_json(self, room: &RoomName, out: &mut Vec<u8>) {
         let room = room.as_str();
@@ -290,56 +290,54 @@ impl Event<'_> {
             // hundred names was a twentieth of a handshake's instructions.
             out.reserve(users.get().len() + WELCOME_BESIDE_USERS_BYTES);
         }
-        let sentence: Cow<'_, str>;
+        let mess = &*self.sentence(room);
         let wire = match self {
             Event::Message(message) => return message.write_json(room, out),
-            Event::Private { from, tag, to, unix_ms, text } => {
-                EventJson::Private { time: unix_ms, to, tag, name: from, mess: text }
+            Event::Private { from: name, tag, to, unix_ms: time, .. } => {
+                EventJson::Private { time, to, tag, name, mess }
             }
-            Event::Join { name, tag, online } => EventJson::Join { room, online, tag, name, mess: "joined the room" },
-            Event::Leave { name, tag, online } => EventJson::Leave { room, online, tag, name, mess: "left the room" },
-            Event::Online { online } => {
-                sentence = format!("{online} online").into();
-                EventJson::Online { room, online, name: room, mess: &sentence }
-            }
-            Event::Rename { from, to, tag } => {
-                sentence = format!("was {from} until now").into();
-                EventJson::Rename { room, from, tag, name: to, mess: &sentence }
-            }
+            Event::Join { name, tag, online } => EventJson::Join { room, online, tag, name, mess },
+            Event::Leave { name, tag, online } => EventJson::Leave { room, online, tag, name, mess },
+            Event::Online { online } => EventJson::Online { room, online, name: room, mess },
+            Event::Rename { from, to: name, tag } => EventJson::Rename { room, from, tag, name, mess },
             Event::Welcome { name, tag, online, users, last, epoch, limits } => {
-                sentence = format!("welcome to {room}, {online} online").into();
-                EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, tag, name, mess: &sentence })
+                EventJson::Welcome(WelcomeJson { room, online, users, last, epoch, limits, tag, name, mess })
             }
             Event::Users { online, users, is_unasked } => {
-                sentence = format!("{online} online").into();
                 let unasked = is_unasked.then_some(true);
-                EventJson::Users(UsersJson { room, online, users, unasked, name: room, mess: &sentence })
+                EventJson::Users(UsersJson { room, online, users, unasked, name: room, mess })
             }
-            Event::Help => EventJson::Help { name: DAEMON, mess: HELP },
-            Event::Pong { token: "" } => EventJson::Pong { token: "", name: DAEMON, mess: "pong" },
-            Event::Pong { token } => {
-                sentence = format!("pong {token}").into();
-                EventJson::Pong { token, name: DAEMON, mess: &sentence }
+            Event::Help => EventJson::Help { name: DAEMON, mess },
+            Event::Pong { token } => EventJson::Pong { token, name: DAEMON, mess },
+            Event::History { before, messages, more, .. } => {
+                EventJson::History { room, before, more, messages, name: room, mess }
             }
-            Event::History { before, messages, count, more } => {
-                sentence = match count {
-                    0 => format!("nothing before message {before}"),
-                    1 => format!("one message before message {before}"),
-                    _ => format!("{count} messages before message {before}"),
-                }
-                .into();
-                EventJson::History { room, before, more, messages, name: room, mess: &sentence }
-            }
-            Event::Reset { last, since, reason } => {
-                sentence = reason.sentence(since).into();
-                EventJson::Reset { room, last, reason, name: room, mess: &sentence }
-            }
-            Event::Error(problem) => {
-                sentence = problem.sentence();
-                EventJson::Error { code: problem.code(), name: DAEMON, mess: &sentence }
-            }
+            Event::Reset { last, reason, .. } => EventJson::Reset { room, last, reason, name: room, mess },
+            Event::Error(problem) => EventJson::Error { code: problem.code(), name: DAEMON, mess },
         };
         append(out, &wire);
+    }
+
+    /// What stands in `mess`: the text of somebody, or a sentence for people who read the JSON as it is.
+    fn sentence(&self, room: &str) -> Cow<'a, str> {
+        match *self {
+            // It writes its text itself.
+            Event::Message(_) => "".into(),
+            Event::Private { text, .. } => text.into(),
+            Event::Join { .. } => "joined the room".into(),
+            Event::Leave { .. } => "left the room".into(),
+            Event::Online { online } | Event::Users { online, .. } => format!("{online} online").into(),
+            Event::Rename { from, .. } => format!("was {from} until now").into(),
+            Event::Welcome { online, .. } => format!("welcome to {room}, {online} online").into(),
+            Event::Help => HELP.into(),
+            Event::Pong { token: "" } => "pong".into(),
+            Event::Pong { token } => format!("pong {token}").into(),
+            Event::History { before, count: 0, .. } => format!("nothing before message {before}").into(),
+            Event::History { before, count: 1, .. } => format!("one message before message {before}").into(),
+            Event::History { before, count, .. } => format!("{count} messages before message {before}").into(),
+            Event::Reset { since, reason, .. } => reason.sentence(since).into(),
+            Event::Error(problem) => problem.sentence(),
+        }
     }
 }
 

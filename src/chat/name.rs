@@ -70,7 +70,7 @@ impl Name {
     /// A name that somebody wants to have. White space around it does not count; kept is its NFC.
     ///
     /// # Errors
-    /// If nobody may be called so, whoever else is here.
+    /// Nobody may be called so, even in an empty room.
     pub fn chosen(text: &str) -> Result<Name, NameError> {
         let text = text::composed(text.trim(), MAX_NAME_CHARACTERS).filter(|text| !text.is_empty());
         let text = text.ok_or(NameError::Length)?;

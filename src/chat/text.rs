@@ -1,6 +1,6 @@
 //! Which characters may stand in the names of people and of rooms.
 //!
-//! One rule for both: whoever reads a name must see all of it, in the order in which it was written. The categories of
+//! One rule for both: a reader must see all of a name, in the order in which it was written. The categories of
 //! the Unicode Character Database answer most of it; the blanks that count as letters or symbols are listed here.
 
 use std::fmt;
