@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 use crate::browser::{Browser, Tab};
+use crate::proxy::last_of_its_connection;
 use crate::support::{Daemon, PATIENCE};
 
 /// A server that gives out the daemon's own page, with its headers, but speaks WebSocket as a test tells it to.
@@ -46,12 +47,12 @@ impl Impostor {
             let _ = visitors.send(stream);
             return;
         }
-        // A page is asked for, and the daemon answers: it closes the connection behind its answer, and so do we.
+        // A page is asked for, and the daemon answers. It is told to close the connection behind its answer, and so do we.
         let mut request = vec![0; len];
         let Ok(mut daemon) = TcpStream::connect(behind) else { return };
         let mut answer = Vec::new();
         if stream.read_exact(&mut request).is_ok()
-            && daemon.write_all(&request).is_ok()
+            && daemon.write_all(last_of_its_connection(&String::from_utf8_lossy(&request)).as_bytes()).is_ok()
             && daemon.read_to_end(&mut answer).is_ok()
         {
             let _ = stream.write_all(&answer);

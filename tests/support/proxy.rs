@@ -87,7 +87,7 @@ fn serve(mut visitor: TcpStream, behind: &str, judge: &dyn Fn(&str) -> Verdict, 
                 let _ = visitor.write_all(answer("502 Bad Gateway", "nothing is behind me").as_bytes());
                 return;
             };
-            if daemon.write_all(head.as_bytes()).is_err() {
+            if daemon.write_all(last_of_its_connection(&head).as_bytes()).is_err() {
                 return;
             }
             let (Ok(from_visitor), Ok(to_daemon)) = (visitor.try_clone(), daemon.try_clone()) else { return };
@@ -96,6 +96,15 @@ fn serve(mut visitor: TcpStream, behind: &str, judge: &dyn Fn(&str) -> Verdict, 
             pass_on(daemon, visitor, traffic, serial);
         }
     }
+}
+
+/// Only the first request of a connection is judged. So a request for a page says that none follows it, as nginx says it to a
+/// server behind it that is not configured otherwise.
+pub fn last_of_its_connection(head: &str) -> String {
+    if head.to_lowercase().contains("\r\nupgrade: websocket\r\n") {
+        return head.to_owned();
+    }
+    head.replacen("\r\n", "\r\nConnection: close\r\n", 1)
 }
 
 /// Up to its empty line; nothing follows it before there is an answer.
