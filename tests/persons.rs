@@ -6,6 +6,8 @@ mod clocked_hub;
 mod fake_socket;
 mod support;
 
+use std::time::Duration;
+
 use clocked_hub::{ClockedHub, FakeClient};
 use roomd::history::log::InMemoryLog;
 use roomd::hub::PeerId;
@@ -44,8 +46,15 @@ impl House {
         self.0.settle();
     }
 
+    /// Its connection is gone.
     fn go(&mut self, guest: &Guest) {
         self.0.hang_up(guest.id, &guest.client);
+        self.0.settle();
+    }
+
+    /// So long that who is away has left.
+    fn wait(&mut self) {
+        self.0.pass(Duration::from_secs(2));
         self.0.settle();
     }
 }
@@ -95,6 +104,7 @@ fn who_shows_a_secret_has_a_tag_in_each_event_about_it_and_who_shows_none_has_no
     house.say(&ann, "/msg Cid psst");
     house.say(&ann, "/nick Anna");
     house.go(&ann);
+    house.wait();
     for kind in ["join", "message", "action", "private", "rename", "leave"] {
         let events = watcher.client.events(kind);
         assert!(!events.is_empty() && events.iter().all(|event| event["tag"] == *tag), "{kind}: {events:?}");
@@ -267,7 +277,82 @@ fn two_hundred_connections_of_one_person_are_one_until_the_last_leaves() {
         assert_eq!(watcher.count("leave"), 0);
         house.go(guest);
     }
+    house.wait();
     assert_eq!((watcher.count("join"), watcher.count("leave")), (1, 1));
+}
+
+// ---- Away for a moment --------------------------------------------------------------------------------------------
+
+#[test]
+fn who_is_back_within_two_seconds_has_its_name_and_nobody_is_told_that_it_was_gone() {
+    let mut house = House::new();
+    let watcher = house.come("name=Cid");
+    let mut ann = house.come(ANN);
+    let name = ann.name();
+    for nth in 0..5 {
+        house.go(&ann);
+        house.0.pass(Duration::from_millis(1_999));
+        house.say(&watcher, "/who");
+        assert_eq!(watcher.client.events("users").pop().unwrap()["online"], 2);
+        ann = house.come(ANN);
+        assert_eq!((ann.name(), ann.welcome()["online"].as_u64()), (name.clone(), Some(2)), "{nth}");
+    }
+    house.wait();
+    house.say(&ann, "hello");
+    assert_eq!(watcher.client.events("message").pop().unwrap()["name"], *name);
+    assert_eq!((watcher.count("join"), watcher.count("leave")), (1, 0));
+    house.go(&ann);
+    house.wait();
+    assert_eq!((watcher.count("join"), watcher.count("leave")), (1, 1));
+}
+
+#[test]
+fn the_name_of_who_is_away_is_free_when_its_time_is_over() {
+    let mut house = House::new();
+    let ann = house.come(&format!("name=Ann&{ANN}"));
+    house.go(&ann);
+    assert_eq!(house.come("name=Ann").codes(), ["name-taken"]);
+    let bob = house.come(&format!("name=Bob&{BOB}"));
+    house.say(&bob, "/msg Ann are you there?");
+    assert_eq!(bob.codes(), ["no-such-name"]);
+    house.wait();
+    assert_eq!(house.come("name=Ann").name(), "Ann");
+}
+
+#[test]
+fn who_shows_no_secret_has_left_at_once() {
+    let mut house = House::new();
+    let watcher = house.come("name=Cid");
+    let ann = house.come("name=Ann");
+    house.go(&ann);
+    assert_eq!(watcher.count("leave"), 1);
+    assert_eq!(house.come("name=Ann").name(), "Ann");
+}
+
+#[test]
+fn a_room_of_which_all_are_away_is_there_until_their_time_is_over() {
+    let mut house = House::with(Limits { max_rooms: 1, ..Limits::default() });
+    let ann = house.come(&format!("name=Ann&{ANN}"));
+    house.go(&ann);
+    let refused = house.come_with(&handshake("/r/other"));
+    assert!(refused.client.events("welcome").is_empty());
+    house.wait();
+    let other = house.come_with(&handshake("/r/other"));
+    assert_eq!(other.welcome()["room"], "other");
+}
+
+#[test]
+fn a_shutdown_waits_for_nobody_who_is_away() {
+    let mut house = House::new();
+    let watcher = house.come("name=Cid");
+    let anns = [ANN, BOB].map(|secret| house.come(secret));
+    house.go(&anns[0]);
+    house.0.hub.shut_down(house.0.now);
+    house.0.settle();
+    for guest in [&watcher, &anns[1]] {
+        house.go(guest);
+    }
+    assert_eq!(house.0.hub.connections(), 0);
 }
 
 // ---- By the daemon itself -----------------------------------------------------------------------------------------

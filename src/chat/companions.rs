@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::entry::Member;
 use super::person::PersonId;
 use super::seat::Seat;
 
@@ -19,6 +20,8 @@ pub(super) struct Companions {
 struct Seats {
     first: Seat,
     companions: BTreeSet<Seat>,
+    /// Nobody sits there: this member was the last, and its person may come back.
+    away: Option<Member>,
 }
 
 /// Whose a seat was that is vacant now.
@@ -63,9 +66,32 @@ impl Companions {
                 seats.companions.insert(seat);
             }
             None => {
-                self.persons.insert(person, Seats { first: seat, companions: BTreeSet::new() });
+                self.persons.insert(person, Seats { first: seat, companions: BTreeSet::new(), away: None });
             }
         }
+    }
+
+    /// The last connection of a person is gone, and the seat is kept for the person. Says whether it is so: a person with other
+    /// connections, and somebody who has shown no secret, need no seat kept.
+    pub(super) fn go_away(&mut self, seat: Seat, who: Member) -> bool {
+        let Some(seats) = self.by_seat.get(&seat).and_then(|person| self.persons.get_mut(person)) else { return false };
+        let is_last = seats.companions.is_empty();
+        if is_last {
+            seats.away = Some(who);
+        }
+        is_last
+    }
+
+    /// The person is back, if it was away. Gives the seat that was kept for it.
+    pub(super) fn come_back(&mut self, person: PersonId) -> Option<Seat> {
+        let seats = self.persons.get_mut(&person)?;
+        seats.away.take().map(|_| seats.first)
+    }
+
+    /// Whether the seat is kept since that member went away.
+    pub(super) fn is_away(&self, seat: Seat, who: Member) -> bool {
+        let seats = self.person(seat).and_then(|person| self.persons.get(&person));
+        seats.is_some_and(|seats| seats.away == Some(who))
     }
 
     /// That seat is vacant from now on.
@@ -135,7 +161,7 @@ mod tests {
         let Effect::JoinedAgain(second) = again else { panic!("{again:?}") };
         assert_eq!((room.online(), room.connections()), (1, 2));
         assert_eq!(room.name_of(second), Some(&chosen("Ann")));
-        assert_eq!(room.members().map(|(seat, _, _)| seat).collect::<Vec<_>>(), [first]);
+        assert_eq!(room.members().map(|(seat, _)| seat).collect::<Vec<_>>(), [first]);
         assert_eq!(room.audience().collect::<Vec<_>>(), [member(1), member(2)], "both hear the room");
         assert_eq!((room.tag_of(first), room.tag_of(second)), (Some(ANN.tag()), Some(ANN.tag())));
         assert_eq!(joins(&mut room, 3, "Zoe", None), Effect::Joined(Seat(2)), "the name that it did not take is free");
@@ -193,6 +219,26 @@ mod tests {
         }
         assert_eq!(other, Effect::Joined(Seat(0)));
         assert_eq!(room.seats_of(Seat(0)).collect::<Vec<_>>(), [Seat(0)]);
+    }
+
+    #[test]
+    fn the_seat_and_the_name_of_who_went_away_are_kept_until_it_is_back_or_stays_away() {
+        let mut room = lobby();
+        let seat = seat_of(&mut room, 1, "Ann", ANN);
+        let went = |serial, seat| Entry::Change(Change::WentAway { who: member(serial), seat });
+        let stayed = |serial, seat| Entry::Change(Change::StayedAway { who: member(serial), seat });
+        assert_eq!(room.apply(went(1, seat)), Effect::WentAway(seat));
+        assert_eq!((room.online(), room.connections(), room.find("Ann")), (1, 0, Some(seat)));
+        assert_eq!(joins(&mut room, 2, "Zoe", None), Effect::Joined(Seat(1)), "on another seat");
+        assert_eq!(joins(&mut room, 3, "Zoe", Some(ANN)), Effect::JoinedAgain(seat));
+        assert_eq!(room.apply(stayed(1, seat)), Effect::Nothing, "it is back");
+        assert_eq!(room.apply(went(1, seat)), Effect::Nothing, "the one who sits there is another connection");
+        assert_eq!(room.apply(went(3, seat)), Effect::WentAway(seat));
+        assert_eq!(room.apply(stayed(1, seat)), Effect::Nothing, "the earlier absence is over");
+        let left = Effect::Left { seat, name: chosen("Ann"), person: Some(ANN) };
+        assert_eq!(room.apply(stayed(3, seat)), left);
+        assert_eq!(room.apply(went(2, Seat(1))), Effect::Left { seat: Seat(1), name: chosen("Zoe"), person: None });
+        assert_eq!(room, lobby());
     }
 
     #[test]

@@ -110,6 +110,21 @@ pub enum Change {
         /// Its seat, if it had one when this was appended. A member that leaves while it joins does not know its seat yet.
         seat: Option<Seat>,
     },
+    /// A member's connection is gone, and it may be that its person comes back at once: a page that is loaded again does so. The
+    /// last connection of a person that goes like this leaves its seat and name to it. Of all others it is as `Left`.
+    WentAway {
+        /// The member.
+        who: Member,
+        /// Its seat.
+        seat: Seat,
+    },
+    /// The person of this seat has not come back in time: it has left.
+    StayedAway {
+        /// The member that went away.
+        who: Member,
+        /// The seat that it had.
+        seat: Seat,
+    },
 }
 
 impl<'a> NewEntry<'a> {
@@ -156,7 +171,11 @@ impl Change {
     #[must_use]
     pub fn who(&self) -> Member {
         match self {
-            Change::Joined { who, .. } | Change::Renamed { who, .. } | Change::Left { who, .. } => *who,
+            Change::Joined { who, .. }
+            | Change::Renamed { who, .. }
+            | Change::Left { who, .. }
+            | Change::WentAway { who, .. }
+            | Change::StayedAway { who, .. } => *who,
         }
     }
 }

@@ -81,6 +81,9 @@ pub enum Effect {
         /// The first seat of the person, from now on.
         first: Seat,
     },
+    /// The last connection of a person is gone. Until the person is back or stays away, it is in the room as before, and nobody
+    /// sits on this seat.
+    WentAway(Seat),
     /// A name could not be had, so nothing has changed: a newcomer is not in, a member has the name that it had.
     NameRefused {
         /// Who wanted it.
@@ -125,12 +128,21 @@ impl Room {
             Entry::Change(Change::Joined { who, name, person }) => self.join(who, name, person),
             Entry::Change(Change::Renamed { who, seat, to }) => self.rename(who, seat, to),
             Entry::Change(Change::Left { who, seat }) => self.leave(who, seat),
+            Entry::Change(Change::WentAway { who, seat }) => self.go_away(who, seat),
+            Entry::Change(Change::StayedAway { who, seat }) => self.stay_away(who, seat),
         }
     }
 
     fn join(&mut self, who: Member, name: Name, person: Option<PersonId>) -> Effect {
         // A daemon holds far fewer than 2^32 connections, and a member is a connection.
         let seat = self.vacant.unwrap_or(Seat(self.places.len() as u32));
+        if let Some(kept) = person.and_then(|person| self.companions.come_back(person))
+            && let Some(sitter) = self.sitters.get_mut(kept.index())
+        {
+            *sitter = Some(who);
+            self.connections += 1;
+            return Effect::JoinedAgain(kept);
+        }
         if let Some(person) = person
             && self.companions.first_of(person).is_some()
         {
@@ -209,6 +221,29 @@ impl Room {
         }
     }
 
+    fn go_away(&mut self, who: Member, seat: Seat) -> Effect {
+        if self.member(seat) != Some(who) || !self.companions.go_away(seat, who) {
+            return self.leave(who, Some(seat));
+        }
+        if let Some(sitter) = self.sitters.get_mut(seat.index()) {
+            *sitter = None;
+            self.connections -= 1;
+        }
+        Effect::WentAway(seat)
+    }
+
+    fn stay_away(&mut self, who: Member, seat: Seat) -> Effect {
+        // It may have come back.
+        if !self.companions.is_away(seat, who) {
+            return Effect::Nothing;
+        }
+        if let Some(sitter) = self.sitters.get_mut(seat.index()) {
+            *sitter = Some(who);
+            self.connections += 1;
+        }
+        self.leave(who, Some(seat))
+    }
+
     fn last_left(&mut self, seat: Seat, name: Name, person: Option<PersonId>) -> Effect {
         self.names.free(&name);
         self.online -= 1;
@@ -243,11 +278,11 @@ impl Room {
         self.connections
     }
 
-    /// All members with their names, in the order of their seats. Of a person the first seat, and no other.
-    pub fn members(&self) -> impl Iterator<Item = (Seat, Member, &Name)> + '_ {
-        (0..).zip(self.sitters.iter().zip(&self.places)).filter_map(|(nth, seated)| match seated {
-            (Some(who), Place::Taken(name)) => Some((Seat(nth), *who, name)),
-            _ => None,
+    /// The seats and names of all members, in the order of their seats. Of a person the first seat, and no other.
+    pub fn members(&self) -> impl Iterator<Item = (Seat, &Name)> + '_ {
+        (0..).zip(&self.places).filter_map(|(nth, place)| match place {
+            Place::Taken(name) => Some((Seat(nth), name)),
+            Place::Companion | Place::Vacant { .. } => None,
         })
     }
 
@@ -295,7 +330,7 @@ impl Room {
     pub fn find(&self, name: &str) -> Option<Seat> {
         let Some(number) = Name::parse_tourist(name) else { return self.names.holder(name) };
         let tourist = Name::tourist(number);
-        self.members().find(|(_, _, name)| **name == tourist).map(|(seat, _, _)| seat)
+        self.members().find(|(_, name)| **name == tourist).map(|(seat, _)| seat)
     }
 }
 
@@ -440,7 +475,10 @@ mod tests {
                 seat,
                 to
             })),
-            (who, prop::option::of(seat)).prop_map(|(who, seat)| Any::Change(Change::Left { who, seat })),
+            (who.clone(), prop::option::of(seat.clone()))
+                .prop_map(|(who, seat)| Any::Change(Change::Left { who, seat })),
+            (who.clone(), seat.clone()).prop_map(|(who, seat)| Any::Change(Change::WentAway { who, seat })),
+            (who, seat).prop_map(|(who, seat)| Any::Change(Change::StayedAway { who, seat })),
         ]
     }
 
@@ -484,7 +522,7 @@ mod tests {
             let mut room = lobby();
             for entry in &log {
                 applied(&mut room, entry);
-                let chosen: Vec<(Seat, &Name)> = room.members().map(|(seat, _, name)| (seat, name)).collect();
+                let chosen: Vec<(Seat, &Name)> = room.members().collect();
                 let chosen: Vec<_> = chosen.into_iter().filter(|(_, name)| !name.is_tourist()).collect();
                 for (nth, (seat, name)) in chosen.iter().enumerate() {
                     prop_assert_eq!(room.find(&name.to_string()), Some(*seat));

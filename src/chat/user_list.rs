@@ -29,8 +29,8 @@ impl UserList {
     /// The names of the first members but for this one. They are written each time.
     #[must_use]
     pub fn without(room: &Room, seat: Seat) -> Box<RawValue> {
-        let others = room.members().filter(|(other, _, _)| *other != seat);
-        json_names(&others.map(|(_, _, name)| name).take(MAX_USERS_LISTED).collect::<Vec<_>>())
+        let others = room.members().filter(|(other, _)| *other != seat);
+        json_names(&others.map(|(_, name)| name).take(MAX_USERS_LISTED).collect::<Vec<_>>())
     }
 
     /// The member of this seat has come, gone, or taken another name.
@@ -41,9 +41,9 @@ impl UserList {
 
 impl Written {
     fn new(room: &Room) -> Written {
-        let names: Vec<&Name> = room.members().map(|(_, _, name)| name).take(MAX_USERS_LISTED).collect();
+        let names: Vec<&Name> = room.members().map(|(_, name)| name).take(MAX_USERS_LISTED).collect();
         // Until the list is full, everybody who comes changes it.
-        let last_seat = room.members().nth(MAX_USERS_LISTED - 1).map(|(seat, _, _)| seat);
+        let last_seat = room.members().nth(MAX_USERS_LISTED - 1).map(|(seat, _)| seat);
         Written { names: json_names(&names), last_seat }
     }
 }

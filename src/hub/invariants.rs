@@ -31,6 +31,7 @@ impl<S: Socket> Hub<S> {
                 hearing[departed.chunk.index()] += 1;
             }
         }
+        visitors += self.away.len();
         // Sums over all rooms, for a table of each would cost the tests of allocations their meaning.
         let sum = |of: fn(&RoomState) -> usize| self.rooms.iter().map(of).sum::<usize>();
         assert_eq!(seated, sum(|state| state.room.connections()), "every seat has its connection");

@@ -93,7 +93,11 @@ impl<S: Socket> Hub<S> {
         let effect = self.rooms.apply(room, change);
         // If the member is on another daemon, telling the room is all there is to do here.
         let id = PeerId::of(wish.who());
-        if let (Effect::Left { .. } | Effect::LeftOnce { .. }, Some(id)) = (&effect, id) {
+        if let Change::StayedAway { .. } = wish {
+            self.rooms.tell(room, &effect, now);
+            return self.absence_ended(room);
+        }
+        if let (Effect::Left { .. } | Effect::LeftOnce { .. } | Effect::WentAway(_), Some(id)) = (&effect, id) {
             self.stop_hearing(id, room);
         }
         let told_bytes = self.rooms.tell(room, &effect, now);
@@ -104,6 +108,10 @@ impl<S: Socket> Hub<S> {
             (Effect::Left { name, person, .. }, _) => self.leave_committed(id, room, (Some(name), person), now),
             (Effect::LeftOnce { name, person, .. }, _) => {
                 self.leave_committed(id, room, (Some(name), Some(person)), now);
+            }
+            (Effect::WentAway(seat), _) => {
+                self.wait_for_return(id, room, seat, now);
+                self.leave_committed_by(id, (None, None), now);
             }
             // Its name was refused, and it left before it could join under another one.
             (Effect::Nothing, Change::Left { .. }) => self.leave_committed(id, room, (None, None), now),
@@ -273,12 +281,20 @@ impl<S: Socket> Hub<S> {
         if !slot.stay.step(Trigger::LeaveRequested) {
             return;
         }
+        let is_moving = matches!(slot.arrival.as_deref(), Some(Arrival::Moving { .. }));
         if let Some(state) = self.rooms.get_mut(room) {
             state.share.forget(id);
         }
         // It says nothing more in this room, so it waits for no share of it.
         self.peers.leave_line(id);
-        self.log.append(room, Entry::Change(Change::Left { who: id.member(), seat }));
+        let may_come_back = !is_moving && !self.is_shutting_down && self.away.len() < self.limits.max_connections;
+        let tag_of = |seat| self.rooms.get(room).and_then(|state| state.room.tag_of(seat));
+        let who = id.member();
+        let change = match seat {
+            Some(seat) if may_come_back && tag_of(seat).is_some() => Change::WentAway { who, seat },
+            _ => Change::Left { who, seat },
+        };
+        self.log.append(room, Entry::Change(change));
     }
 
     /// A member has left: it is sent what its room has heard up to here, and nothing after. Its own last messages are among
@@ -298,10 +314,14 @@ impl<S: Socket> Hub<S> {
 
     /// A member has left its room: it goes on to the next, or is sent the answer to its Close.
     fn leave_committed(&mut self, id: PeerId, room: RoomKey, was: (Option<Name>, Option<PersonId>), now: Moment) {
+        self.leave_committed_by(id, was, now);
+        self.leave_empty(room);
+    }
+
+    fn leave_committed_by(&mut self, id: PeerId, was: (Option<Name>, Option<PersonId>), now: Moment) {
         if self.departed.remove(&id).is_none() {
             self.go_on(id, was, now);
         }
-        self.leave_empty(room);
     }
 
     fn go_on(&mut self, id: PeerId, was: (Option<Name>, Option<PersonId>), now: Moment) {

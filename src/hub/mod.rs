@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
+use self::away::Away;
 use self::log_port::LogPort;
 pub use self::memory::Gauge;
 use self::memory::Memory;
@@ -47,6 +48,7 @@ use crate::limits::fixed::TURNED_AWAY_AT_ONCE;
 use crate::moment::{Moment, Now};
 
 mod addresses;
+mod away;
 mod commands;
 mod commit;
 #[cfg(debug_assertions)]
@@ -122,6 +124,8 @@ pub struct Hub<S> {
     /// Members whose connection has been freed while their `Left` entry is in the log. Their rooms count them until it comes
     /// back, which on a disk that hangs may be never.
     departed: BTreeMap<PeerId, Departed>,
+    /// Persons who may be back in a moment.
+    away: Away,
     /// A member that leaves its room now is told that the daemon ends.
     is_shutting_down: bool,
     /// How many connections have ended, by [`CloseReason::name`].
@@ -150,6 +154,7 @@ impl<S: Socket> Hub<S> {
             intake_bytes: 0,
             departed: BTreeMap::new(),
             is_shutting_down: false,
+            away: Away::default(),
             endings: BTreeMap::new(),
             trace: FrameTrace::if_logged(),
         }
@@ -192,6 +197,7 @@ impl<S: Socket> Hub<S> {
     /// The same when the poller may have more to report: all that had arrived by `reported_until`, and not all since.
     pub fn turn_amid(&mut self, now: Now, reported_until: Moment) {
         self.read(now, reported_until);
+        self.end_absences(now.moment);
         self.commit(now);
         self.write(now.moment);
         self.reap(now.moment);
@@ -210,7 +216,12 @@ impl<S: Socket> Hub<S> {
     pub fn deadline(&self) -> Moment {
         // While the log is behind, no member is read, even if its room has some of its share left.
         let next_in_line = if self.log.is_behind() { Moment::NEVER } else { self.rooms.lines_deadline(&self.limits) };
-        self.peers.deadline().min(self.rooms.deadline()).min(next_in_line).min(self.page_requests.deadline())
+        self.peers
+            .deadline()
+            .min(self.rooms.deadline())
+            .min(next_in_line)
+            .min(self.page_requests.deadline())
+            .min(self.away.deadline())
     }
 
     /// Says goodbye to everybody: 1001 to members, once they have had what was said before; nothing to those who have not

@@ -68,7 +68,7 @@ impl RoomState {
             }
             Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to, tag: tag_of(*seat) }),
             // That somebody is there with another connection is nobody's business.
-            Effect::JoinedAgain(_) | Effect::LeftOnce { .. } => None,
+            Effect::JoinedAgain(_) | Effect::LeftOnce { .. } | Effect::WentAway(_) => None,
             Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
         };
         event.map_or(0, |event| self.stream.tell(event, self.room.name()).len())

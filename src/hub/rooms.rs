@@ -180,7 +180,11 @@ impl Rooms {
                 state.users.changed(*seat);
                 state.users.changed(*first);
             }
-            Effect::JoinedAgain(_) | Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => {}
+            Effect::JoinedAgain(_)
+            | Effect::WentAway(_)
+            | Effect::Nothing
+            | Effect::Said
+            | Effect::NameRefused { .. } => {}
         }
         effect
     }
@@ -194,6 +198,7 @@ impl Rooms {
             Effect::Renamed { .. } => state.presence.news(online),
             Effect::JoinedAgain(_)
             | Effect::LeftOnce { .. }
+            | Effect::WentAway(_)
             | Effect::Nothing
             | Effect::Said
             | Effect::NameRefused { .. } => return 0,

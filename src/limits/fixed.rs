@@ -173,6 +173,9 @@ pub const MAX_PING_TOKEN_BYTES: usize = 125;
 /// Names in a welcome: enough to see who is there, few enough that ten thousand welcomes stay cheap.
 pub const MAX_USERS_LISTED: usize = 100;
 
+/// For so long a person whose last connection is gone is not said to have left: to load a page again takes less.
+pub const AWAY_FOR: Duration = Duration::from_secs(2);
+
 /// How often a large room hears how many members it has.
 pub const ONLINE_EVERY: Duration = Duration::from_secs(1);
 

@@ -16,7 +16,7 @@ fn wait_for_text(tab: &mut crate::browser::Tab, text: &str) {
 
 #[test]
 #[ignore = "needs Chromium: tests/run installs it and runs this"]
-fn what_a_tourist_has_said_is_still_its_own_after_a_reload() {
+fn after_a_reload_a_tourist_has_its_name_and_its_words_and_nobody_was_told() {
     let daemon = Daemon::start(&[]);
     let mut browser = Browser::start();
     let mut tab = enter(&mut browser, &daemon.address);
@@ -25,10 +25,20 @@ fn what_a_tourist_has_said_is_still_its_own_after_a_reload() {
     let mut other = daemon.open("/?name=Ann");
     other.send_text("from another");
     wait_for_text(&mut tab, "from another");
+    let name = tab.text("document.querySelector('#me').textContent");
     tab.reload();
     tab.wait_for(IN_ROOM);
     wait_for_text(&mut tab, "from another");
     assert_eq!(tab.text(MINE), "before the reload");
+    assert_eq!(tab.text("document.querySelector('#me').textContent"), name);
+    say(&mut tab, "after the reload");
+    let next = loop {
+        let event = other.frame().json();
+        if event["name"] != "Ann" && event["mess"] != "before the reload" && event["type"] != "welcome" {
+            break event;
+        }
+    };
+    assert_eq!((&next["type"], &next["mess"]), (&"message".into(), &"after the reload".into()), "no leave, no join");
 }
 
 #[test]

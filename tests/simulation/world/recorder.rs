@@ -193,7 +193,7 @@ impl Record {
                         went: None,
                         page: None,
                     }),
-                    Effect::Left { .. } | Effect::LeftOnce { .. } => {
+                    Effect::Left { .. } | Effect::LeftOnce { .. } | Effect::WentAway(_) => {
                         let visit = self.visits.get_mut(&id).and_then(|visits| visits.last_mut());
                         let visit = visit.expect("who leaves has joined before");
                         assert_eq!((visit.list, visit.went), (opening.list, None), "who leaves is there");
@@ -287,10 +287,10 @@ impl History for Recorder {
             Entry::Change(Change::Joined { who, .. }) => {
                 opening.visitors.insert(here(*who));
             }
-            Entry::Change(Change::Left { who, .. }) => {
+            Entry::Change(Change::Left { who, .. } | Change::WentAway { who, .. }) => {
                 assert!(opening.visitors.remove(&here(*who)), "who leaves has asked to join, and leaves once");
             }
-            Entry::Kept { .. } | Entry::Change(Change::Renamed { .. }) => {}
+            Entry::Kept { .. } | Entry::Change(Change::Renamed { .. } | Change::StayedAway { .. }) => {}
         }
         self.inner.append(key, entry);
     }
