@@ -81,9 +81,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How fast one address may make new connections. A visit of the page is a dozen, one for each file: so a class of 40
-    /// behind one address may open it at once, and four more people a second. To answer 60 a second takes some
-    /// thousandths of a CPU core.
+    /// How fast one address may make new connections. A request that a trusted proxy forwards counts as one, whatever
+    /// connection it comes on. A visit of the page is up to seven, and a dozen behind such a proxy: so a class of 40 behind
+    /// one address may open it at once, and four more people a second. To answer 60 a second takes some thousandths of a
+    /// CPU core.
     pub const CONNECT_RATE: Rate = Rate { burst: 600, per_second: 60 };
 
     /// How fast handshakes of one address may fail. A page that may not connect tries again every few seconds, and

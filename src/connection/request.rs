@@ -318,3 +318,18 @@ impl Connection {
         Incoming::Answered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that waits for its next request holds this, and nothing of the request before.
+    #[test]
+    fn a_request_that_was_answered_is_small() {
+        assert!(size_of::<Request>() < 200, "{} bytes", size_of::<Request>());
+        let mut request = Request::of(PeerAddress::Unix);
+        request.head.bytes = vec![0; 1_000];
+        request.drop_bytes();
+        assert_eq!((request.held_bytes(), request.head.bytes.capacity()), (0, 0));
+    }
+}

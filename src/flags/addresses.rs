@@ -27,7 +27,8 @@ pub(crate) struct AddressFlags {
     #[arg(long, env = "ROOMD_MAX_PER_ADDRESS", value_name = "COUNT", default_value_t = Limits::DEFAULT.max_per_address, value_parser = count)]
     pub(crate) max_per_address: usize,
 
-    /// New connections one address may make at once; more are answered 429. A visit of the page is a dozen
+    /// New connections one address may make at once; more are answered 429. A visit of the page is up to
+    /// seven; behind a trusted proxy, where each request counts as one, it is a dozen
     #[arg(long, env = "ROOMD_CONNECT_BURST", value_name = "COUNT", default_value_t = Limits::CONNECT_RATE.burst, value_parser = count_u32)]
     pub(crate) connect_burst: u32,
 
