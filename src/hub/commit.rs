@@ -11,6 +11,7 @@ use crate::moment::Now;
 impl<S: Socket> Hub<S> {
     /// Takes what the log has committed, in its order. Each message is encoded once.
     pub(super) fn commit(&mut self, now: Now) {
+        self.end_absences(now.moment);
         self.log.begin_commit(now);
         let mut delivered_bytes = 0;
         while let Some((room, outcome)) = self.log.next() {

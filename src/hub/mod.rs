@@ -4,8 +4,8 @@
 //! They work on what has an owner of its own: `peers` has the connections and the lists of who is to be read, flushed,
 //! woken or freed; `log_port` is what goes into the log and comes out; `rooms` has the rooms, `room_state` is one of them,
 //! `past` what it can be asked of its past, `share` how much may be said in it, `member_life` the table of a membership.
-//! Then what they do: `membership` how members come and go, `commands` what becomes of a command, `pages` what the history
-//! is asked for, `memory` what all may hold together, `trace` all of it frame by frame in the log.
+//! Then what they do: `membership` how members come and go, `away` who may be back in a moment, `commands` what becomes of a
+//! command, `pages` what the history is asked for, `memory` what all may hold together, `trace` all of it frame by frame in the log.
 //!
 //! # The turn
 //! [`Hub::turn`] is beats two to five of the loop's five; the first, waiting, is the event loop's.
@@ -197,7 +197,6 @@ impl<S: Socket> Hub<S> {
     /// The same when the poller may have more to report: all that had arrived by `reported_until`, and not all since.
     pub fn turn_amid(&mut self, now: Now, reported_until: Moment) {
         self.read(now, reported_until);
-        self.end_absences(now.moment);
         self.commit(now);
         self.write(now.moment);
         self.reap(now.moment);
