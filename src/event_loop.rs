@@ -229,8 +229,7 @@ impl EventLoop {
     fn note(&mut self, event: &mio::event::Event, requests: &mut Vec<Request>) {
         match event.token() {
             SIGNALS => requests.extend(self.signals.pending()),
-            // The history has something to give. Every turn asks it.
-            WAKER => {}
+            WAKER => {} // The history has something to give. Every turn asks it.
             Token(token) if token >= FIRST_LISTENER => {
                 if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
                     listener.is_ready = true;
@@ -238,6 +237,7 @@ impl EventLoop {
             }
             Token(token) => {
                 let id = PeerId::from_token(token);
+                // What arrived before an error can still be read, so an error is readable as well.
                 let readiness = Readiness {
                     readable: event.is_readable() || event.is_error(),
                     writable: event.is_writable(),

@@ -26,7 +26,7 @@ use super::driver::{Answers, Closing, Driver, InPlace, Thread, Wake};
 use super::faults::Faults;
 use super::random::random_bytes;
 use super::retention::{Look, Retention};
-use super::rooms::{Held, HeldRead, Rooms};
+use super::rooms::{Held, HeldRead, LogRooms};
 use super::sequencer::{Sequencer, Settled};
 use super::store::Store;
 use super::transient::Transient;
@@ -64,7 +64,7 @@ pub struct Inherited {
 /// seconds at most.
 pub struct Log<D: Driver> {
     driver: D,
-    rooms: Rooms,
+    rooms: LogRooms,
     sequencer: Sequencer,
     /// Rooms that the store is opening. Those that could not be read, and are tried again, do not count.
     opening: usize,
@@ -128,7 +128,7 @@ impl<D: Driver> Log<D> {
     fn with_driver(driver: D, retention: Retention, inherited: Inherited) -> Log<D> {
         Log {
             driver,
-            rooms: Rooms::new(),
+            rooms: LogRooms::new(),
             sequencer: Sequencer::new(),
             opening: 0,
             reopened: 0,

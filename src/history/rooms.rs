@@ -9,7 +9,7 @@ use super::{Committed, PageSize, RoomKey, Wanted};
 use crate::chat::{Kept, Member, RoomName};
 
 /// The rooms in use, by their keys. Keys are small numbers that are used again, so this is as long as there are rooms.
-pub(super) struct Rooms {
+pub(super) struct LogRooms {
     rooms: Vec<Option<LogRoom>>,
     in_use: usize,
     next_serial: u64,
@@ -42,9 +42,9 @@ pub(super) struct HeldRead {
     pub(super) reader: Member,
 }
 
-impl Rooms {
-    pub(super) fn new() -> Rooms {
-        Rooms { rooms: Vec::new(), in_use: 0, next_serial: 1, to_open: VecDeque::new() }
+impl LogRooms {
+    pub(super) fn new() -> LogRooms {
+        LogRooms { rooms: Vec::new(), in_use: 0, next_serial: 1, to_open: VecDeque::new() }
     }
 
     pub(super) fn get(&self, RoomKey(nth): RoomKey) -> Option<&LogRoom> {
