@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::{prop_assert_eq, proptest};
 use roomd::gate::{AddressPolicy, PeerAddress, ProxyProtocol};
 use roomd::history::log::InMemoryLog;
-use roomd::hub::PeerId;
+use roomd::hub::{PeerId, Readiness};
 use roomd::limits::Limits;
 use support::{Daemon, handshake};
 
@@ -229,6 +229,22 @@ fn a_shutdown_ends_idle_connections_at_once() {
     clocked.settle();
     assert_eq!(clocked.hub.connections(), 0);
     assert_eq!(answers(&client), 1);
+}
+
+#[test]
+fn a_shutdown_lets_an_answer_that_is_under_way_be_read() {
+    let mut clocked = clocked(Limits::default());
+    let (id, client) = clocked.accept();
+    client.stops_reading();
+    say(&mut clocked, id, &client, PROBE);
+    clocked.hub.shut_down(clocked.now);
+    clocked.hub.turn(clocked.now);
+    assert_eq!((answers(&client), clocked.hub.connections()), (0, 1));
+    client.reads_on();
+    clocked.hub.ready(id, Readiness { writable: true, ..Readiness::default() });
+    clocked.hub.turn(clocked.now);
+    clocked.settle();
+    assert_eq!((answers(&client), clocked.hub.connections()), (1, 0));
 }
 
 // ---- Addresses ----------------------------------------------------------------------------------------------------
