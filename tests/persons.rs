@@ -383,7 +383,8 @@ fn no_line_of_the_log_has_the_secret() {
     let line = "\r\nX-Roomd-Me: ann-has-this-secret\r\nCookie: roomd-me=ann-has-this-secret\r\nHost";
     let mut ann = daemon.open(&format!("/?{ANN}"));
     ann.event("welcome");
-    for request in [format!("GET /nowhere?{ANN} HTTP/1.1\r\nHost: a\r\n\r\n"), handshake(&format!("/x?{ANN}"))] {
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    for request in [get(&format!("/nowhere?{ANN}")), get(&format!("/r/a/b#{ANN}")), handshake(&format!("/x?{ANN}"))] {
         let mut asker = daemon.connect();
         asker.send(request.replacen("\r\nHost", line, 1).as_bytes());
         asker.read_head();

@@ -149,7 +149,8 @@ pub struct Head<'b> {
 }
 
 /// What of a request goes into the log: its method and its path, as ASCII without control characters and no longer than
-/// a line of a log should be. Not the query, which holds names.
+/// a line of a log should be. Not the query, which holds names and secrets, and no fragment: a client must not send one
+/// (RFC 9110 section 7.1), but some may, with a secret in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLine(Box<str>);
 
@@ -203,7 +204,7 @@ impl<'b> Head<'b> {
     #[must_use]
     pub fn line(&self) -> RequestLine {
         let mut line = shortened(self.method, LOGGED_METHOD_CHARACTERS);
-        let path = self.local_target.split('?').next().unwrap_or_default();
+        let path = self.local_target.split(['?', '#']).next().unwrap_or_default();
         line.push(' ');
         line.push_str(&shortened(if path.is_empty() { "/" } else { path }, LOGGED_PATH_CHARACTERS));
         RequestLine(line.into())
@@ -378,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_logged_of_a_request_is_short_and_printable_and_has_no_query() {
+    fn what_is_logged_of_a_request_is_short_and_printable_and_has_no_query_and_no_fragment() {
         let line = |request: &str| {
             let head = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n");
             Head::parse(head.as_bytes()).map(|head| head.line().to_string())
@@ -386,6 +387,7 @@ mod tests {
         for (request, expected) in [
             ("GET /style.css", "GET /style.css"),
             ("HEAD /?name=Ann&since=3", "HEAD /"),
+            ("GET /r/garden#me=secret", "GET /r/garden"),
             ("OPTIONS *", "OPTIONS *"),
             ("GET http://x", "GET /"),
             ("GET /r/%E6%B1%89", "GET /r/%E6%B1%89"),
