@@ -15,6 +15,7 @@ export function showSecret() {
   secret = secret || kept();
   const secure = location.protocol === 'https:' ? '; Secure' : '';
   document.cookie = `${COOKIE}=${secret}; Path=${rootPath()}; SameSite=Strict${secure}`;
+  void document.cookie; // read back, which waits until it is set: a handshake could overtake it, and would come without a person
 }
 
 // Another tab may have made one at the same moment: what is kept counts.

@@ -29,7 +29,7 @@ fn after_a_reload_a_tourist_has_its_name_and_its_words_and_nobody_was_told() {
     tab.reload();
     tab.wait_for(IN_ROOM);
     wait_for_text(&mut tab, "from another");
-    assert_eq!(tab.text(MINE), "before the reload");
+    tab.wait_for(&format!("{MINE} === 'before the reload'"));
     assert_eq!(tab.text("document.querySelector('#me').textContent"), name);
     say(&mut tab, "after the reload");
     let next = loop {
@@ -52,7 +52,7 @@ fn a_second_tab_is_the_same_person_and_takes_each_new_name_along() {
     assert_eq!(two.text("document.querySelector('#me').textContent"), "Ann");
     say(&mut two, "from the second tab");
     wait_for_text(&mut one, "from the second tab");
-    assert_eq!(one.text(MINE), "from the second tab");
+    one.wait_for(&format!("{MINE} === 'from the second tab'"));
     take_name(&mut two, "Bea");
     one.wait_for("document.querySelector('#me').textContent === 'Bea'");
 }
@@ -77,7 +77,7 @@ fn the_words_of_somebody_who_had_my_name_before_are_not_mine_and_marked() {
     tab.reload();
     tab.wait_for(IN_ROOM);
     wait_for_text(&mut tab, "now it is me");
-    assert_eq!(tab.text(MINE), "now it is me");
+    tab.wait_for(&format!("{MINE} === 'now it is me'"));
     let marked = "[...document.querySelectorAll('.message:has(.namesake)')].map((line) => line.querySelector('.text').textContent).join()";
     assert_eq!(tab.text(marked), "I was Ann first");
     let words = tab.text("document.querySelector('.namesake').textContent");
