@@ -174,8 +174,8 @@ impl Limits {
         self.max_queue_bytes / 8
     }
 
-    /// Bytes that may wait for somebody who is still sent private messages. A quarter: whoever writes to one who takes
-    /// little can fill no more of its queue, and the room's messages have the rest.
+    /// Bytes that may wait for somebody who is still sent private messages. A quarter: whatever others
+    /// write to a slow reader, most of its queue is left for the room's messages.
     #[must_use]
     pub fn private_queue_bytes(&self) -> usize {
         self.max_queue_bytes / 4

@@ -100,7 +100,7 @@ fn end(exit: CliExit) -> ExitCode {
     }
 }
 
-/// To standard output. A closed pipe (`roomd --help | head -1`) is nobody's fault.
+/// To standard output. A closed pipe (`roomd --help | head -1`) is no error.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

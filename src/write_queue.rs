@@ -19,10 +19,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::framing::Framing;
-use crate::limits::fixed::CHUNKS_PER_WRITE;
-
-/// What an entry of the list takes, with the room that a growing list leaves free.
-const CHUNK_COST_BYTES: usize = 64;
+use crate::limits::fixed::{CHUNK_COST_BYTES, CHUNKS_PER_WRITE};
 
 /// One piece of the queue: `start..` of it has still to be written, and it is never empty.
 #[derive(Debug)]

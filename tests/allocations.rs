@@ -77,7 +77,7 @@ fn ten_thousand_stalled_readers_cost_the_shared_chunks_and_a_short_list_each() {
     // That limit is not a way to let a copy through: one for each reader would be much more.
     assert!(lists < READERS * MESSAGE_BYTES);
 
-    // Half of them read on, and have all they were owed. It is the other half that is held on to.
+    // Half of them read on, and have all that waited for them. The queues of the other half are what is left.
     let bytes = room.bytes(1);
     let resumed = measure(|| {
         (1..=READERS / 2).for_each(|reader| room.resume(reader));
@@ -96,7 +96,7 @@ fn ten_thousand_stalled_readers_cost_the_shared_chunks_and_a_short_list_each() {
     assert_eq!(room.hub.endings().get("too-slow"), Some(&(READERS as u64 / 2)));
     assert_eq!(room.hub.connections(), READERS / 2 + 1);
     let left = stalled.bytes_current + resumed.bytes_current + dropped.bytes_current;
-    assert!(left <= 64 * 1024, "{left} bytes are left when nobody is owed anything");
+    assert!(left <= 64 * 1024, "{left} bytes are left when nothing waits for anybody");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_connection_at_rest_owns_no_buffer() {
     const ALLOCATIONS_OF_ALL: i64 = 40;
     let pieces = message_in_shreds(1_000);
     let at_rest = |members: usize| {
-        // More than a room may say at once, but nobody is to wait here.
+        // More than a room may say at once: no member may have to wait here.
         let mut room = Room::new(Limits { room_byte_rate: None, ..Room::limits() }, members);
         let counted = measure(|| {
             // All that makes a connection keep something for a while: a head and frames that are cut, answers of its own.

@@ -164,7 +164,7 @@ fn who_moves_where_its_name_is_taken_becomes_a_tourist_and_is_told_why() {
     assert_eq!(next_is(&mut moves, "welcome")["name"], "Tourist 1");
     assert_eq!(next_code(&mut moves), "name-taken");
     assert_eq!(next_is(&mut holder, "join")["name"], "Tourist 1");
-    assert!(daemon.wait_for_log("moved").contains("#2 moved to new as Tourist 1"), "whoever runs it can follow");
+    assert!(daemon.wait_for_log("moved").contains("#2 moved to new as Tourist 1"), "the operator can follow");
     // The name that it had in the old room is not held there any more.
     come_as(&daemon, "old", "ANN");
 }
@@ -295,7 +295,7 @@ fn a_name_in_the_address_is_had_from_the_first_moment_on() {
     assert_eq!(next_is(&mut witness, "join")["name"], "Zoë B.");
 }
 
-/// Whoever wants a name that cannot be had is in all the same.
+/// A newcomer whose name cannot be had is in all the same.
 #[test]
 fn a_name_in_the_address_that_cannot_be_had_is_an_error_behind_the_past() {
     let daemon = Daemon::start(&[]);

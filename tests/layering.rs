@@ -255,7 +255,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("std::env", &["main.rs"]),
     ("std::process", &["main.rs"]),
-    // One thread, one that waits for the disk, and one that waits for whoever reads the log.
+    // One thread, one that waits for the disk, and one that waits for the reader of the log.
     ("std::thread", &["history/driver.rs", "log_buffer.rs"]),
     // What goes to those threads and comes back; and what a signal handler may set.
     ("std::sync::mpsc", &["history/driver.rs"]),

@@ -406,7 +406,7 @@ fn a_fast_talker_that_does_not_wait_for_answers_loses_no_word() {
     }
 }
 
-/// Whoever is slowed for other frames must not gain time for the message by it.
+/// A sender that is slowed for other frames must not gain time for the message by it.
 #[test]
 fn a_message_that_is_never_finished_is_cut_off_whatever_comes_in_between() {
     let daemon = Daemon::start(&["--message-timeout", "300ms", "--rate-burst", "2", "--rate", "100"]);

@@ -109,7 +109,7 @@ fn when_too_much_is_in_use_the_largest_debtors_are_closed_until_a_quarter_is_fre
 }
 
 #[test]
-fn whoever_takes_something_of_what_waits_is_closed_after_all_who_take_nothing() {
+fn a_reader_that_takes_something_is_closed_after_all_that_take_nothing() {
     let mut gauged = Gauged::new();
     let stalled = stalled_in_rooms(&mut gauged, &[9, 3]);
     // From half of the budget on they are watched: the one who owes more takes a byte now and then.
@@ -129,7 +129,7 @@ fn whoever_takes_something_of_what_waits_is_closed_after_all_who_take_nothing() 
 }
 
 #[test]
-fn whoever_owes_nothing_stays_whatever_the_gauge_says_and_newcomers_are_told_to_come_again() {
+fn a_connection_for_which_nothing_waits_stays_whatever_the_gauge_says_and_newcomers_are_told_to_come_again() {
     let mut gauged = Gauged::new();
     let (id, member) = gauged.connect("/");
     gauged.gauge(&[FULL + 1]);

@@ -18,7 +18,7 @@ export function pathOf(room) {
   return room === 'lobby' ? ROOT : `${ROOT}r/${encodeURIComponent(room.replace(/\p{Surrogate}/gu, '\uFFFD'))}`;
 }
 
-// On the page's own host: whoever could load the page can reach the room.
+// On the page's own host: a browser that could load the page can reach the room.
 export function roomUrl(room) {
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
   return `${scheme}//${location.host}${pathOf(room)}`;

@@ -35,7 +35,7 @@ export function prepareEmoji(button, panel, insert, done) {
     else if (!step(panel, event)) return;
     event.preventDefault();
   });
-  // Whoever goes on elsewhere is done with it. (The button does its own closing.)
+  // Somebody who goes on elsewhere is done with it. (The button does its own closing.)
   panel.addEventListener('focusout', ({ relatedTarget }) => {
     if (relatedTarget && relatedTarget !== button && !panel.contains(relatedTarget)) show(false);
   });

@@ -324,7 +324,7 @@ function unfoldButton(text) {
   show(true);
   button.addEventListener('click', () => {
     show(!text.classList.contains('folded'));
-    if (!text.classList.contains('folded')) screen.follow = false; // whoever unfolds a text wants to read its beginning
+    if (!text.classList.contains('folded')) screen.follow = false; // somebody who unfolds a text wants to read its beginning
   });
   return button;
 }

@@ -5,7 +5,7 @@
 
 import { pathOf } from './address.js';
 
-const CHECK_MS = 10_000; // whoever does not answer this either, does not answer
+const CHECK_MS = 10_000; // a server that does not answer this either does not answer
 
 // What each trouble is called in words.js: `say` stands in the header, `advice` in the alarm below it.
 // `stays`: only a person can mend it, so it is said at once, and the next attempts are rarer. The others may be a server that is

@@ -27,7 +27,7 @@ struct Seats {
 /// Whose a seat was that is vacant now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Vacated {
-    /// Nobody's who has shown a secret.
+    /// Of a client that has shown no secret.
     OfNobody,
     /// It was the only seat of this person.
     Last(PersonId),

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_name_is_a_sentence_for_whoever_wanted_it() {
+    fn what_is_wrong_with_a_name_is_a_sentence_for_the_one_who_wanted_it() {
         assert_eq!(NameError::Length.to_string(), "A name has 1 to 32 characters.");
         let direction = NameError::Character(BadCharacter::Direction);
         assert_eq!(direction.to_string(), "Your name cannot contain characters that turn the direction of writing.");

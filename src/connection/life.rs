@@ -26,7 +26,7 @@ pub enum State {
 pub enum Phase {
     /// The peer is leaving. What was said before that must still reach it; then comes our last frame.
     Departing,
-    /// As `Departing`, and the peer's stream has ended already: nobody is told anything, and nobody is waited for.
+    /// As `Departing`, and the peer's stream has ended already: the peer is told nothing more, and is not waited for.
     DepartingLast,
     /// Our Close is queued; the peer's is awaited (section 5.5.1).
     AwaitingClose,

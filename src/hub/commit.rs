@@ -1,11 +1,11 @@
 //! Beat three: entries come back from the log, are applied to their room, and are encoded.
 
-use super::read::{MESSAGE_INTAKE_BYTES, delivery_cost};
+use super::read::delivery_cost;
 use super::{Hub, PeerId, Socket};
 use crate::chat::{Entry, Kept, Problem};
 use crate::door::Health;
 use crate::history::{Committed, Condition, Stored, Wanted};
-use crate::limits::fixed::INTAKE_BYTES_PER_TURN;
+use crate::limits::fixed::{INTAKE_BYTES_PER_TURN, MESSAGE_INTAKE_BYTES};
 use crate::moment::Now;
 
 impl<S: Socket> Hub<S> {

@@ -97,6 +97,8 @@ impl<S: Socket> Hub<S> {
             self.rooms.tell(room, &effect, now);
             return self.absence_ended(room);
         }
+        // A member does not hear of its own leaving, so it stops hearing before the room is told; and a newcomer does not hear of
+        // its own coming, so it begins to hear after that.
         if let (Effect::Left { .. } | Effect::LeftOnce { .. } | Effect::WentAway(_), Some(id)) = (&effect, id) {
             self.stop_hearing(id, room);
         }

@@ -23,13 +23,13 @@ use std::rc::Rc;
 
 use super::Socket;
 use super::peers::{NOT_IN, PeerId, Peers, Sent, Slot};
-use super::stream::{ChunkKey, Stream, TurnChunk, WRITE_CALL_BYTES};
+use super::stream::{ChunkKey, Stream, TurnChunk};
 use super::trace;
 use crate::chat::{Event, RoomName};
 use crate::close_reason::CloseReason;
 use crate::connection::{State, Written};
 use crate::limits::Limits;
-use crate::limits::fixed::FLUSH_BYTES_PER_TURN;
+use crate::limits::fixed::{FLUSH_BYTES_PER_TURN, WRITE_CALL_BYTES};
 use crate::moment::Moment;
 
 /// See the module.

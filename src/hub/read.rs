@@ -18,13 +18,9 @@ use crate::connection::{Departure, Incoming};
 use crate::door::Endpoint;
 use crate::gate::{Caller, Credentials};
 use crate::limits::Limits;
-use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE};
+use crate::limits::fixed::{FRAMES_PER_TURN, INTAKE_BYTES_PER_TURN, MEMBERS_PER_INTAKE, MESSAGE_INTAKE_BYTES};
 use crate::moment::{Moment, Now};
 use crate::websocket::{Input, Violation};
-
-/// What an event adds to its text: the keys, the name, the numbers. Without it, messages of one letter would make a chunk
-/// of twenty times the bytes that were read.
-pub(super) const MESSAGE_INTAKE_BYTES: usize = 128;
 
 /// A request of one peer that needs the whole hub. It is rare: nearly every frame is a message, which only goes into the log.
 enum Request {

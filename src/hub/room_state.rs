@@ -67,7 +67,7 @@ impl RoomState {
                 Some(Event::Leave { name, tag: person.map(|person| person.tag()), online })
             }
             Effect::Renamed { seat, from } => name_of(*seat).map(|to| Event::Rename { from, to, tag: tag_of(*seat) }),
-            // That somebody is there with another connection is nobody's business.
+            // The room is not told of further connections of a person.
             Effect::JoinedAgain(_) | Effect::LeftOnce { .. } | Effect::WentAway(_) => None,
             Effect::Nothing | Effect::Said | Effect::NameRefused { .. } => None,
         };

@@ -150,8 +150,11 @@ impl Rooms {
 
     /// The log has committed a message: it is applied to the room and encoded, once.
     pub(super) fn say(&mut self, key: RoomKey, entry: Entry<'_>, limits: &Limits, now: Moment) {
-        let Entry::Kept { id, kept: Kept::Said(message), .. } = entry else { return };
-        let message = message.with_id(id);
+        let (id, message) = match entry {
+            Entry::Kept { id, kept: Kept::Said(message), .. } => (id, message.with_id(id)),
+            // See `apply`.
+            Entry::Change(_) => return,
+        };
         let Some(state) = self.mark_dirty(key) else { return };
         let RoomIds { last, .. } = state.room.ids();
         if id != last + 1 && last > 0 {

@@ -11,10 +11,8 @@ use crate::chat::visit::Verbosity;
 use crate::chat::{Event, RoomName};
 use crate::connection::Connection;
 use crate::framing::Framing;
+use crate::limits::fixed::{KEPT_CHUNK_BYTES, WRITE_CALL_BYTES};
 use crate::write_queue::LateBytes;
-
-/// What a write counts besides its bytes: a call of the system takes about as long as copying so many.
-pub(super) const WRITE_CALL_BYTES: usize = 4 * 1024;
 
 /// Which chunk of its room a member hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,11 +169,10 @@ impl TurnChunk {
 
     /// Its buffer, empty, for the next turn's chunk; smaller again, if an unusual turn has made it large.
     fn reclaim(&mut self) -> Vec<u8> {
-        const KEPT_BYTES: usize = 256 * 1024;
         self.shared = None;
         let mut buffer = std::mem::take(&mut self.bytes);
         buffer.clear();
-        buffer.shrink_to(KEPT_BYTES);
+        buffer.shrink_to(KEPT_CHUNK_BYTES);
         buffer
     }
 }

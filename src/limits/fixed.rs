@@ -146,6 +146,14 @@ pub const FRAMES_PER_TURN: usize = 16;
 /// Buffers that wait for the next rooms in which something is said.
 pub const SPARE_BUFFERS: usize = 8;
 
+/// Bytes that a message counts as, besides its text, against what a turn takes in: the keys, the name and the numbers of its
+/// event. Without it, messages of one letter would make a chunk of twenty times the bytes that were read.
+pub const MESSAGE_INTAKE_BYTES: usize = 128;
+
+/// Bytes that a write counts as, besides its own, against what a turn writes: a call of the system takes about as long as
+/// copying so many.
+pub const WRITE_CALL_BYTES: usize = 4 * 1024;
+
 // ---- Rooms, names, messages: docs/protocol.md promises these -----------------------------------------------------------
 
 /// The shortest secret of a person. 16 random letters and digits have 95 bits, which nobody guesses.
@@ -224,6 +232,16 @@ pub const TURN_AWAY_FOR: Duration = Duration::from_secs(1);
 /// When closing every client for whom much waits was not enough, it is tried again when so much more is in use: to look
 /// through all connections once for each MiB costs little, to do it each turn would cost much.
 pub const RETRY_AFTER_BYTES: usize = 1024 * 1024;
+
+/// Bytes that a chunk in a queue counts as, besides its own, against `--max-queue`: an entry of the list, with the room that
+/// a growing list leaves free.
+pub const CHUNK_COST_BYTES: usize = 64;
+
+/// Bytes that the buffer of a room's turn keeps for the next turn. A turn that needs more is unusual.
+pub const KEPT_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Deadlines for which the heap keeps its memory, whatever the number of connections.
+pub const KEPT_DEADLINES: usize = 64;
 
 // ---- History ----------------------------------------------------------------------------------------------------------
 
@@ -327,6 +345,9 @@ pub const MAX_IDS_SEARCHED: u64 = 10_000_000;
 
 /// Runs of ids that are named; the others are counted.
 pub const MAX_ID_RUNS: usize = 20;
+
+/// Messages by which a room is weighed, when all rooms together may be too large.
+pub const WEIGHED_MESSAGES: u64 = 16;
 
 // ---- The log of the daemon, and what is shown to people ----------------------------------------------------------------
 

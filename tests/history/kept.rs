@@ -339,7 +339,7 @@ fn who_has_seen_what_a_loss_of_power_took_is_told_so_whatever_was_lost() {
                 }
             }
         }
-        // Whoever has seen nothing is sent everything that there is, and who has seen it under this epoch just the rest.
+        // A client that has seen nothing is sent everything that there is; one that has seen it under this epoch, the rest.
         let all = ids_of(&events_of(&daemon, "since=0"));
         let lost = all.iter().filter(|id| **id > last).count();
         assert!(lost == 16 && all.len() < 16 + 7 && all.is_sorted(), "{keep}: {all:?}");

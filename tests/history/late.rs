@@ -338,7 +338,7 @@ fn few_pages_are_under_way_and_those_who_ask_are_served_in_turn_without_those_wh
 }
 
 #[test]
-fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
+fn a_client_with_a_page_waiting_is_not_read_until_the_page_has_left() {
     let late = Late::default();
     let mut clocked = nobody_there(&late, Limits::default());
     let (id, reader) = clocked.come("/");
@@ -359,7 +359,7 @@ fn whoever_has_a_page_waiting_is_not_read_until_it_has_left() {
     assert_eq!(reader.events("history").len(), 5, "and nothing is lost");
 }
 
-/// Nothing is written before the end of a turn, and so many privates in one turn are more than may be owed.
+/// Nothing is written before the end of a turn, and so many privates in one turn are more than may wait.
 #[test]
 fn no_number_of_privates_makes_a_willing_reader_too_slow() {
     const PRIVATES: usize = 40;

@@ -1,6 +1,6 @@
 //! The guard over what a delivery and a handshake cost: user-mode instructions, counted by callgrind, against the
 //! figures in `tests/instructions/expected.txt`. A figure that grows by more than [`TOLERANCE_PERCENT`] fails; if that
-//! is the price of something worth it, the file is written anew, and whoever reads the change sees it:
+//! is the price of something worth it, the file is written anew, and a reviewer sees it:
 //!
 //! `INSTRUCTIONS=overwrite cargo test --test instructions -- --ignored`
 //!

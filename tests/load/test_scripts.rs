@@ -150,7 +150,7 @@ fn each_script_takes_the_address_of_a_room() {
     // With a slash at the end, too.
     let output = run("slow-reader.sh", &format!("{room}/"), &["--listeners", "1", "--lines", "800", "--limit", "300"]);
     assert!(output.status.success(), "{output:?}");
-    // Whoever is in the lobby has heard nothing of it.
+    // The lobby has heard nothing of it.
     in_the_lobby.send_text("is anybody here?");
     assert_eq!(in_the_lobby.message(), "is anybody here?");
 }

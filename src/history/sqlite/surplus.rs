@@ -18,10 +18,9 @@ use super::errors;
 use super::lineage::Lineage;
 use super::rows::{RoomRow, clamped};
 use crate::history::retention::{Cut, Trimmed};
-use crate::limits::fixed::{LEAST_SURPLUS_PIECE_BYTES, ROOMS_WEIGHED_AT_ONCE, SURPLUS_PIECE_BYTES, TRIM_MESSAGES};
-
-/// Messages by which a room is weighed.
-const SAMPLE: u64 = 16;
+use crate::limits::fixed::{
+    LEAST_SURPLUS_PIECE_BYTES, ROOMS_WEIGHED_AT_ONCE, SURPLUS_PIECE_BYTES, TRIM_MESSAGES, WEIGHED_MESSAGES,
+};
 
 /// What a message takes beside its text and its name: numbers, checksum, its share of a page.
 const ROW_BYTES: u64 = 32;
@@ -168,7 +167,7 @@ fn weight(connection: &Connection, room: RoomRow) -> rusqlite::Result<Weighed> {
     let count = room.count(connection, ids.clone())?;
     let (mut sampled, mut bytes) = (0_u64, 0_u64);
     let mut statement = connection.prepare_cached(LENGTHS)?;
-    let mut rows = statement.query((room.id, clamped(ids.start), clamped(ids.end), SAMPLE))?;
+    let mut rows = statement.query((room.id, clamped(ids.start), clamped(ids.end), WEIGHED_MESSAGES))?;
     while let Some(row) = rows.next()? {
         sampled += 1;
         bytes += row.get::<_, u64>(1)? + ROW_BYTES;

@@ -7,10 +7,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::PeerId;
+use crate::limits::fixed::KEPT_DEADLINES;
 use crate::moment::Moment;
-
-/// Entries that are kept whatever the number of connections.
-const SMALL: usize = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -40,7 +38,7 @@ impl Timers {
     /// Entries that are out of date pile up where deadlines come closer again and again. When this says so, the heap is
     /// made anew; it is then as long as there are connections, so this costs each entry a constant.
     pub(super) fn is_overgrown(&self, connections: usize) -> bool {
-        self.heap.len() > SMALL + 4 * connections
+        self.heap.len() > KEPT_DEADLINES + 4 * connections
     }
 
     pub(super) fn clear(&mut self) {
@@ -49,6 +47,6 @@ impl Timers {
 
     /// It has had many entries.
     pub(super) fn is_large(&self) -> bool {
-        self.heap.capacity() > SMALL
+        self.heap.capacity() > KEPT_DEADLINES
     }
 }

@@ -382,7 +382,7 @@ impl World {
             assert!(idle_turns < 16, "the loop turns and turns, and nothing changes");
             is_quiet &= self.clients.iter().all(|client| client.pipe.borrow().from_hub.is_empty());
             if is_quiet && !self.hub.has_work() && self.under_way.get() == 0 {
-                // Whoever rests because of the rate is woken by the clock. A second is less than any timeout.
+                // A client that is throttled is woken by the clock. A second is less than any timeout.
                 if self.clients.iter().all(|client| client.pipe.borrow().to_hub.is_empty() || client.is_gone())
                     && self.hub.deadline().since(self.now().moment) > Duration::from_millis(250)
                 {
@@ -421,7 +421,7 @@ impl World {
         is_quiet
     }
 
-    /// Whoever can still ask asks who is there: the answer has to be what it knows.
+    /// All who can still ask who is there do so: the answer has to be what they know.
     fn ask_who_is_there(&mut self) {
         for client in self.clients.iter_mut().filter(|client| client.is_guest() && client.is_open()) {
             client.plan_line("/who", &mut self.choices);

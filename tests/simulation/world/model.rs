@@ -22,7 +22,7 @@ pub(crate) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Everybody has read all there is. Whoever is still there has heard everything; the others, up to some point.
+    /// Everybody has read all there is. Those who are still there have heard everything; the others, up to some point.
     pub(crate) fn check(&self, clients: &[Client]) {
         for client in clients.iter().filter(|client| client.is_guest()) {
             let none = Vec::new();

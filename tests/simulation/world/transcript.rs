@@ -21,7 +21,7 @@ pub(crate) struct Transcript {
     pub(crate) name: Option<String>,
     /// All that it was ever called; the first of them at the welcome.
     pub(crate) names: Vec<String>,
-    /// One for each welcome. Whoever is quiet is told of none, and has one for all.
+    /// One for each welcome. A quiet client is told of none, and has one for all.
     pub(crate) sessions: Vec<Session>,
     pub(crate) privates: Vec<Private>,
     pub(crate) pages: Vec<Page>,
